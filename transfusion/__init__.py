@@ -1,0 +1,1 @@
+"""Everything that one trial needs: data, networks, training, results. Never imports Ray."""

@@ -1,0 +1,180 @@
+"""One cell of the grid: the axes (`Cell`), the settings (`Recipe`) and the identity (`cell_id`) of a trial.
+
+A setting is defined here once; search spaces, records and tables only ever name these fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+SCHEMA = 1
+"""Raised whenever the same cell and recipe would no longer give the same result."""
+
+Architecture = Literal[
+    "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny"
+]
+Init = Literal["random", "imagenet", "photos", "consolidation"]
+Freeze = Literal["none", "backbone"]
+Kind = Literal["upstream", "grid"]
+
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+INITS: tuple[Init, ...] = get_args(Init)
+FREEZES: tuple[Freeze, ...] = get_args(Freeze)
+
+NATURAL_IMAGES: tuple[Init, ...] = ("imagenet", "photos")
+"""The upstream tasks that are natural images; `Cell.finding` of such an upstream cell is the task's name."""
+
+
+class SettingError(ValueError):
+    """A cell or recipe that cannot be run: the option, what was found, what was expected."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """The axes of one trial.
+
+    Attributes:
+        kind: `grid` for a cell of the study, `upstream` for a pretraining that others start from.
+        finding: the CheXpert finding that is trained, or the name of the natural-image task of an
+            upstream cell (`imagenet`, `photos`).
+        architecture: one of `ARCHITECTURES`.
+        train_images: number of training images; the smaller subset lies inside the larger.
+        init: where the weights come from; other than `random` it names the upstream task.
+        freeze: `none` trains every weight, `backbone` the head alone.
+        seed: initialisation, order and augmentation.
+    """
+
+    kind: Kind = "grid"
+    finding: str = "Edema"
+    architecture: Architecture
+    train_images: int
+    init: Init = "random"
+    freeze: Freeze = "none"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = []
+        for name, values in (
+            ("kind", get_args(Kind)),
+            ("architecture", ARCHITECTURES),
+            ("init", INITS),
+            ("freeze", FREEZES),
+        ):
+            if getattr(self, name) not in values:
+                problems.append(f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(values)}")
+        for name, lowest in (("train_images", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+                problems.append(f"{name}: found {value!r}, expected a whole number of at least {lowest}")
+        if self.init == "random" and self.freeze == "backbone":
+            problems.append("freeze: a random backbone cannot be frozen; expected init other than random")
+        if problems:
+            raise SettingError("; ".join(problems))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """The settings that all cells of one sweep share; the defaults are the study's own recipe.
+
+    Attributes:
+        image_size: pixels; images are resized on the short side and centre-cropped to this square.
+        epochs: passes over the training subset of a grid cell.
+        batch_size: images per optimiser step.
+        range_test_steps: steps of the learning-rate range test (Smith, arXiv 1506.01186, section 3.3).
+        range_test_low, range_test_high: the first and the last learning rate of that test.
+        plateau_factor, plateau_patience: the rate is multiplied by the factor once the training loss has
+            not improved for more than `patience` epochs.
+        rotation_degrees, translate_fraction, scale_fraction: half-widths of the random affine.
+        batch_norm_momentum: weight of the newest batch in the running statistics.
+        upstream_images, upstream_epochs: size and length of every pretraining.
+        uncertain: policy for the label -1 as (finding, `ones` | `zeros` | `ignore`) pairs; a finding not
+            named is `zeros` (Irvin et al. 2019: ones suits Edema and Atelectasis, zeros Consolidation).
+        blank: policy for an empty label, `zeros` or `ignore`.
+        views: `frontal` or `all`.
+    """
+
+    image_size: int = 224
+    epochs: int = 100
+    batch_size: int = 32
+    range_test_steps: int = 100
+    range_test_low: float = 1e-6
+    range_test_high: float = 1.0
+    plateau_factor: float = 0.1
+    plateau_patience: int = 10
+    rotation_degrees: float = 10.0
+    translate_fraction: float = 0.05
+    scale_fraction: float = 0.05
+    batch_norm_momentum: float = 0.1
+    upstream_images: int = 100_000
+    upstream_epochs: int = 100
+    uncertain: tuple[tuple[str, str], ...] = (
+        ("Atelectasis", "ones"),
+        ("Consolidation", "zeros"),
+        ("Edema", "ones"),
+    )
+    blank: str = "zeros"
+    views: str = "frontal"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uncertain", tuple(sorted((f, p) for f, p in self.uncertain)))
+        problems = []
+        for name in ("image_size", "epochs", "batch_size", "range_test_steps", "upstream_images", "upstream_epochs"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                problems.append(f"{name}: found {value!r}, expected a whole number of at least 1")
+        if not 0 < self.range_test_low < self.range_test_high:
+            problems.append(
+                f"range_test_low, range_test_high: found {self.range_test_low}, {self.range_test_high}, "
+                "expected 0 < low < high"
+            )
+        for name in ("plateau_factor", "batch_norm_momentum"):
+            if not 0 < getattr(self, name) < 1:
+                problems.append(f"{name}: found {getattr(self, name)!r}, expected a number between 0 and 1")
+        for finding, policy in self.uncertain:
+            if policy not in ("ones", "zeros", "ignore"):
+                problems.append(f"uncertain: found {finding}={policy}, expected ones, zeros or ignore")
+        if self.blank not in ("zeros", "ignore"):
+            problems.append(f"blank: found {self.blank!r}, expected zeros or ignore")
+        if self.views not in ("frontal", "all"):
+            problems.append(f"views: found {self.views!r}, expected frontal or all")
+        if problems:
+            raise SettingError("; ".join(problems))
+
+    def uncertain_policy(self, finding: str) -> str:
+        """`ones`, `zeros` or `ignore` for the label -1 of `finding`."""
+        return dict(self.uncertain).get(finding, "zeros")
+
+
+def upstream_of(cell: Cell, recipe: Recipe) -> Cell | None:
+    """The pretraining that `cell` starts from, or None when it starts from scratch."""
+    if cell.init == "random":
+        return None
+    return Cell(
+        kind="upstream",
+        finding=cell.init if cell.init in NATURAL_IMAGES else cell.init.capitalize(),
+        architecture=cell.architecture,
+        train_images=recipe.upstream_images,
+        seed=cell.seed,
+    )
+
+
+def cell_id(cell: Cell, recipe: Recipe, data: str) -> str:
+    """16 hexadecimal digits naming everything that changes the result of `cell`.
+
+    Args:
+        data: fingerprint of the data set (`Table.fingerprint`).
+    """
+    upstream = upstream_of(cell, recipe)
+    identity: dict[str, Any] = {
+        "schema": SCHEMA,
+        "cell": dataclasses.asdict(cell),
+        "recipe": dataclasses.asdict(recipe),
+        "data": data,
+        "upstream": cell_id(upstream, recipe, data) if upstream else None,
+    }
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
