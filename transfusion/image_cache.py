@@ -1,0 +1,195 @@
+"""Every image of a table decoded once: uint8, gray, square, in one memory-mapped file per size.
+
+The file `<size>px-<key>.cache` holds the pixels and, last, its key, so that a foreign or cut file is never
+used. It is built under a lock in `<...>.partial`, with the number of finished images in `<...>.finished`: a
+build that was killed goes on from there. Every process on the machine then shares the pages.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from transfusion.table import DataError, Problem, Table
+
+VERSION = 1
+"""Raised whenever the same image would give other pixels."""
+
+STRIDE = 2048
+"""Images between two records of what is finished."""
+
+SLICE = 32
+"""Images that a thread takes at a time."""
+
+Progress = Callable[[int, int], None]
+
+
+class ImageError(DataError):
+    """An image that cannot be decoded; the message names its path."""
+
+
+def load(
+    table: Table, size: int, directory: Path, progress: Progress | None = None, workers: int | None = None
+) -> np.ndarray:
+    """The images of `table`, read-only uint8 [N, size, size] in the order of its frame.
+
+    Built by the first caller; others, in any process on any node that shares `directory`, wait for it.
+
+    Args:
+        size: pixels; the short side is resized to it with antialiasing, then the centre is cut out.
+        directory: where caches lie; made if need be.
+        progress: called with (images done, images in all) while building.
+        workers: decoding threads; one per available core when None.
+
+    Raises:
+        ImageError: an image is missing or cannot be decoded.
+        DataError: too little disk space, or the cache file is not the one that belongs here.
+    """
+    shape = (len(table.frame), size, size)
+    key = cache_key(table, size)
+    file = directory / f"{size}px-{key[:16]}.cache"
+    if not file.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(file.with_suffix(".lock")):
+            if not file.exists():
+                _build(table, size, key, file, progress, workers or len(os.sched_getaffinity(0)))
+    _verify(file, key, int(np.prod(shape)))
+    return np.memmap(file, dtype=np.uint8, mode="r", shape=shape)
+
+
+def cache_key(table: Table, size: int) -> str:
+    """64 hexadecimal digits of what decides the pixels: content, images and their order, size, version."""
+    digest = hashlib.sha256(f"{VERSION}/{size}/{table.fingerprint}/{len(table.frame)}\n".encode())
+    digest.update("\n".join(table.frame["image"]).encode())
+    return digest.hexdigest()
+
+
+def decode(file: Path, size: int) -> np.ndarray:
+    """One image as uint8 [size, size]: gray, short side resized with antialiasing, centre crop.
+
+    16-bit images are mapped linearly, 65535 to 255. Large JPEGs are decoded at a fraction of their size.
+
+    Raises:
+        ImageError: naming `file`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(file)
+        with image:
+            image.draft("L", (2 * size, 2 * size))
+            gray = _gray(image)
+            side = min(gray.size)
+            left, top = (gray.width - side) / 2, (gray.height - side) / 2
+            box = (left, top, left + side, top + side)
+            return np.asarray(gray.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ImageError(
+            [Problem(str(file), found, "an image", "fetch the file again, or drop its row")]
+        ) from error
+
+
+def _gray(image: Image.Image) -> Image.Image:
+    if image.mode == "L":
+        return image
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.float32) / 257
+        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range")
+    return image.convert("RGB").convert("L") if image.mode == "P" else image.convert("L")
+
+
+def _build(table: Table, size: int, key: str, file: Path, progress: Progress | None, workers: int) -> None:
+    images = [table.root / name for name in table.frame["image"]]
+    partial, record = file.with_suffix(".partial"), file.with_suffix(".finished")
+    _reserve(partial, len(images) * size * size + len(key))
+    pixels = np.memmap(partial, dtype=np.uint8, mode="r+", shape=(len(images), size, size))
+
+    def fill(rows: range) -> int:
+        for row in rows:
+            pixels[row] = decode(images[row], size)
+        return len(rows)
+
+    finished = int(record.read_text()) if record.exists() else 0
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        while finished < len(images):
+            end = min(finished + STRIDE, len(images))
+            slices = [range(first, min(first + SLICE, end)) for first in range(finished, end, SLICE)]
+            for count in pool.map(fill, slices):
+                finished += count
+                if progress is not None:
+                    progress(finished, len(images))
+            pixels.flush()
+            _write_record(record, finished)
+    with partial.open("r+b") as stream:
+        stream.seek(len(images) * size * size)
+        stream.write(key.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)
+    record.unlink()
+
+
+def _write_record(record: Path, finished: int) -> None:
+    fresh = record.with_suffix(".finished-new")
+    fresh.write_text(str(finished))
+    fresh.replace(record)
+
+
+def _reserve(partial: Path, needed: int) -> None:
+    """Takes the space now, so that a full disk is an error here and not a crash while writing."""
+    held = partial.stat().st_blocks * 512 if partial.exists() else 0
+    free = shutil.disk_usage(partial.parent).free
+    if free < needed - held:
+        raise DataError(
+            [
+                Problem(
+                    str(partial.parent),
+                    f"{free / 1e9:.2f} GB free",
+                    f"{(needed - held) / 1e9:.2f} GB for the image cache",
+                    "free the space, name another folder (--out), or use a smaller image size",
+                )
+            ]
+        )
+    with partial.open("ab") as stream:
+        os.posix_fallocate(stream.fileno(), 0, needed)
+
+
+def _verify(file: Path, key: str, pixels: int) -> None:
+    with file.open("rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        size = stream.tell()
+        stream.seek(max(size - len(key), 0))
+        found = stream.read()
+    if size != pixels + len(key) or found != key.encode():
+        raise DataError(
+            [
+                Problem(
+                    str(file),
+                    f"{size} bytes ending in {found[:16]!r}",
+                    f"{pixels + len(key)} bytes ending in {key[:16]!r}",
+                    "delete the file: it is the cache of other data, or was cut off",
+                )
+            ]
+        )
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Holds `file` locked against every other process; the system frees it when a process dies."""
+    with file.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

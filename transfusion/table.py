@@ -1,0 +1,191 @@
+"""The one small interface behind all data sets: a table of images with patients, parts and labels.
+
+Readers (`chexpert.read`, `nih.read`, `own_table.read`) build a `Table`; what comes after sees nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+PARTS = ("train", "selection", "test", "official")
+"""`train`, `selection` and `test` share the patients of the training list; `official` is the data set's own
+held-out list."""
+
+TEST_SHARE = 0.10
+SELECTION_SHARE = 0.05
+SHOWN_PROBLEMS = 20
+FINGERPRINT_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the data, in the words that the user reads.
+
+    Attributes:
+        where: file and row, or option.
+        found: what is there.
+        expected: what should be there; with `advice` it names the kind of problem.
+        advice: what to do about it.
+    """
+
+    where: str
+    found: str
+    expected: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, expected {self.expected}; {self.advice}"
+
+
+class DataError(ValueError):
+    """Data that cannot be used.
+
+    Attributes:
+        problems: everything that was found, in one go. `str()` shows at most 20, of every kind some, and
+            counts the rest.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        kinds: dict[tuple[str, str], list[Problem]] = {}
+        for problem in self.problems:
+            kinds.setdefault((problem.expected, problem.advice), []).append(problem)
+        in_turn = (problem for row in zip_longest(*kinds.values()) for problem in row if problem is not None)
+        shown = set(islice(in_turn, SHOWN_PROBLEMS))
+        lines = [f"- {problem}" for group in kinds.values() for problem in group if problem in shown]
+        lines = lines[:SHOWN_PROBLEMS]
+        hidden = len(self.problems) - len(lines)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} with the data:"
+        return "\n".join([count, *lines, *([f"- and {hidden} more"] if hidden else [])])
+
+
+@dataclass(frozen=True)
+class Table:
+    """All images of a data set.
+
+    Attributes:
+        root: folder that `frame["image"]` is relative to.
+        frame: one row for each image (RangeIndex) with the columns `image` (relative path), `patient`,
+            `study`, `view` (`frontal`, `lateral`, `unknown`), `part` (one of `PARTS`), and one float32 column
+            for each finding: 1, 0, -1 (uncertain) or NaN (blank).
+        findings: names of the label columns.
+        fingerprint: 16 hexadecimal digits of the content, never of paths: moving the folder keeps it.
+    """
+
+    root: Path
+    frame: pd.DataFrame
+    findings: tuple[str, ...]
+    fingerprint: str
+
+    def rows(self, part: str, images: int | None = None) -> np.ndarray:
+        """Row positions of `part` in nesting order: the first n are a subset of the first m > n.
+
+        Patients come in the order of a salted hash, their images by path, so that every prefix holds whole
+        patients, but for the last.
+
+        Args:
+            part: one of `PARTS`.
+            images: how many; all when None.
+
+        Returns:
+            int64 [images].
+
+        Raises:
+            DataError: the part has fewer images.
+            ValueError: `part` is unknown or `images` negative.
+        """
+        if part not in PARTS:
+            raise ValueError(f"part: found {part!r}, expected one of {', '.join(PARTS)}")
+        positions = np.flatnonzero((self.frame["part"] == part).to_numpy())
+        if images is not None and images < 0:
+            raise ValueError(f"images: found {images}, expected at least 0")
+        if images is not None and images > len(positions):
+            raise DataError([too_few(part, images, len(positions))])
+        members = self.frame.iloc[positions]
+        order = pd.DataFrame(
+            {"patient": patient_hashes(members["patient"], "order"), "image": members["image"].to_numpy()}
+        ).sort_values(["patient", "image"], kind="stable")
+        return positions[order.index.to_numpy()][:images].astype(np.int64)
+
+    def labels(self, finding: str, uncertain: str = "zeros", blank: str = "zeros") -> np.ndarray:
+        """Labels of every row under a policy (Irvin et al. 2019, section 3.1: U-Ones, U-Zeros, U-Ignore).
+
+        Args:
+            finding: one of `findings`.
+            uncertain: what -1 becomes: `ones`, `zeros` or `ignore`.
+            blank: what an empty label becomes: `zeros` or `ignore`.
+
+        Returns:
+            float32 [len(frame)]: 1, 0, or NaN where the row is ignored.
+
+        Raises:
+            ValueError: an unknown finding or policy.
+        """
+        if finding not in self.findings:
+            raise ValueError(f"finding: found {finding!r}, expected one of {', '.join(self.findings)}")
+        for name, value, options in (
+            ("uncertain", uncertain, ("ones", "zeros", "ignore")),
+            ("blank", blank, ("zeros", "ignore")),
+        ):
+            if value not in options:
+                raise ValueError(f"{name}: found {value!r}, expected one of {', '.join(options)}")
+        meaning = {"ones": 1.0, "zeros": 0.0, "ignore": np.nan}
+        raw = self.frame[finding].to_numpy(np.float32)
+        labels = np.where(raw == -1, np.float32(meaning[uncertain]), raw)
+        return np.where(np.isnan(raw), np.float32(meaning[blank]), labels).astype(np.float32)
+
+
+def too_few(part: str, asked: int, found: int) -> Problem:
+    """The problem of a part that is smaller than what was asked of it."""
+    return Problem(
+        where=f"part {part!r}",
+        found=f"{found} images",
+        expected=f"at least {asked}",
+        advice="ask for fewer images, use --views all, or add data",
+    )
+
+
+def patient_hashes(patients: pd.Series, salt: str) -> np.ndarray:
+    """uint64 [len(patients)], the same on every machine; different salts give independent orders."""
+    codes, names = pd.factorize(patients)
+    hashes = [
+        int.from_bytes(hashlib.blake2b(f"{salt}/{name}".encode(), digest_size=8).digest(), "big")
+        for name in names
+    ]
+    return np.array(hashes, dtype=np.uint64)[codes]
+
+
+def split_patients(patients: pd.Series) -> np.ndarray:
+    """Part of every row of a training list, by its patient: 10 % `test`, 5 % `selection`, else `train`."""
+    position = patient_hashes(patients, "part") / 2.0**64
+    return np.select(
+        [position < TEST_SHARE, position < TEST_SHARE + SELECTION_SHARE], ["test", "selection"], "train"
+    )
+
+
+def content_fingerprint(root: Path, images: Sequence[str], content: Iterable[bytes]) -> str:
+    """16 hexadecimal digits over `content` and the bytes of 32 evenly spaced images.
+
+    An image that cannot be read counts as absent here; `checks.check` reports it.
+    """
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(hashlib.sha256(part).digest())
+    for position in np.unique(np.linspace(0, len(images) - 1, FINGERPRINT_IMAGES).round().astype(int)):
+        file = root / images[position]
+        try:
+            data = file.read_bytes()
+        except OSError:
+            data = b""
+        digest.update(hashlib.sha256(data).digest())
+    return digest.hexdigest()[:16]
