@@ -1,0 +1,85 @@
+"""Draw and save the figures of one OUT folder, as PNG for screens and PDF for print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import curves, figures
+from analysis.measures import Measures
+from analysis.references import published
+from analysis.tables import Evidence, read
+
+DOTS_PER_INCH = 200
+LARGE = ("cbr_large_wide", "cbr_large_tall", "resnet50", "resnet34", "resnet18")
+FOCUS = "cbr_large_wide"
+
+
+def study_figures(evidence: Evidence, measures: Measures, levels: pd.DataFrame) -> dict[str, Figure]:
+    """figure1 ... figure6, for the cells that exist.
+
+    Args:
+        levels: the rows of `estimates` that are levels.
+    """
+    cells, natural = measures.cells, evidence.natural
+    cells = cells[cells["balance"] == "natural"]
+    scratch = cells[(cells["init"] == "random") & (cells["freeze"] == "none")]
+    trained = scratch[scratch["cell_id"].isin(evidence.epochs["cell_id"])]
+    largest = int(trained["train_images"].max()) if len(trained) else 0
+    largest_cells = trained[(trained["train_images"] == largest) & (trained["status"] == "done")]
+    losses = curves.bands(evidence.epochs, largest_cells)
+    lines = evidence.epochs.merge(largest_cells[["cell_id", "architecture"]], on="cell_id")
+    finding = str(cells["finding"].dropna().iloc[0]) if cells["finding"].notna().any() else ""
+    sizes = {"by_size": [("random", "none"), *([(natural, "none")] if natural else [])]}
+    return {
+        "figure1": _figure1(evidence, trained),
+        "figure2": figures.training_losses(
+            losses, lines, title="CBR-Large-Wide and the ResNets", train_images=largest,
+            wanted=("cbr_large_wide", "resnet18", "resnet34", "resnet50"),
+        ),
+        "figure3": figures.training_losses(
+            losses, lines, title="The five large networks", train_images=largest, wanted=LARGE
+        ),
+        "figure4": figures.auroc_by_size(
+            levels, cells, architecture=FOCUS, arms=sizes["by_size"], natural=natural,
+            title="more data, and pretraining",
+        ),
+        "figure5": figures.auroc_by_network(levels, scratch, published=published(finding)),
+        "figure6": figures.auroc_by_size(
+            levels, cells, architecture=FOCUS, natural=natural, title="pretraining in the same domain",
+            arms=[("random", "none"), ("consolidation", "none"), ("consolidation", "backbone")],
+        ),
+    }  # fmt: skip
+
+
+def _figure1(evidence: Evidence, trained: pd.DataFrame, architecture: str = "resnet50") -> Figure:
+    """ResNet-50 at its largest size, cells that diverged included."""
+    cells = trained[trained["architecture"] == architecture]
+    size = int(cells["train_images"].max()) if len(cells) else 0
+    cells = cells[cells["train_images"] == size]
+    steps = read(
+        evidence.out, "steps", filters=[("cell_id", "in", list(cells["cell_id"]) or [""])]
+    ).to_pandas()
+    runs: dict[int, curves.Spikes] = {}
+    epochs = 1
+    for cell in cells.itertuples():
+        mine = evidence.epochs[evidence.epochs["cell_id"] == cell.cell_id]
+        losses = steps.loc[steps["cell_id"] == cell.cell_id].sort_values("step")["train_loss"]
+        losses = losses if len(losses) else mine.sort_values("epoch")["train_loss"]
+        found = curves.spikes(losses.to_numpy(np.float64))
+        if found is not None:
+            runs[int(cell.seed)] = found
+            epochs = max(epochs, int(mine["epoch"].max()))
+    return figures.training_spikes(runs, architecture=architecture, train_images=size, epochs=epochs)
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write `name.png` and `name.pdf`, neither ever half written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, options in ((".png", {"dpi": DOTS_PER_INCH}), (".pdf", {"metadata": {"CreationDate": None}})):
+        part = folder / f".{name}.part{suffix}"
+        figure.savefig(part, **options)
+        part.replace(folder / f"{name}{suffix}")

@@ -1,0 +1,291 @@
+"""Figures 1 to 6 of the study: tables -> matplotlib figures. No statistics, no reading of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from analysis.curves import SPIKE_DEFINITION, Spikes
+from analysis.palette import PUBLISHED, arm_name, arm_style, look, ordered
+from analysis.references import Published
+
+COLUMN = 5.2
+"""Width of a figure in inches; legible at a column's width in print."""
+
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 5,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw with `STYLE`, whatever the user's own settings are."""
+
+    @wraps(draw)
+    def styled_draw(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return styled_draw
+
+
+def new_figure(
+    columns: int = 1, *, width: float = COLUMN, height: float = 3.6, **axes: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `columns` panels side by side."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(1, columns, squeeze=False, **axes)[0])
+
+
+def note(figure: Figure, text: str) -> None:
+    """A line below the panels: n, and what bands and bars are."""
+    figure.supxlabel(text, fontsize=7, color="#555555", x=0.01, ha="left", wrap=True)
+
+
+def empty(axes: Axes, why: str) -> None:
+    """Say in the panel itself why it is empty."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes, color="#555555", wrap=True)
+
+
+def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
+    """A logarithmic axis with a tick at every data set size."""
+    ticks = sorted(set(sizes))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlabel("training images")
+
+
+@styled
+def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images: int, epochs: int) -> Figure:
+    """Figure 1: the training loss of one network over training, spikes marked.
+
+    Args:
+        runs: seed -> its spikes, with the binned loss.
+        epochs: length of the run.
+    """
+    figure, (axes,) = new_figure()
+    style = look(architecture)
+    axes.set_title(f"{style.label} from scratch, {train_images:,} training images")
+    if not runs:
+        empty(axes, f"no training loss of {style.label} yet")
+        return figure
+    for index, (seed, run) in enumerate(sorted(runs.items())):
+        at = run.step / run.step[-1] * epochs
+        shade = 1.0 if len(runs) == 1 else 0.85 - 0.5 * index / len(runs)
+        axes.plot(at, run.loss, color=style.colour, alpha=shade, linewidth=0.9, label=f"seed {seed}")
+        axes.plot(
+            at,
+            run.trend,
+            color="#333333",
+            linewidth=0.8,
+            alpha=0.7,
+            label="running median" if not index else None,
+        )
+        axes.plot(at[run.at], run.loss[run.at], "v", color="#000000", markersize=6, fillstyle="none",
+                  label=None if index else "spike")  # fmt: skip
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss (nats)")
+    axes.legend(ncols=min(5, len(runs) + 2), loc="upper right")
+    count = ", ".join(f"seed {seed}: {len(run.at)}" for seed, run in sorted(runs.items()))
+    note(figure, f"Spikes: {count}. n = {len(runs)} seed(s). Definition, {SPIKE_DEFINITION}.")
+    return figure
+
+
+@styled
+def training_losses(
+    bands: pd.DataFrame, curves: pd.DataFrame, *, title: str, train_images: int, wanted: Iterable[str]
+) -> Figure:
+    """Figures 2 and 3: training loss by epoch, a line per network.
+
+    Args:
+        bands: `architecture epoch mean low high seeds`, as from `analysis.curves.bands`.
+        curves: `cell_id architecture epoch train_loss`, one thin line per seed.
+        wanted: networks in the figure.
+    """
+    figure, (axes,) = new_figure()
+    axes.set_title(f"{title}, from scratch, {train_images:,} training images")
+    wanted = set(wanted)
+    there = [name for name in ordered(set(bands["architecture"])) if name in wanted]
+    if not there:
+        empty(axes, "no finished training yet")
+        return figure
+    for name in there:
+        style, rows = look(name), bands[bands["architecture"] == name]
+        seeds = int(rows["seeds"].max())
+        if seeds > 1:
+            for _, one in curves[curves["architecture"] == name].groupby("cell_id"):
+                axes.plot(one["epoch"], one["train_loss"], color=style.colour, linewidth=0.5, alpha=0.5)
+            axes.fill_between(
+                rows["epoch"], rows["low"], rows["high"], color=style.colour, alpha=0.15, linewidth=0
+            )
+        every = max(1, len(rows) // 10)
+        axes.plot(rows["epoch"], rows["mean"], color=style.colour, marker=style.marker, markevery=every,
+                  label=f"{style.label} (n = {seeds})")  # fmt: skip
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss (nats)")
+    axes.legend()
+    absent = [look(name).label for name in ordered(wanted) if name not in there]
+    note(figure, "n: seeds. Band: 95 % interval over seeds; one seed has none."
+         + (f" Not there yet: {', '.join(absent)}." if absent else ""))  # fmt: skip
+    return figure
+
+
+@styled
+def auroc_by_size(
+    levels: pd.DataFrame, points: pd.DataFrame, *, architecture: str, arms: list[tuple[str, str]],
+    natural: str | None, title: str, metric: str = "test_auroc",
+) -> Figure:  # fmt: skip
+    """Figures 4 and 6: one network's AUROC against the size of the data set, a line per arm.
+
+    Args:
+        levels: rows of `estimates` that are levels (with `train_images init freeze`).
+        points: the cells, one row per seed, with the metric.
+        arms: (init, freeze) in the figure.
+    """
+    figure, (axes,) = new_figure()
+    style = look(architecture)
+    axes.set_title(f"{style.label}: {title}")
+    rows = levels[(levels["metric"] == metric) & (levels["architecture"] == architecture)]
+    seen, sizes, absent = pd.DataFrame(), set(), []
+    for position, (init, freeze) in enumerate(arms):
+        line = rows[(rows["init"] == init) & (rows["freeze"] == freeze)].sort_values("train_images")
+        if line.empty:
+            absent.append(arm_name(init, freeze))
+            continue
+        seen, drawn = line, arm_style(init, freeze, natural=natural)
+        shift = 1 + 0.025 * (position - (len(arms) - 1) / 2)
+        at = line["train_images"].to_numpy(float) * shift
+        sizes |= set(line["train_images"])
+        low, high = (np.abs(line[end] - line["estimate"]).to_numpy(float) for end in ("low", "high"))
+        axes.errorbar(at, line["estimate"], yerr=[np.nan_to_num(low), np.nan_to_num(high)], color=style.colour,
+                      marker=style.marker, capsize=2, elinewidth=0.9, label=arm_name(init, freeze), **drawn)  # fmt: skip
+        one = points[
+            (points["architecture"] == architecture) & (points["init"] == init) & (points["freeze"] == freeze)
+        ]
+        axes.plot(
+            one["train_images"] * shift * 1.012,
+            one[metric],
+            ".",
+            color=style.colour,
+            alpha=0.45,
+            markersize=4,
+        )
+    if seen.empty:
+        empty(axes, f"no finished cell of {style.label} yet")
+        return figure
+    size_axis(axes, sizes)
+    axes.set_ylabel(_area_label(metric))
+    axes.legend()
+    note(figure, _area_note(rows) + (f" Not there yet: {', '.join(absent)}." if absent else ""))
+    return figure
+
+
+@styled
+def auroc_by_network(
+    levels: pd.DataFrame, points: pd.DataFrame, *, published: list[Published], metric: str = "test_auroc"
+) -> Figure:
+    """Figures 5a and 5b: AUROC from scratch against parameters and against depth, largest and smallest size.
+
+    Args:
+        levels: rows of `estimates` that are levels.
+        points: the cells, with `parameters`, `depth` and the metric.
+        published: drawn in gray at their network's place.
+    """
+    figure, panels = new_figure(2, width=7.2, height=4.1, sharey=True)
+    rows = levels[(levels["metric"] == metric) & (levels["init"] == "random")]
+    if rows.empty:
+        for axes in panels:
+            empty(axes, "no finished cell from scratch yet")
+        return figure
+    networks = points.drop_duplicates("architecture").set_index("architecture")
+    sizes = sorted({int(rows["train_images"].max()), int(rows["train_images"].min())}, reverse=True)
+    for axes, column, label, letter in zip(
+        panels, ("parameters", "depth"), ("parameters", "depth (layers with weights)"), "ab", strict=True
+    ):
+        for size in sizes:
+            largest = size == sizes[0]
+            for one in rows[rows["train_images"] == size].itertuples():
+                style, at = look(one.architecture), networks.loc[one.architecture, column]
+                low, high = (
+                    abs(end - one.estimate) if np.isfinite(end) else 0.0 for end in (one.low, one.high)
+                )
+                axes.errorbar([at], [one.estimate], yerr=[[low], [high]], color=style.colour, marker=style.marker,
+                              fillstyle="full" if largest else "none", markersize=6.5, capsize=2, elinewidth=0.9)  # fmt: skip
+                dots = points.query(
+                    "architecture == @one.architecture and train_images == @size and init == 'random'"
+                )[metric].dropna()
+                if len(dots) > 1:
+                    axes.plot([at * 1.04] * len(dots), dots, ".", color=style.colour, alpha=0.5, markersize=4)
+        for value in published:
+            if value.architecture in networks.index and value.init == "random":
+                axes.plot(
+                    networks.loc[value.architecture, column], value.auroc, "*", color=PUBLISHED, markersize=9
+                )
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+        axes.set_title(f"5{letter}: AUROC by {column}")
+    panels[1].xaxis.set_major_locator(
+        FixedLocator(sorted(set(networks["depth"].dropna().astype(float)))[::2])
+    )
+    panels[1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    panels[1].xaxis.set_minor_locator(NullLocator())
+    panels[0].set_ylabel(_area_label(metric))
+    handles = [
+        Line2D([], [], color=look(a).colour, marker=look(a).marker, linestyle="", label=look(a).label)
+        for a in ordered(set(rows["architecture"]))
+    ]
+    handles += [
+        Line2D([], [], color="#333333", marker="o", linestyle="", label=f"{size:,} images",
+               fillstyle="full" if size == sizes[0] else "none")
+        for size in sizes
+    ]  # fmt: skip
+    if any(value.architecture in networks.index for value in published):
+        handles.append(Line2D([], [], color=PUBLISHED, marker="*", linestyle="", markersize=9,
+                              label=f"published, {published[0].data}, from scratch"))  # fmt: skip
+    figure.legend(handles=handles, loc="outside right center")
+    note(figure, _area_note(rows))
+    return figure
+
+
+def _area_label(metric: str) -> str:
+    split = "official validation split" if metric.startswith("official") else "hold-out test split"
+    return f"{'AUPRC' if metric.endswith('auprc') else 'AUROC'}, {split}"
+
+
+def _area_note(rows: pd.DataFrame) -> str:
+    seeds = int(rows["seeds"].max())
+    patients = rows["patients"].max()
+    if not np.isfinite(patients if patients is not None else np.nan):
+        return f"n = {seeds} seed(s); no predictions, so no intervals over patients. Dots: single seeds."
+    parts = (
+        "patients alone (one seed: the between-seed part is unknown)" if seeds == 1 else "patients and seeds"
+    )
+    positives = int(rows["positives"].max())
+    return f"n = {int(patients):,} patients, {positives:,} positive images, {seeds} seed(s). Bars: 95 % interval over {parts}. Dots: single seeds."

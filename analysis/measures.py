@@ -1,0 +1,147 @@
+"""Measures per cell: what each finished cell of the grid says, and how each patient moves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from analysis import areas, curves
+from analysis.tables import Evidence, evidence_folder, read
+
+AREAS = (
+    "test_auroc",
+    "test_auprc",
+    "official_auroc",
+    "official_auprc",
+    "official_study_auroc",
+    "official_study_auprc",
+)
+CURVES = ("train_loss", "spikes", "spike_height", "spike_recovery_steps", "convergence_epochs")
+STEP_ROWS_AT_ONCE = 20_000_000
+
+Condition: TypeAlias = tuple[str, int, str, str, str]
+"""architecture, train_images, init, freeze, balance."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Every measure of every cell of the grid that has one.
+
+    Attributes:
+        cells: one row per wanted cell of the grid: axes, status, network, and a column per measure (NaN where
+            undefined). The index is 0, 1, 2, ...
+        influence: measure -> influence of each patient on it [cells, patients], NaN rows where undefined.
+        patients: measure -> number of patients behind it.
+        positives: measure -> number of positive images (studies, per study) behind it.
+    """
+
+    cells: pd.DataFrame
+    influence: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    patients: dict[str, int] = field(default_factory=dict)
+    positives: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def rows(self) -> dict[tuple[Condition, int], int]:
+        """(condition, seed) -> row in `cells`."""
+        c = self.cells
+        axes = zip(c["architecture"], c["train_images"], c["init"], c["freeze"], c["balance"], strict=True)
+        return {(axis, seed): row for row, (axis, seed) in enumerate(zip(axes, c["seed"], strict=True))}
+
+
+def measure(evidence: Evidence) -> Measures:
+    """All measures of the grid cells of `evidence`."""
+    trials = evidence.trials
+    cells = trials[trials["kind"].fillna("grid") == "grid"].reset_index(drop=True).copy()
+    cells["balance"] = cells["balance"].fillna("natural")
+    cells["train_loss"] = cells["train_loss"].where(cells["status"] == "done").astype(float)
+    converged = (
+        evidence.epochs.sort_values("epoch")
+        .groupby("cell_id")["train_loss"]
+        .agg(lambda losses: curves.convergence_epochs(losses.to_numpy(float)))
+    )
+    cells["convergence_epochs"] = (
+        cells["cell_id"].map(converged).where(cells["status"] == "done").astype(float)
+    )
+    _add_spikes(evidence, cells)
+    measures = Measures(cells)
+    for name in AREAS:
+        known = cells[name] if name in cells else pd.Series(np.nan, cells.index)
+        cells[name] = known.where(cells["status"] == "done").astype(float)
+    _add_areas(evidence, measures)
+    return measures
+
+
+def _add_spikes(evidence: Evidence, cells: pd.DataFrame) -> None:
+    """Spikes per run, their median height and recovery. A run that diverged has one more, without an end."""
+    found: dict[str, curves.Spikes | None] = {}
+    for batch in _batches(evidence, cells):
+        steps = read(evidence.out, "steps", filters=[("cell_id", "in", batch)]).to_pandas()
+        for cell_id, rows in steps.sort_values(["cell_id", "step"]).groupby("cell_id", sort=False):
+            found[str(cell_id)] = curves.spikes(rows["train_loss"].to_numpy(np.float64))
+    runs = [found.get(cell_id) for cell_id in cells["cell_id"]]
+    counts = np.array([np.nan if run is None else len(run.at) for run in runs])
+    cells["spikes"] = counts + (cells["failure"] == "diverged").to_numpy()
+    cells["spike_height"] = [_median(run.height) if run else np.nan for run in runs]
+    cells["spike_recovery_steps"] = [_median(run.recovery) if run else np.nan for run in runs]
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.median(values)) if len(values) else float("nan")
+
+
+def _batches(evidence: Evidence, cells: pd.DataFrame) -> list[list[str]]:
+    """The cells in batches that hold few enough steps to be in memory together."""
+    file = evidence_folder(evidence.out) / "steps.parquet"
+    if not file.exists():
+        return []
+    names = sorted(cells["cell_id"])
+    parts = pq.read_metadata(file).num_rows // STEP_ROWS_AT_ONCE + 1
+    size = -(-len(names) // parts)
+    return [names[i : i + size] for i in range(0, len(names), max(1, size))]
+
+
+def _add_areas(evidence: Evidence, measures: Measures) -> None:
+    frame = evidence.predictions
+    cells = measures.cells
+    row_of = pd.Series(cells.index, index=cells["cell_id"])[
+        lambda rows: cells["status"].to_numpy()[rows] == "done"
+    ]
+    for split, study in (("test", False), ("official", False), ("official", True)):
+        part = frame[(frame["split"] == split).to_numpy() & np.isfinite(frame["label"].to_numpy(float))]
+        part = part[part["cell_id"].isin(row_of.index).to_numpy()]
+        if study:
+            part = part[part["study"].notna().to_numpy()]
+        if part.empty:
+            continue
+        kind = f"{split}_study" if study else split
+        rows = row_of.reindex(part["cell_id"].cat.categories).to_numpy()[part["cell_id"].cat.codes]
+        _, patients = np.unique(part["patient"].cat.codes, return_inverse=True)
+        count = int(patients.max()) + 1
+        names = (f"{kind}_auroc", f"{kind}_auprc")
+        for name in names:
+            measures.influence[name] = np.full((len(cells), count), np.nan)
+            measures.patients[name] = count
+        studies = part["study"].cat.codes.to_numpy()
+        labels, logits = part["label"].to_numpy(), part["logit"].to_numpy()
+        order = np.argsort(rows, kind="stable")
+        for block in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1):
+            one, y, z = patients[block], labels[block], logits[block]
+            if study:
+                views, y, z = areas.study_maximum(studies[block], y, z)
+                one = one[views]
+            row = int(rows[block[0]])
+            ranked = areas.rank(y, z) if np.isfinite(z).all() else None
+            for name, area in zip(names, (areas.auroc, areas.average_precision), strict=True):
+                measures.positives[name] = int((y == 1).sum())
+                if ranked is None:
+                    cells.loc[row, name] = np.nan
+                    continue
+                value, influence = area(ranked)
+                cells.loc[row, name] = value
+                measures.influence[name][row] = areas.by_patient(influence, one, count)

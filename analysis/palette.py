@@ -1,0 +1,73 @@
+"""One colour, marker and name per network, one line style per initialisation, everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a network is drawn and called."""
+
+    label: str
+    colour: str
+    marker: str
+
+
+NETWORKS: dict[str, Look] = {
+    "cbr_large_wide": Look("CBR-Large-Wide", "#0072B2", "o"),
+    "cbr_large_tall": Look("CBR-Large-Tall", "#56B4E9", "v"),
+    "cbr_small": Look("CBR-Small", "#009E73", "P"),
+    "cbr_tiny": Look("CBR-Tiny", "#000000", "X"),
+    "resnet50": Look("ResNet-50", "#D55E00", "s"),
+    "resnet34": Look("ResNet-34", "#E69F00", "D"),
+    "resnet18": Look("ResNet-18", "#CC79A7", "^"),
+}
+"""Colours that the colour-blind tell apart (Okabe and Ito 2008), told apart by marker as well."""
+
+PUBLISHED = "#8C8C8C"
+VERDICTS = {
+    "supported": "#0072B2",
+    "refuted": "#D55E00",
+    "undecided": "#767676",
+    "reproduced": "#0072B2",
+    "not reproduced": "#D55E00",
+}
+
+ARMS: dict[tuple[str, str], dict[str, Any]] = {
+    ("random", "none"): {"linestyle": "-", "fillstyle": "full"},
+    ("natural", "none"): {"linestyle": "--", "fillstyle": "none"},
+    ("natural", "backbone"): {"linestyle": ":", "fillstyle": "bottom"},
+    ("consolidation", "none"): {"linestyle": "--", "fillstyle": "none"},
+    ("consolidation", "backbone"): {"linestyle": ":", "fillstyle": "bottom"},
+}
+
+_NAMES = {"imagenet": "ImageNet", "photos": "photos", "consolidation": "Consolidation"}
+
+
+def look(architecture: str) -> Look:
+    """How to draw `architecture`; a network of someone's own is gray, under its own name."""
+    return NETWORKS.get(architecture, Look(architecture, "#595959", "h"))
+
+
+def ordered(architectures: set[str]) -> list[str]:
+    """The study's networks in its order, then others by name."""
+    return [a for a in NETWORKS if a in architectures] + sorted(architectures - set(NETWORKS))
+
+
+def init_name(init: str) -> str:
+    """`ImageNet`, `photos`, `Consolidation`, or the initialisation's own name."""
+    return _NAMES.get(init, init)
+
+
+def arm_name(init: str, freeze: str) -> str:
+    """`from scratch`, `fine-tuned from photos`, `frozen from photos`."""
+    if init == "random":
+        return "from scratch"
+    return f"{'frozen' if freeze == 'backbone' else 'fine-tuned'} from {init_name(init)}"
+
+
+def arm_style(init: str, freeze: str, *, natural: str | None) -> dict[str, Any]:
+    """Line and fill of an arm, which tell arms of one network apart."""
+    return ARMS.get(("natural" if init == natural else init, freeze), ARMS["natural", "none"])

@@ -1,0 +1,62 @@
+"""Published numbers that are drawn in gray or printed beside ours, each with its source.
+
+Only numbers that were read in a source are here. What the study found in words is in `analysis.findings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RAGHU = "Raghu, Zhang, Kleinberg, Bengio 2019, Transfusion, arXiv 1902.07208 (read in secondary copies of its tables)"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One published AUROC, as a fraction.
+
+    Attributes:
+        init: `random` or `imagenet`.
+        train_images: None for all of the data set's training images.
+    """
+
+    data: str
+    finding: str
+    architecture: str
+    init: str
+    train_images: int | None
+    auroc: float
+    source: str = RAGHU
+
+
+_CHEXPERT_RESNET50 = {
+    "Atelectasis": (0.7952, 0.7976),
+    "Cardiomegaly": (0.7523, 0.7493),
+    "Consolidation": (0.8549, 0.8442),
+    "Edema": (0.8834, 0.8889),
+    "Pleural Effusion": (0.8870, 0.8807),
+}
+_RETINA = {
+    ("resnet50", None): (0.964, 0.967),
+    ("cbr_large_tall", None): (0.962, 0.962),
+    ("resnet50", 5_000): (0.922, 0.946),
+    ("cbr_large_tall", 5_000): (0.936, 0.939),
+    ("cbr_large_wide", 5_000): (0.936, 0.937),
+}
+
+PUBLISHED: tuple[Published, ...] = (
+    *(
+        Published("CheXpert", finding, "resnet50", init, None, auroc)
+        for finding, pair in _CHEXPERT_RESNET50.items()
+        for init, auroc in zip(("random", "imagenet"), pair, strict=True)
+    ),
+    *(
+        Published("RETINA", "diabetic retinopathy", architecture, init, images, auroc)
+        for (architecture, images), pair in _RETINA.items()
+        for init, auroc in zip(("random", "imagenet"), pair, strict=True)
+    ),
+)
+
+
+def published(finding: str, *, data: str = "CheXpert") -> list[Published]:
+    """The published AUROC for `finding` of `data`."""
+    return [p for p in PUBLISHED if p.data == data and p.finding == finding]

@@ -1,0 +1,257 @@
+"""The tables of evidence: name, type, unit and meaning of every column. A public format.
+
+Anyone may write such tables and have them judged; only `REQUIRED` columns have to be there, the others
+are taken as null. A rate or share is a fraction, a time is in seconds, a missing value is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+class EvidenceError(ValueError):
+    """Evidence that cannot be read: the file, what was found, what was expected, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table; `unit` is empty for names, labels and counts."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+def _text(name: str, meaning: str) -> Column:
+    return Column(name, pa.string(), "", meaning)
+
+
+def _count(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name, pa.int64(), unit, meaning)
+
+
+def _real(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name, pa.float64(), unit, meaning)
+
+
+AXES = (
+    _text("kind", "`grid`: a cell of the study; `upstream`: a pretraining that others start from"),
+    _text("finding", "finding that is trained, or the upstream task's name"),
+    _text("architecture", "network"),
+    _count("train_images", "training images; the smaller subset lies inside the larger", "images"),
+    _text("init", "where the weights come from: `random` or the upstream task"),
+    _text("freeze", "`none`: every weight is trained; `backbone`: the head alone"),
+    _count("seed", "initialisation, order and augmentation"),
+    _text("balance", "`natural` or `balanced` classes in training; null is natural"),
+)
+
+NETWORK = (
+    _count("parameters", "trainable numbers of the network", "parameters"),
+    _count("depth", "layers with weights from input to output", "layers"),
+    _count("macs", "multiply-adds for one image", "multiply-adds"),
+)
+
+TRIALS = (
+    _text("cell_id", "identity of the cell: a hash of all that changes its result"),
+    *AXES,
+    _text("status", "`done`, `failed` or `missing` (planned, no result)"),
+    _text("failure", "class of failure: diverged, out_of_memory, error, upstream, ..."),
+    _text("error", "what went wrong, one paragraph"),
+    _text("upstream", "cell_id of the pretraining that this cell starts from"),
+    _real("learning_rate", "initial learning rate, from the range test"),
+    _count("epochs", "epochs trained", "epochs"),
+    _count("best_epoch", "epoch with the best selection loss", "epochs"),
+    _real("train_loss", "training loss (binary cross-entropy) of the last epoch", "nats"),
+    _real("selection_loss", "selection loss of the best epoch", "nats"),
+    _real("selection_auroc", "selection AUROC of the best epoch"),
+    _real("test_auroc", "area under the ROC curve on the hold-out patients"),
+    _real("test_auprc", "area under the precision-recall curve (average precision), hold-out patients"),
+    _real("official_auroc", "AUROC on the official validation split, per image"),
+    _real("official_auprc", "average precision on the official validation split, per image"),
+    _real("official_study_auroc", "AUROC on the official validation split, per study (maximum over views)"),
+    *NETWORK,
+    _real("train_seconds", "time inside training", "seconds"),
+    _real("seconds", "time of the whole trial", "seconds"),
+    _real("images_per_second", "training throughput", "images / second"),
+    _text("device", "device of the trial"),
+    _text("host", "machine of the trial"),
+    _text("started", "ISO 8601"),
+    _text("finished", "ISO 8601"),
+    _text("data", "fingerprint of the data set"),
+    _text("recipe", "settings that all cells of a sweep share, as JSON with sorted keys"),
+)
+
+EPOCHS = (
+    _text("cell_id", "cell"),
+    _count("epoch", "from 1", "epochs"),
+    _real("train_loss", "mean training loss of the epoch", "nats"),
+    _real("selection_loss", "selection loss after the epoch", "nats"),
+    _real("selection_auroc", "selection AUROC after the epoch"),
+    _real("learning_rate", "learning rate of the epoch"),
+    _real("seconds", "time of the epoch", "seconds"),
+)
+
+STEPS = (
+    _text("cell_id", "cell"),
+    _count("step", "optimiser step, from 1", "steps"),
+    _count("epoch", "epoch of the step, from 1", "epochs"),
+    Column("train_loss", pa.float32(), "nats", "training loss of the step's batch"),
+)
+
+RANGE_TESTS = (
+    _text("cell_id", "cell"),
+    _count("step", "step of the learning-rate range test, from 1", "steps"),
+    _real("learning_rate", "learning rate of the step"),
+    _real("loss", "loss of the step's batch", "nats"),
+)
+
+PREDICTIONS = (
+    _text("cell_id", "cell"),
+    _text("split", "`test` or `official`"),
+    _text("image", "image, as in the data set's own table"),
+    _text("patient", "patient"),
+    _text("study", "study of the patient"),
+    Column("label", pa.float32(), "", "1 positive, 0 negative, null masked"),
+    Column("logit", pa.float32(), "", "the network's output before the sigmoid"),
+)
+
+ESTIMATES = (
+    _text("name", "what is estimated; traceable from every figure and sentence"),
+    _text("metric", "measure: train_loss, spikes, convergence_epochs, test_auroc, ..."),
+    _text("architecture", "network, null where several are averaged or compared"),
+    _count("train_images", "size, null where several are averaged or compared", "images"),
+    _text("init", "initialisation, null where several are compared"),
+    _text("freeze", "freeze, null where several are compared"),
+    _text("unit", "unit of the estimate"),
+    _real("estimate", "point estimate"),
+    _real("low", "lower end of the 95 % interval"),
+    _real("high", "upper end of the 95 % interval"),
+    _real("standard_error", "standard error"),
+    _real("degrees_of_freedom", "of the t distribution behind the interval; null is normal"),
+    _text("seed_part", "`measured`, `networks` (spread over networks stands in) or `unknown` (one seed)"),
+    _real("smallest_effect", "smallest effect found in 80 % of such grids (two-sided, 5 %)"),
+    _count("seeds", "distinct seeds used"),
+    _count("patients", "patients in the split, null where no patients are involved"),
+    _count("positives", "positive images in the split, null where no patients are involved"),
+    _count("cells", "cells used"),
+    _count("cells_missing", "cells that the contrast asks for and that are not there"),
+)
+
+VERDICTS = (
+    _count("conjecture", "1 to 4"),
+    _text("claim", "claim's name, or `overall`"),
+    _text("question", "the claim in words"),
+    _text("expects", "`positive`, `negative`, `zero` or `not_positive`"),
+    _text("metric", "measure"),
+    _text("unit", "unit of estimate, interval and margin"),
+    _real("estimate", "point estimate"),
+    _real("low", "lower end of the 95 % interval"),
+    _real("high", "upper end of the 95 % interval"),
+    _real("margin", "smallest effect that matters, fixed beforehand"),
+    _count("seeds", "distinct seeds used"),
+    _count("patients", "patients in the split"),
+    _count("cells", "cells used"),
+    _count("cells_missing", "cells that the claim asks for and that are not there"),
+    _text("seed_part", "`measured`, `networks` or `unknown`"),
+    _real("smallest_effect", "smallest effect found in 80 % of such grids"),
+    _real("p_supported", "p of the test whose rejection supports the claim, Holm-adjusted"),
+    _real("p_refuted", "p of the test whose rejection refutes the claim, Holm-adjusted"),
+    _text("verdict", "`supported`, `refuted` or `undecided`"),
+    _text("why", "the verdict in a sentence with its numbers"),
+)
+
+FINDINGS = (
+    _text("figure", "figure of the study"),
+    _text("finding", "what the study found"),
+    _text("published", "published number, where one was read"),
+    _text("source", "where the published number was read"),
+    _text("metric", "measure"),
+    _text("unit", "unit of estimate and interval"),
+    _real("estimate", "ours"),
+    _real("low", "lower end of the 95 % interval"),
+    _real("high", "upper end of the 95 % interval"),
+    _real("margin", "smallest effect that matters"),
+    _count("seeds", "distinct seeds used"),
+    _count("patients", "patients in the split"),
+    _text("verdict", "`reproduced`, `not reproduced` or `undecided`"),
+    _text("why", "the verdict in a sentence with its numbers"),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "trials": TRIALS,
+    "epochs": EPOCHS,
+    "steps": STEPS,
+    "range_tests": RANGE_TESTS,
+    "predictions": PREDICTIONS,
+    "estimates": ESTIMATES,
+    "verdicts": VERDICTS,
+    "findings": FINDINGS,
+}
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "trials": ("cell_id", "architecture", "train_images", "init", "freeze", "seed", "status"),
+    "epochs": ("cell_id", "epoch", "train_loss"),
+    "steps": ("cell_id", "step", "train_loss"),
+    "range_tests": ("cell_id", "learning_rate", "loss"),
+    "predictions": ("cell_id", "split", "patient", "label", "logit"),
+}
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """The Arrow schema of one of `TABLES`, units and meanings as field metadata."""
+    return pa.schema(
+        [
+            pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning})
+            if c.unit
+            else pa.field(c.name, c.type, metadata={"meaning": c.meaning})
+            for c in TABLES[table]
+        ]
+    )
+
+
+def conform(data: pa.Table, table: str, file: Path, *, without: tuple[str, ...] = ()) -> pa.Table:
+    """`data` with exactly the columns of `table`: cast, in order, absent ones null, NaN in them null.
+
+    Args:
+        file: named in errors.
+        without: columns that are left out, required or not.
+
+    Raises:
+        EvidenceError: a required column is missing or a column does not have its type.
+    """
+    missing = [c for c in REQUIRED.get(table, ()) if c not in data.column_names and c not in without]
+    if missing:
+        raise EvidenceError(
+            f"{file}: found columns {', '.join(data.column_names)}; the table {table} needs "
+            f"{', '.join(missing)} as well. Columns and meanings: analysis/schema.py"
+        )
+    schema = pa.schema([f for f in arrow_schema(table) if f.name not in without])
+    columns = []
+    for field in schema:
+        if field.name not in data.column_names:
+            columns.append(pa.nulls(data.num_rows, field.type))
+            continue
+        column = data.column(field.name)
+        if column.type == field.type and not pa.types.is_floating(field.type):
+            columns.append(column)
+            continue
+        try:
+            columns.append(_cast(column, field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
+            raise EvidenceError(
+                f"{file}: column {field.name}: found {column.type}, expected {field.type} ({problem})"
+            ) from problem
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return column.cast(to)

@@ -1,0 +1,162 @@
+"""Reading a folder of evidence: `load(OUT)` gives its tables as data frames."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.schema import EvidenceError, arrow_schema, conform
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The evidence of one OUT folder; large tables are read when first asked for.
+
+    Attributes:
+        out: the folder.
+        trials: one row per wanted cell; columns in `analysis.schema.TRIALS`.
+        epochs: one row per cell and epoch; `EPOCHS`.
+        sweep: what the sweep recorded of itself (recipe, data, versions, hardware); may be empty.
+    """
+
+    out: Path
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    sweep: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """One row per cell and optimiser step; `STEPS`."""
+        return read(self.out, "steps").to_pandas()
+
+    @cached_property
+    def range_tests(self) -> pd.DataFrame:
+        """The learning-rate range tests' curves; `RANGE_TESTS`."""
+        return read(self.out, "range_tests").to_pandas()
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row per cell and image; `PREDICTIONS`, names as categories."""
+        return read(self.out, "predictions", names_as_categories=True).to_pandas()
+
+    @cached_property
+    def estimates(self) -> pd.DataFrame:
+        """Every contrast with its interval; `ESTIMATES`. Empty before the first `analysis.run`."""
+        return read(self.out, "estimates").to_pandas()
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """The claims of the four conjectures; `VERDICTS`. Empty before the first `analysis.run`."""
+        return read(self.out, "verdicts").to_pandas()
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """The study's own findings beside ours; `FINDINGS`. Empty before the first `analysis.run`."""
+        return read(self.out, "findings").to_pandas()
+
+    @property
+    def natural(self) -> str | None:
+        """The natural-image initialisation of this grid (`imagenet`, `photos`, ...), None if it has none."""
+        declared = self.sweep.get("natural_images")
+        inits = set(self.trials["init"].dropna()) - {"random"}
+        if declared in inits:
+            return str(declared)
+        findings = {
+            str(f).lower() for f in self.trials.loc[self.trials["init"] == "random", "finding"].dropna()
+        }
+        known = [name for name in ("imagenet", "photos") if name in inits]
+        others = sorted(inits - {"consolidation"} - findings)
+        return (known or others or [None])[0]
+
+
+def evidence_folder(out: Path) -> Path:
+    """Where the tables of `out` lie: `out/evidence`, or `out` itself if that holds the tables."""
+    return out if (out / "trials.parquet").exists() and not (out / "evidence").exists() else out / "evidence"
+
+
+def load(out: str | Path) -> Evidence:
+    """Read the evidence below `out` as `python -m analysis` left it.
+
+    Raises:
+        EvidenceError: there is no evidence, or a table lacks a column.
+    """
+    out = Path(out)
+    if not (evidence_folder(out) / "trials.parquet").exists():
+        raise EvidenceError(
+            f"{out}: found no evidence/trials.parquet; expected the --out folder of a sweep. "
+            f"If it holds cells/, run: python -m analysis {out}"
+        )
+    trials = read(out, "trials").to_pandas()
+    duplicates = trials["cell_id"][trials["cell_id"].duplicated()]
+    if len(duplicates):
+        raise EvidenceError(
+            f"{evidence_folder(out) / 'trials.parquet'}: found {len(duplicates)} repeated cell_id, "
+            f"{duplicates.iloc[0]} first; expected one row per cell"
+        )
+    return Evidence(out, trials, read(out, "epochs").to_pandas(), read_sweep(out))
+
+
+def read(out: Path, table: str, *, names_as_categories: bool = False, filters: Any = None) -> pa.Table:
+    """One table of `out` with the columns of its schema; no rows if the file is not there.
+
+    Args:
+        names_as_categories: keep repeated names as dictionaries, which saves memory in long tables.
+        filters: as in `pyarrow.parquet.read_table`.
+    """
+    file = evidence_folder(out) / f"{table}.parquet"
+    schema = arrow_schema(table)
+    if not file.exists():
+        return schema.empty_table()
+    try:
+        found = set(pq.read_schema(file).names)
+        names = [f.name for f in schema if f.name in found]
+        data = pq.read_table(file, columns=names, filters=filters)
+    except (pa.ArrowInvalid, OSError) as problem:
+        raise EvidenceError(
+            f"{file}: found no readable Parquet file ({problem}); expected the table {table}"
+        ) from problem
+    data = conform(data, table, file)
+    if names_as_categories:
+        for index, f in enumerate(schema):
+            if pa.types.is_string(f.type):
+                data = data.set_column(index, f.name, data.column(f.name).dictionary_encode())
+    return data
+
+
+def write(out: Path, table: str, frame: pd.DataFrame) -> None:
+    """Write `frame` as one of the tables of `out`, in one step."""
+    folder = evidence_folder(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{table}.parquet"
+    data = conform(pa.Table.from_pandas(frame, preserve_index=False), table, file)
+    replace(data, file)
+
+
+def replace(data: pa.Table, file: Path) -> None:
+    """Write a Parquet file beside `file` and move it there: readers see the old one or the new one."""
+    part = file.with_name(f".{file.name}.part")
+    pq.write_table(data, part, compression="zstd")
+    part.replace(file)
+
+
+def read_sweep(out: Path) -> dict[str, Any]:
+    """`out/sweep.json`, or an empty record where there is none."""
+    file = out / "sweep.json"
+    if not file.exists():
+        return {}
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise EvidenceError(
+            f"{file}: found no valid JSON ({problem}); remove the file or restore it"
+        ) from problem
+    if not isinstance(record, dict):
+        raise EvidenceError(f"{file}: found {type(record).__name__}, expected a JSON object")
+    return record
