@@ -90,6 +90,8 @@ class Recipe:
             not improved for more than `patience` epochs.
         rotation_degrees, translate_fraction, scale_fraction: half-widths of the random affine.
         batch_norm_momentum: weight of the newest batch in the running statistics.
+        frozen_views: augmented views of each training image whose features a frozen backbone computes once and
+            the epochs take in turn; 0 runs the backbone in every epoch.
         upstream_images, upstream_epochs: size and length of every pretraining.
         uncertain: policy for the label -1 as (finding, `ones` | `zeros` | `ignore`) pairs; a finding not
             named is `zeros` (Irvin et al. 2019: ones suits Edema and Atelectasis, zeros Consolidation).
@@ -109,6 +111,7 @@ class Recipe:
     translate_fraction: float = 0.05
     scale_fraction: float = 0.05
     batch_norm_momentum: float = 0.1
+    frozen_views: int = 10
     upstream_images: int = 100_000
     upstream_epochs: int = 100
     uncertain: tuple[tuple[str, str], ...] = (
@@ -122,10 +125,24 @@ class Recipe:
     def __post_init__(self) -> None:
         object.__setattr__(self, "uncertain", tuple(sorted((f, p) for f, p in self.uncertain)))
         problems = []
-        for name in ("image_size", "epochs", "batch_size", "range_test_steps", "upstream_images", "upstream_epochs"):
+        for field in dataclasses.fields(self):
+            if field.type == "float":
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
+        for name in (
+            "image_size",
+            "epochs",
+            "batch_size",
+            "range_test_steps",
+            "upstream_images",
+            "upstream_epochs",
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 problems.append(f"{name}: found {value!r}, expected a whole number of at least 1")
+        for name in ("plateau_patience", "frozen_views"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                problems.append(f"{name}: found {value!r}, expected a whole number of at least 0")
         if not 0 < self.range_test_low < self.range_test_high:
             problems.append(
                 f"range_test_low, range_test_high: found {self.range_test_low}, {self.range_test_high}, "

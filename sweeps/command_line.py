@@ -1,0 +1,134 @@
+"""The command line of the grid: its options, and a preset with those options put in."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from sweeps.spaces import PRESETS, Preset, Space
+from transfusion.cell import ARCHITECTURES, FREEZES, INITS, Recipe, SettingError
+from transfusion.chexpert import FINDINGS
+
+EPILOG = """examples:
+  python sweeps/full_grid.py                      the whole grid on embedded data, on this machine
+  python sweeps/full_grid.py --dry-run            what that would run, and for how long
+  python sweeps/full_grid.py --seeds 3            two more seeds; what is done stays done
+  python sweeps/full_grid.py --preset chexpert --data /data/CheXpert-v1.0-small --out /shared/study
+
+Running the same command again continues an interrupted grid and adds what is missing.
+Exit status: 0 all cells are done, 1 some cell failed, 2 unusable options or data (nothing was started)."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; options left out take the preset's values."""
+    p = argparse.ArgumentParser(
+        prog="full_grid.py",
+        description="Train every cell of a grid of architecture, data set size, initialisation and freezing, "
+        "then write tables, figures and a report.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    presets = "; ".join(f"{preset.name}: {preset.summary}" for preset in PRESETS)
+    p.add_argument(
+        "--preset", default="demo", choices=[x.name for x in PRESETS], help=f"{presets} (default: demo)"
+    )
+    p.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder in CheXpert's layout (default: the embedded phantom)",
+    )
+    p.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/PRESET)")
+    p.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images go (default: OUT/cache)")
+    p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
+
+    axes = p.add_argument_group("axes of the grid")
+    axes.add_argument(
+        "--architectures", nargs="+", choices=ARCHITECTURES, metavar="A", help=", ".join(ARCHITECTURES)
+    )
+    axes.add_argument("--train-images", nargs="+", type=int, metavar="N", help="data set sizes")
+    axes.add_argument("--inits", nargs="+", choices=INITS, metavar="I", help=", ".join(INITS))
+    axes.add_argument("--freeze", nargs="+", choices=FREEZES, metavar="F", help=", ".join(FREEZES))
+    axes.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
+    axes.add_argument(
+        "--finding", choices=FINDINGS, metavar="F", help="which finding is trained (default: Edema)"
+    )
+    axes.add_argument(
+        "--recipe", nargs="+", default=[], metavar="NAME=VALUE",
+        help="settings of the recipe: " + ", ".join(field.name for field in dataclasses.fields(Recipe)),
+    )  # fmt: skip
+
+    machine = p.add_argument_group("machine")
+    machine.add_argument("--address", metavar="ADDR", help="a running Ray cluster (auto, or ray://host:port)")
+    machine.add_argument(
+        "--cpus-per-trial", type=int, default=1, metavar="N", help="CPU cores per trial (default: 1)"
+    )
+    machine.add_argument(
+        "--gpus-per-trial",
+        type=float,
+        metavar="F",
+        help="share of a GPU per trial (default: 1 with GPUs, else 0)",
+    )
+    return p
+
+
+def preset_of(options: argparse.Namespace) -> Preset:
+    """The preset that the options name, their axes and settings in place of its own.
+
+    Raises:
+        SettingError: an unknown or unusable setting.
+    """
+    preset = next(preset for preset in PRESETS if preset.name == options.preset)
+    return dataclasses.replace(
+        preset,
+        space=override_space(preset.space, options),
+        recipe=override_recipe(preset.recipe, options.recipe),
+    )
+
+
+def override_space(space: Space, options: argparse.Namespace) -> Space:
+    """`space` with the axes that the options give."""
+    given: dict[str, Any] = {
+        "architecture": options.architectures,
+        "train_images": options.train_images,
+        "init": options.inits,
+        "freeze": options.freeze,
+        "seed": None if options.seeds is None else list(range(options.seeds)),
+    }
+    replaced = {
+        axis: tune.grid_search(list(dict.fromkeys(values))) for axis, values in given.items() if values
+    }
+    if options.seeds is not None and options.seeds < 1:
+        raise SettingError(f"--seeds: found {options.seeds}, expected at least 1")
+    return {**space, **replaced, **({"finding": options.finding} if options.finding else {})}
+
+
+def override_recipe(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+    """`recipe` with `name=value` assignments; the values are written as in JSON, text without quotes.
+
+    Raises:
+        SettingError: with every assignment that is wrong.
+    """
+    names = {field.name: field.type for field in dataclasses.fields(Recipe)}
+    values: dict[str, Any] = {}
+    problems = []
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or name not in names:
+            problems.append(
+                f"--recipe: found {assignment!r}, expected NAME=VALUE with one of {', '.join(names)}"
+            )
+            continue
+        try:
+            values[name] = text if names[name] == "str" else json.loads(text)
+        except json.JSONDecodeError:
+            problems.append(f"--recipe {name}: found {text!r}, expected a {names[name]}")
+    if problems:
+        raise SettingError("; ".join(problems))
+    return dataclasses.replace(recipe, **values)

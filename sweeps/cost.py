@@ -1,0 +1,68 @@
+"""What a cell will cost: images to process times the seconds that its architecture takes for one.
+
+The speed is that of finished cells of the same architecture, image size and device where there are any, else
+the arithmetic of the network at a throughput typical of the device.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transfusion import architectures, results
+from transfusion.cell import NATURAL_IMAGES, Architecture, Cell, Recipe
+
+MACS_PER_SECOND = {"cpu": 45e9, "cuda": 5e12}
+"""Multiply-adds a second of forward and backward passes: large convolutions of one core; of a GPU, a guess."""
+
+SECONDS_PER_LAYER = {"cpu": 1.6e-3, "cuda": 1e-4}
+"""What a weighted layer costs per training step whatever its size."""
+
+SECONDS_PER_CELL = 0.6
+"""Set-up and records of one trial in a running process."""
+
+FORWARD_SHARE = 0.25
+"""Time of a forward pass alone, as a share of a training step's."""
+
+
+@dataclass
+class CostModel:
+    """Expected durations on one slot; `measured` holds images a second by (architecture, image size)."""
+
+    device: str
+    evaluation_images: int
+    selection_images: int
+    measured: dict[tuple[Architecture, int], float] = field(default_factory=dict)
+
+    def seconds_per_image(self, architecture: Architecture, recipe: Recipe) -> float:
+        """Seconds to train on one image once."""
+        if speed := self.measured.get((architecture, recipe.image_size)):
+            return 1 / speed
+        size = architectures.size_of(architecture, recipe.image_size)
+        layers = size["depth"] * SECONDS_PER_LAYER[self.device] / recipe.batch_size
+        return 3 * size["macs"] / MACS_PER_SECOND[self.device] + layers
+
+    def seconds(self, cell: Cell, recipe: Recipe) -> float:
+        """Seconds of the whole cell: range test, epochs with their selection, evaluation."""
+        per_image = self.seconds_per_image(cell.architecture, recipe)
+        forward = FORWARD_SHARE * per_image
+        epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs
+        evaluated = 0 if cell.finding in NATURAL_IMAGES else self.evaluation_images
+        if cell.freeze == "backbone" and recipe.frozen_views:
+            images = min(recipe.frozen_views, epochs) * cell.train_images + self.selection_images + evaluated
+            return SECONDS_PER_CELL + forward * images
+        trained = cell.train_images * epochs + recipe.range_test_steps * recipe.batch_size
+        return SECONDS_PER_CELL + per_image * trained + forward * (self.selection_images * epochs + evaluated)
+
+
+def measured_speeds(cells: Path) -> dict[tuple[Architecture, int], float]:
+    """Median images a second of the finished cells that trained the whole network, by architecture and size."""
+    speeds: dict[tuple[Architecture, int], list[float]] = {}
+    for folder in cells.iterdir() if cells.is_dir() else ():
+        record = results.read_result(folder)
+        if record is None or record["status"] != "done" or record["cell"]["freeze"] != "none":
+            continue
+        key = (record["cell"]["architecture"], record["recipe"]["image_size"])
+        speeds.setdefault(key, []).append(record["metrics"]["images_per_second"])
+    return {key: statistics.median(values) for key, values in speeds.items()}

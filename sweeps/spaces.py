@@ -1,0 +1,139 @@
+"""The search space of the study, and its presets.
+
+A space is a Ray Tune search space whose keys are fields of `Cell`; every axis is a `tune.grid_search`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray import tune
+
+from transfusion.cell import ARCHITECTURES, FREEZES, Architecture, Cell, Freeze, Init, Recipe, SettingError
+
+Space = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phantom:
+    """The embedded data set of a preset: how many images of which size (pixels), and how hard."""
+
+    images: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A whole sweep as a value: its space, its recipe, and its embedded data where it has them."""
+
+    name: str
+    summary: str
+    space: Space
+    recipe: Recipe
+    phantom: Phantom | None = None
+
+
+def grid(
+    *,
+    architectures: Sequence[Architecture] = ARCHITECTURES,
+    train_images: Sequence[int],
+    inits: Sequence[Init],
+    freezes: Sequence[Freeze] = FREEZES,
+    seeds: int = 1,
+    finding: str = "Edema",
+) -> Space:
+    """The full grid over the five axes of the study."""
+    return {
+        "architecture": tune.grid_search(list(architectures)),
+        "train_images": tune.grid_search(list(train_images)),
+        "init": tune.grid_search(list(inits)),
+        "freeze": tune.grid_search(list(freezes)),
+        "seed": tune.grid_search(list(range(seeds))),
+        "finding": finding,
+    }
+
+
+def cells(space: Space) -> list[Cell]:
+    """Every cell of a space, a frozen random backbone left out.
+
+    Raises:
+        SettingError: if a key is no axis, or a value is none of its axis; all of them at once.
+    """
+    axes = {field.name for field in dataclasses.fields(Cell)} - {"kind"}
+    problems = [
+        f"search space: found {key!r}, expected one of {', '.join(sorted(axes))}"
+        for key in space
+        if key not in axes
+    ]
+    if problems:
+        raise SettingError("; ".join(problems))
+    values = [value["grid_search"] if isinstance(value, dict) else [value] for value in space.values()]
+    found = []
+    for combination in itertools.product(*values):
+        chosen = dict(zip(space, combination, strict=True))
+        if chosen.get("init") == "random" and chosen.get("freeze") == "backbone":
+            continue
+        try:
+            found.append(Cell(**chosen))
+        except SettingError as error:
+            problems.extend(text for text in str(error).split("; ") if text not in problems)
+    if problems:
+        raise SettingError("; ".join(problems))
+    return found
+
+
+SMOKE = Preset(
+    name="smoke",
+    summary="two architectures and two sizes in about a minute, to see that everything works",
+    space=grid(
+        architectures=("resnet18", "cbr_tiny"),
+        train_images=(32, 64),
+        inits=("random", "photos", "consolidation"),
+    ),
+    recipe=Recipe(
+        image_size=24,
+        epochs=2,
+        batch_size=16,
+        range_test_steps=12,
+        range_test_low=1e-5,
+        range_test_high=1e-1,
+        frozen_views=2,
+        upstream_images=64,
+        upstream_epochs=2,
+    ),
+    phantom=Phantom(images=600, size=64),
+)
+
+DEMO = Preset(
+    name="demo",
+    summary="the whole grid on the embedded data, sized for two CPU cores",
+    space=grid(train_images=(64, 128, 256, 512), inits=("random", "photos", "consolidation")),
+    recipe=Recipe(
+        image_size=24,
+        epochs=6,
+        batch_size=16,
+        range_test_steps=20,
+        range_test_low=1e-5,
+        range_test_high=1e-1,
+        batch_norm_momentum=0.2,
+        frozen_views=3,
+        upstream_images=512,
+        upstream_epochs=6,
+    ),
+    phantom=Phantom(images=3400, size=64),
+)
+
+CHEXPERT = Preset(
+    name="chexpert",
+    summary="the study's own recipe on CheXpert; needs --data and GPUs",
+    space=grid(
+        train_images=(5_000, 50_000, 100_000, 200_000), inits=("random", "imagenet", "consolidation"), seeds=3
+    ),
+    recipe=Recipe(views="all"),
+)
+
+PRESETS = (SMOKE, DEMO, CHEXPERT)

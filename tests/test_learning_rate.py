@@ -1,0 +1,66 @@
+"""The range test on curves with known answers."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from transfusion.learning_rate import choose, range_test
+
+
+def valley(rates, fall, rise):
+    """A loss that falls from 1 to 0, steepest at the rate `fall`, and explodes at the rate `rise`."""
+    x = np.log10(rates)
+    return 1 / (1 + np.exp(6 * (x - np.log10(fall)))) + np.exp(4 * (x - np.log10(rise)))
+
+
+@pytest.mark.parametrize("fall", [1e-5, 1e-4, 1e-3])
+def test_the_steepest_descent_is_found(fall):
+    rates = np.geomspace(1e-7, 1, 100)
+    assert np.log10(choose(rates, valley(rates, fall, fall * 1e3))) == pytest.approx(np.log10(fall), abs=0.15)
+
+
+def test_the_steepest_descent_is_found_under_noise():
+    rates = np.geomspace(1e-7, 1, 100)
+    chosen = [
+        choose(rates, valley(rates, 1e-3, 1) + np.random.default_rng(seed).normal(0, 0.1, 100)) for seed in range(50)
+    ]
+    assert np.abs(np.log10(chosen) + 3).mean() < 0.3
+
+
+def test_the_answer_does_not_depend_on_the_spacing_of_the_ladder():
+    """Against the raw rate the derivative would favour the low, dense end of the ladder."""
+    sparse, dense = np.geomspace(1e-6, 1, 60), np.geomspace(1e-6, 1, 400)
+    answers = [np.log10(choose(rates, valley(rates, 1e-3, 1))) for rates in (sparse, dense)]
+    assert answers[0] == pytest.approx(answers[1], abs=0.12)
+
+
+def test_the_rate_stays_a_decade_below_the_minimum():
+    rates = np.geomspace(1e-5, 1e-1, 41)
+    falling_to_the_end = 1 - (np.log10(rates) + 5) ** 2 / 16
+    assert choose(rates, falling_to_the_end) == pytest.approx(1e-2, rel=0.3)
+
+
+def test_fallbacks_are_deterministic_and_inside_the_ladder():
+    rates = np.geomspace(1e-4, 1e-2, 5)
+    assert choose(rates, np.arange(5.0)) == pytest.approx(1e-3)
+    assert choose(rates, np.array([1, 0.5, np.nan, np.inf, np.nan])) == pytest.approx(10**-3.75)
+    with pytest.raises(ValueError, match="no finite loss"):
+        choose(rates, np.full(5, np.nan))
+
+
+def test_a_real_ladder_restores_the_network_and_stops_when_the_loss_explodes():
+    torch.manual_seed(0)
+    inputs = torch.randn(256, 10)
+    targets = inputs @ torch.randn(10, 1)
+    network = nn.Sequential(nn.Linear(10, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 1))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    test = range_test(
+        network, lambda step: nn.functional.mse_loss(network(inputs), targets), low=1e-5, high=1e4, steps=90
+    )
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(weight.grad is None for weight in network.parameters())
+    assert len(test.rates) == len(test.losses) < 90
+    assert test.losses[-1] > 4 * np.median(test.losses[:5])
+    assert 1e-4 < test.chosen < 1

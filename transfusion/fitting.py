@@ -1,0 +1,108 @@
+"""The range test and the training run of one cell, by Lightning, resumable at every epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from transfusion.architectures import Network
+from transfusion.augmentation import training_inputs
+from transfusion.initialization import freeze_stages
+from transfusion.learning_rate import RangeTest, range_test
+from transfusion.module import TrainingModule, masked_loss
+from transfusion.randomness import RANGE_TEST, stream, torch_generator
+from transfusion.results import atomic
+from transfusion.task import Batches
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def fit(
+    module: TrainingModule,
+    epochs: int,
+    device: torch.device,
+    checkpoint: Path,
+    report: Report,
+    checkpoint_seconds: float,
+) -> None:
+    """Train `module`, from `checkpoint` if that file exists, else from its range test on.
+
+    Args:
+        report: called with the record of every epoch, `epochs` (planned) and `training_iteration` among it.
+        checkpoint_seconds: at least so many seconds between two writings of `checkpoint`.
+
+    Raises:
+        DivergedError: if a training loss is not finite.
+    """
+    resumed = checkpoint.exists()
+    if resumed:
+        records = torch.load(checkpoint, weights_only=True, map_location="cpu")["records"]
+        rates, losses, chosen = records["ladder"]
+        module.ladder = RangeTest(np.array(rates), np.array(losses), chosen)
+    else:
+        module.ladder = find_learning_rate(module, device)
+    trainer = pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1,
+        max_epochs=epochs,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        callbacks=[EpochEnd(checkpoint, report, checkpoint_seconds)],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        inference_mode=True,
+    )
+    trainer.fit(module, ckpt_path=checkpoint if resumed else None, weights_only=True)
+
+
+class EpochEnd(Checkpoint):
+    """Reports every epoch and writes the checkpoint; as a `Checkpoint` it runs after the module's own hooks."""
+
+    def __init__(self, path: Path, report: Report, seconds: float) -> None:
+        self.path, self.report, self.seconds = path, report, seconds
+        self.written = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        last = len(module.epochs) == trainer.max_epochs
+        if not last and time.monotonic() - self.written >= self.seconds:
+            with atomic(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
+            self.written = time.monotonic()
+        self.report({**module.epochs[-1], "epochs": trainer.max_epochs})
+
+
+def find_learning_rate(module: TrainingModule, device: torch.device) -> RangeTest:
+    """The range test of a module on its own training data, batch after batch in an order of its own."""
+    task, recipe, network = module.task, module.recipe, module.network
+    network.to(device).train()
+    if module.frozen:
+        assert isinstance(network, Network)
+        freeze_stages(network)
+    affine = torch_generator(module.seed, RANGE_TEST)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        epoch = 0
+        while True:
+            order = stream(module.seed, RANGE_TEST, epoch)
+            yield from Batches(task.inputs, task.targets, task.training_rows(epoch), recipe.batch_size, order)
+            epoch += 1
+
+    supply = batches()
+
+    def loss_of_step(_step: int) -> Tensor:
+        inputs, targets = (part.to(device) for part in next(supply))
+        return masked_loss(network(training_inputs(inputs, recipe, affine)), targets)
+
+    return range_test(
+        network, loss_of_step, recipe.range_test_low, recipe.range_test_high, recipe.range_test_steps
+    )

@@ -1,0 +1,36 @@
+"""Areas under curves, undefined (None) where a class is absent."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+
+def _defined(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    known = np.isfinite(labels)
+    labels, logits = labels[known], logits[known]
+    return (labels, logits) if labels.size and labels.min() < labels.max() else None
+
+
+def auroc(labels: np.ndarray, logits: np.ndarray) -> float | None:
+    """Area under the ROC curve of `logits` [N] for `labels` [N] (1, 0, NaN = unknown), or None if undefined."""
+    pair = _defined(labels, logits)
+    return float(roc_auc_score(*pair)) if pair else None
+
+
+def auprc(labels: np.ndarray, logits: np.ndarray) -> float | None:
+    """Area under the precision-recall curve (average precision), arguments as in `auroc`."""
+    pair = _defined(labels, logits)
+    return float(average_precision_score(*pair)) if pair else None
+
+
+def study_maximum(
+    studies: np.ndarray, labels: np.ndarray, logits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and logits per study, the largest over its views (Irvin et al. 2019, section 4)."""
+    names, position = np.unique(studies, return_inverse=True)
+    highest = np.full(len(names), -np.inf)
+    np.maximum.at(highest, position, logits)
+    label = np.full(len(names), -np.inf)
+    np.maximum.at(label, position, np.where(np.isfinite(labels), labels, -np.inf))
+    return np.where(np.isfinite(label), label, np.nan), highest

@@ -1,0 +1,207 @@
+"""The LightningModule: one network, its loss, its optimiser and what it records."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from transfusion.architectures import Network
+from transfusion.augmentation import evaluation_inputs, training_inputs
+from transfusion.cell import Recipe
+from transfusion.initialization import freeze_stages
+from transfusion.learning_rate import RangeTest
+from transfusion.metrics import auroc
+from transfusion.randomness import AFFINE, ORDER, stream, torch_generator
+from transfusion.task import EVALUATION_BATCH, Batches, Task
+
+
+class DivergedError(ArithmeticError):
+    """A training loss that is not finite: the step, the epoch and the learning rate."""
+
+
+def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean loss: cross-entropy for integer classes [B], else binary cross-entropy over known targets [B, 1]."""
+    if not targets.is_floating_point():
+        return functional.cross_entropy(logits, targets)
+    known = torch.isfinite(targets)
+    losses = functional.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none")
+    return (losses * known).sum() / known.sum().clamp(min=1)
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains `network` on a task by the recipe: Adam, and the rate divided on a plateau of the training loss.
+
+    Args:
+        network: a whole network, or its head alone where the task's inputs are features.
+        frozen: keep the stages of a whole network frozen.
+
+    Attributes:
+        ladder: the learning-rate range test; its rate is the initial one.
+        epochs: one record per epoch: epoch, train_loss, selection_loss, selection_auroc, learning_rate, seconds,
+            train_seconds.
+        steps: training loss of every optimiser step.
+        best_epoch: the epoch with the highest selection AUROC; between equals, or without one, the lowest selection loss.
+        best_state: the network's state after that epoch.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        task: Task,
+        recipe: Recipe,
+        *,
+        seed: int,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network, self.frozen = network, frozen
+        self.task, self.recipe, self.seed = task, recipe, seed
+        self.ladder: RangeTest | None = None
+        self.epochs: list[dict[str, Any]] = []
+        self.steps: list[float] = []
+        self.best_epoch, self.best_score = 0, (-np.inf, -np.inf)
+        self.best_state: dict[str, Tensor] = {}
+        self.plateau_state: dict[str, Any] | None = None
+
+    # -- data
+
+    def train_dataloader(self) -> Batches:
+        order = stream(self.seed, ORDER, self.current_epoch)
+        return Batches(
+            self.task.inputs, self.task.targets, self.task.rows["train"], self.recipe.batch_size, order
+        )
+
+    def val_dataloader(self) -> Batches:
+        return Batches(self.task.inputs, self.task.targets, self.task.rows["selection"], EVALUATION_BATCH)
+
+    # -- training
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        trained = [weight for weight in self.network.parameters() if weight.requires_grad]
+        assert self.ladder is not None, "the range test comes before the optimiser"
+        optimizer = torch.optim.Adam(trained, lr=self.ladder.chosen, fused=True)
+        # Stepped in on_train_epoch_end, not by Lightning, so that a checkpoint written there is complete.
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=self.recipe.plateau_factor, patience=self.recipe.plateau_patience
+        )
+        if self.plateau_state is not None:
+            self.plateau.load_state_dict(self.plateau_state)
+        return optimizer
+
+    def on_train_epoch_start(self) -> None:
+        if self.frozen:
+            assert isinstance(self.network, Network)
+            freeze_stages(self.network)
+        self.affine = torch_generator(self.seed, AFFINE, self.current_epoch)
+        self.step_losses: list[Tensor] = []
+        self.step_sizes: list[int] = []
+        self.epoch_start = time.perf_counter()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        inputs, targets = batch
+        loss = masked_loss(self.network(training_inputs(inputs, self.recipe, self.affine)), targets)
+        self.step_losses.append(loss.detach())
+        self.step_sizes.append(len(inputs))
+        return loss
+
+    # -- selection
+
+    def on_validation_epoch_start(self) -> None:
+        self.train_seconds = time.perf_counter() - self.epoch_start
+        self.selection: list[tuple[Tensor, Tensor]] = []
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+        inputs, targets = batch
+        self.selection.append((self.network(evaluation_inputs(inputs)), targets))
+
+    def on_train_epoch_end(self) -> None:
+        losses = torch.stack(self.step_losses).cpu().double().numpy()
+        rate = self.plateau.optimizer.param_groups[0]["lr"]
+        if not np.isfinite(losses).all():
+            step = len(self.steps) + int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
+            raise DivergedError(
+                f"training loss became {losses[~np.isfinite(losses)][0]} at step {step} of epoch "
+                f"{self.current_epoch + 1}, learning rate {rate:.3g}"
+            )
+        self.steps.extend(losses.tolist())
+        train_loss = float(np.average(losses, weights=self.step_sizes))
+        logits, targets = (torch.cat(part).cpu() for part in zip(*self.selection, strict=True))
+        selection_loss = float(masked_loss(logits, targets))
+        area = auroc(targets[:, 0].numpy(), logits[:, 0].numpy()) if targets.is_floating_point() else None
+        score = (0.0 if area is None else area, -selection_loss)
+        if score > self.best_score:
+            self.best_epoch, self.best_score = self.current_epoch + 1, score
+            self.best_state = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.plateau.step(train_loss)
+        self.epochs.append(
+            {
+                "epoch": self.current_epoch + 1,
+                "train_loss": train_loss,
+                "selection_loss": selection_loss,
+                "selection_auroc": area,
+                "learning_rate": rate,
+                "seconds": time.perf_counter() - self.epoch_start,
+                "train_seconds": self.train_seconds,
+            }
+        )
+
+    # -- checkpoint and records
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        assert self.ladder is not None
+        checkpoint["records"] = {
+            "ladder": (self.ladder.rates.tolist(), self.ladder.losses.tolist(), self.ladder.chosen),
+            "epochs": self.epochs,
+            "steps": self.steps,
+            "best": (self.best_epoch, self.best_score, self.best_state),
+            "plateau": self.plateau.state_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        records = checkpoint["records"]
+        self.epochs, self.steps = records["epochs"], records["steps"]
+        self.best_epoch, self.best_score, self.best_state = records["best"]
+        self.plateau_state = records["plateau"]
+
+    def restore_best(self) -> None:
+        """Put the network into its state after the best epoch."""
+        self.network.load_state_dict(self.best_state)
+
+    def summary(self) -> dict[str, Any]:
+        """The metrics of training, named as in `trials.parquet`."""
+        assert self.ladder is not None
+        train_seconds = sum(epoch["train_seconds"] for epoch in self.epochs)
+        best = self.epochs[self.best_epoch - 1]
+        return {
+            "learning_rate": self.ladder.chosen,
+            "epochs": len(self.epochs),
+            "best_epoch": self.best_epoch,
+            "train_loss": self.epochs[-1]["train_loss"],
+            "selection_loss": best["selection_loss"],
+            "selection_auroc": best["selection_auroc"],
+            "train_seconds": train_seconds,
+            "images_per_second": len(self.epochs) * len(self.task.rows["train"]) / train_seconds,
+        }
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Columns of the tables `epochs`, `steps` and `range_test`."""
+        assert self.ladder is not None
+        steps_per_epoch = len(self.steps) // len(self.epochs)
+        step = np.arange(len(self.steps))
+        losses = [loss if np.isfinite(loss) else None for loss in self.ladder.losses]
+        columns = ("epoch", "train_loss", "selection_loss", "selection_auroc", "learning_rate", "seconds")
+        return {
+            "epochs": {name: [epoch[name] for epoch in self.epochs] for name in columns},
+            "steps": {"step": step + 1, "epoch": step // steps_per_epoch + 1, "train_loss": self.steps},
+            "range_test": {
+                "step": np.arange(len(losses)) + 1,
+                "learning_rate": self.ladder.rates,
+                "loss": losses,
+            },
+        }

@@ -1,0 +1,116 @@
+"""One cell's folder on disk: its records while it runs, and `result.json`, written last and atomically.
+
+A cell is finished when its `result.json` exists, and not before; everything else in the folder is then whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transfusion.cell import SCHEMA, Cell, Recipe, cell_id, upstream_of
+
+RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.safetensors", "checkpoint.pt"
+TABLES = ("epochs", "steps", "range_test", "predictions")
+
+Failure = Literal["diverged", "out_of_memory", "error", "upstream"]
+
+
+def write_table(folder: Path, name: str, columns: dict[str, Any]) -> None:
+    """Write `columns` as the Parquet table `name` (one of `TABLES`) of a cell's folder."""
+    with atomic(folder / f"{name}.parquet") as path:
+        arrays = {column: pa.array(values, from_pandas=True) for column, values in columns.items()}
+        pq.write_table(pa.table(arrays), path, compression="zstd")
+
+
+def write_result(
+    folder: Path,
+    *,
+    cell: Cell,
+    recipe: Recipe,
+    data: str,
+    status: Literal["done", "failed"],
+    metrics: dict[str, Any],
+    environment: dict[str, Any],
+    started: str,
+    finished: str,
+    failure: Failure | None = None,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """Finish a cell: write `result.json`, then drop the checkpoint. Returns the record."""
+    upstream = upstream_of(cell, recipe)
+    record = {
+        "schema": SCHEMA,
+        "cell_id": folder.name,
+        "cell": dataclasses.asdict(cell),
+        "recipe": dataclasses.asdict(recipe),
+        "data": data,
+        "upstream": cell_id(upstream, recipe, data) if upstream else None,
+        "status": status,
+        "failure": failure,
+        "error": error,
+        "metrics": metrics,
+        "environment": environment,
+        "started": started,
+        "finished": finished,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic(folder / RESULT) as path:
+        path.write_text(json.dumps(record, indent=1, allow_nan=False))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return record
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The record of a finished cell, or None if the cell has not finished.
+
+    Raises:
+        ValueError: if the file is not a record, naming it.
+    """
+    path = folder / RESULT
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: found no valid JSON ({error}); delete the file to run the cell again"
+        ) from error
+    return record
+
+
+def finished(cells: Path, ids: Iterable[str]) -> dict[str, str]:
+    """`done` or `failed` for each of `ids` that has finished in the folder `cells`."""
+    present = {entry.name for entry in os.scandir(cells)} if cells.is_dir() else set()
+    states = {}
+    for one in ids:
+        record = read_result(cells / one) if one in present else None
+        if record is not None:
+            states[one] = record["status"]
+    return states
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place on success and is removed on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
