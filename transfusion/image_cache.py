@@ -7,20 +7,19 @@ build that was killed goes on from there. Every process on the machine then shar
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from transfusion.locking import locked
 from transfusion.table import DataError, Problem, Table
 
 VERSION = 1
@@ -61,7 +60,7 @@ def load(
     file = directory / f"{size}px-{key[:16]}.cache"
     if not file.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        with _locked(file.with_suffix(".lock")):
+        with locked(file.with_suffix(".lock")):
             if not file.exists():
                 _build(table, size, key, file, progress, workers or len(os.sched_getaffinity(0)))
     _verify(file, key, int(np.prod(shape)))
@@ -185,11 +184,3 @@ def _verify(file: Path, key: str, pixels: int) -> None:
                 )
             ]
         )
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Holds `file` locked against every other process; the system frees it when a process dies."""
-    with file.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

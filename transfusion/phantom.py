@@ -1,0 +1,278 @@
+"""Writes synthetic chest radiographs in CheXpert's own layout, to be read by whatever reads CheXpert.
+
+    python -m transfusion.phantom DIR [--labels CSV] [--images N] [--size S]
+
+The images are drawings: they show that software works, never anything about medicine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from transfusion import phantom_render
+from transfusion.chexpert import COLUMNS, FOLDERS
+from transfusion.label_csv import read_strict
+from transfusion.locking import locked
+from transfusion.phantom_labels import Radiograph, as_fields, from_fields, official_rows, training_rows
+from transfusion.table import DataError, Problem
+
+QUALITY = 90
+"""JPEG quality."""
+
+FEW = 128
+"""Up to this many images are drawn in this process: starting others would take longer."""
+
+REPORT_EVERY = 16
+
+
+def write(
+    directory: Path,
+    *,
+    images: int,
+    official_images: int = 234,
+    size: int = 320,
+    seed: int = 0,
+    difficulty: float = 0.5,
+    labels: Path | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Writes `CheXpert-v1.0-small/{train.csv,valid.csv,train/,valid/}` below `directory`.
+
+    The bytes hang on the arguments alone, not on `workers`. A phantom that is complete is left as it is; one
+    that was interrupted is finished.
+
+    Args:
+        images: training images; with `labels` the first so many of its rows.
+        official_images: images of `valid.csv`.
+        size: pixels of the short side.
+        seed: draws labels and images anew.
+        difficulty: 0 to 1, see `phantom_render.render`.
+        labels: a CSV in CheXpert's format whose rows are drawn, instead of rows of random labels.
+        workers: processes; one for each available core when None.
+        progress: called with (images done, images in all).
+
+    Returns:
+        `directory`, ready for `chexpert.read`.
+
+    Raises:
+        DataError: the folder holds something else, or `labels` is not in CheXpert's format.
+        ValueError: an argument is out of range.
+    """
+    for name, value, lowest, highest in (
+        ("images", images, 1, 10**8),
+        ("official_images", official_images, 1, 10**6),
+        ("size", size, 16, 4096),
+        ("difficulty", difficulty, 0, 1),
+    ):
+        if not lowest <= value <= highest:
+            raise ValueError(f"{name}: found {value}, expected {lowest} to {highest}")
+    lines, train = _training(labels, images, seed)
+    first_patient = 1 + max(
+        (int(n) for row in train for n in re.findall(r"/patient(\d+)/", row.path)), default=0
+    )
+    official = official_rows(official_images, seed, first_patient)
+    recipe: dict[str, object] = {
+        "version": phantom_render.VERSION,
+        "images": len(train),
+        "official_images": official_images,
+        "size": size,
+        "seed": seed,
+        "difficulty": difficulty,
+        "labels": labels is not None,
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory / ".phantom.lock"):
+        folder = directory / FOLDERS[0]
+        if _complete(folder, recipe, lines):
+            return directory
+        (folder / "unfinished.json").write_text(json.dumps(recipe))
+        _write_text(folder / "train.csv", lines)
+        _write_text(folder / "valid.csv", _as_lines(official))
+        _draw([*train, *official], folder, size, seed, difficulty, workers, progress)
+        (folder / "unfinished.json").replace(folder / "phantom.json")
+    return directory
+
+
+def _training(labels: Path | None, images: int, seed: int) -> tuple[list[str], list[Radiograph]]:
+    """The lines of `train.csv` and what they say; lines of a given CSV are kept as they are."""
+    if labels is None:
+        rows = training_rows(images, seed)
+        return _as_lines(rows), rows
+    read_strict(labels, COLUMNS)
+    with gzip.open(labels, "rt") if labels.suffix == ".gz" else labels.open() as stream:
+        lines = [line.rstrip("\r\n") for line in islice(stream, images + 1)]
+    rows, problems = [], []
+    for number, fields in enumerate(csv.DictReader(lines), start=2):
+        try:
+            rows.append(from_fields(fields))
+        except ValueError as error:
+            place = f"{labels}, row {number}"
+            problems.append(Problem(place, str(error), "a row in CheXpert's format", "correct the row"))
+    if problems:
+        raise DataError(problems)
+    return lines, rows
+
+
+def _as_lines(rows: Sequence[Radiograph]) -> list[str]:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(as_fields(row) for row in rows)
+    return text.getvalue().splitlines()
+
+
+def _write_text(file: Path, lines: Sequence[str]) -> None:
+    file.write_text("\n".join(lines) + "\n")
+
+
+def _complete(folder: Path, recipe: dict[str, object], lines: Sequence[str]) -> bool:
+    """Whether this very phantom is there; makes the folder when nothing is.
+
+    Raises:
+        DataError: something else is there.
+    """
+    folder.mkdir(exist_ok=True)
+    for marker in (folder / "phantom.json", folder / "unfinished.json"):
+        if not marker.exists():
+            continue
+        found = json.loads(marker.read_text())
+        if marker.name == "unfinished.json" and found == recipe:
+            return False
+        if found == recipe and (folder / "train.csv").read_text().splitlines() == list(lines):
+            return True
+        differing = ", ".join(
+            f"{name} {found.get(name)}" for name in recipe if found.get(name) != recipe[name]
+        )
+        found_text = f"another phantom ({differing or 'other labels'})"
+        raise DataError([Problem(str(folder), found_text, "no phantom or the same", "name another folder")])
+    if any(folder.iterdir()):
+        raise DataError(
+            [Problem(str(folder), "files of another origin", "an empty folder", "name another folder")]
+        )
+    return False
+
+
+def _draw(
+    rows: Sequence[Radiograph],
+    folder: Path,
+    size: int,
+    seed: int,
+    difficulty: float,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Draws all rows, in this process if they are few, else in `workers` of their own."""
+    for parent in sorted({_file_of(row, folder).parent for row in rows}):
+        parent.mkdir(parents=True, exist_ok=True)
+    count = min(workers or len(os.sched_getaffinity(0)), 1 + len(rows) // FEW)
+    shares = [
+        {"folder": str(folder), "rows": rows[k::count], "settings": (size, seed, difficulty)}
+        for k in range(count)
+    ]
+    done = [0] * count
+
+    def follow(worker: int) -> None:
+        steps = _draw_share(shares[worker]) if count == 1 else _draw_elsewhere(shares[worker])
+        for done[worker] in steps:
+            if progress is not None:
+                progress(sum(done), len(rows))
+
+    with ThreadPoolExecutor(max_workers=count) as pool:
+        list(pool.map(follow, range(count)))
+
+
+def _draw_share(share: dict) -> Iterator[int]:
+    """Draws the rows of one worker, yielding now and then how many are done."""
+    size, seed, difficulty = share["settings"]
+    rows = [Radiograph(*row) for row in share["rows"]]
+    for number, row in enumerate(rows, start=1):
+        pixels = phantom_render.render(row, size, seed, difficulty)
+        Image.fromarray(pixels).save(_file_of(row, Path(share["folder"])), "JPEG", quality=QUALITY)
+        if number % REPORT_EVERY == 0 or number == len(rows):
+            yield number
+
+
+def _draw_elsewhere(share: dict) -> Iterator[int]:
+    """The same in a fresh interpreter: no fork beside threads, no second run of the main script."""
+    search = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from transfusion.phantom import _serve; _serve()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": search},
+        text=True,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        json.dump(share, process.stdin)
+        process.stdin.close()
+        yield from (int(line) for line in process.stdout)
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+
+
+def _serve() -> None:
+    for number in _draw_share(json.load(sys.stdin)):
+        print(number, flush=True)
+
+
+def _file_of(row: Radiograph, folder: Path) -> Path:
+    name = row.path
+    for prefix in FOLDERS:
+        name = name.removeprefix(f"{prefix}/")
+    file = folder / name
+    if ".." in file.parts or Path(name).is_absolute():
+        raise DataError(
+            [Problem(row.path, "a path that leaves the folder", "a path inside", "correct the path")]
+        )
+    return file
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; status 2 on arguments or data that cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m transfusion.phantom", description=__doc__.split("\n")[0])
+    parser.add_argument("directory", type=Path, help="where to write; made if need be")
+    parser.add_argument(
+        "--labels", type=Path, help="a CSV in CheXpert's format to draw (default: random labels)"
+    )
+    parser.add_argument(
+        "--images", type=int, help="training images (default: 2000, or every row of --labels)"
+    )
+    parser.add_argument("--official-images", type=int, default=234, help="validation images (default: 234)")
+    parser.add_argument("--size", type=int, default=320, help="pixels of the short side (default: 320)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--difficulty", type=float, default=0.5, help="0 (plain) to 1 (faint; default: 0.5)")
+    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    options = vars(parser.parse_args(arguments))
+    if options["images"] is None:
+        options["images"] = 2000 if options["labels"] is None else 10**8
+    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns) as bar:
+            task = bar.add_task("", total=None)
+            write(**options, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
