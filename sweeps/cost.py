@@ -14,7 +14,7 @@ from transfusion import architectures, results
 from transfusion.cell import NATURAL_IMAGES, Architecture, Cell, Recipe
 
 MACS_PER_SECOND = {"cpu": 45e9, "cuda": 5e12}
-"""Multiply-adds a second of forward and backward passes: large convolutions of one core; of a GPU, a guess."""
+"""Multiply-adds a second in training: large convolutions on one core; on a GPU a guess, until measured."""
 
 SECONDS_PER_LAYER = {"cpu": 1.6e-3, "cuda": 1e-4}
 """What a weighted layer costs per training step whatever its size."""
@@ -57,7 +57,7 @@ class CostModel:
 
 
 def measured_speeds(cells: Path) -> dict[tuple[Architecture, int], float]:
-    """Median images a second of the finished cells that trained the whole network, by architecture and size."""
+    """Median images a second of the finished cells with `freeze` none, by architecture and image size."""
     speeds: dict[tuple[Architecture, int], list[float]] = {}
     for folder in cells.iterdir() if cells.is_dir() else ():
         record = results.read_result(folder)

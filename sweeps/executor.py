@@ -1,4 +1,4 @@
-"""Ray Tune runs the missing cells: one Tune experiment, each trial one cell, upstream cells before what needs them.
+"""Ray Tune runs the missing cells: one experiment, one trial a cell, upstream cells before what needs them.
 
 Tune's own state is disposable. What is finished is what lies on disk, so a run is always "wanted minus done".
 """
@@ -46,7 +46,7 @@ class Watcher(Protocol):
 class CellQueue(Searcher):
     """Hands Tune the next cell whose upstream is done: the most urgent first.
 
-    An upstream cell is as urgent as all that waits for it; a cell whose upstream failed is recorded as failed.
+    An upstream cell is as urgent as all that waits for it; one whose upstream failed is recorded as failed.
     """
 
     def __init__(
@@ -80,6 +80,9 @@ class CellQueue(Searcher):
         one = self.running.pop(trial_id)
         (self.done if result and result.get("status") == "done" and not error else self.failed).add(one)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its searcher into its own state, which nobody reads
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the next run plans anew from what lies on disk."""
 
@@ -92,6 +95,9 @@ class Relay(tune.Callback):
 
     def __init__(self, watcher: Watcher, cells: Path) -> None:
         self.watcher, self.cells = watcher, cells
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as CellQueue
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any

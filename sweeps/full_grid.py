@@ -114,8 +114,8 @@ def resources_of(options: argparse.Namespace) -> executor.Resources:
         slots = min(slots, int(gpus / share + 1e-9))
     if slots < 1 and not options.address:
         raise SettingError(
-            f"--cpus-per-trial {options.cpus_per_trial}, --gpus-per-trial {share:g}: found {cpus} cores and {gpus} "
-            "GPUs, expected room for one trial; ask for less"
+            f"--cpus-per-trial {options.cpus_per_trial}, --gpus-per-trial {share:g}: found {cpus} cores and "
+            f"{gpus} GPUs, expected room for one trial; ask for less"
         )
     return executor.Resources(cpus=options.cpus_per_trial, gpus=share, slots=max(slots, 1))
 

@@ -1,4 +1,4 @@
-"""From a space to the work: every wanted cell, what it waits for, what is finished, what the rest will cost."""
+"""From a space to the work: every wanted cell, what it waits for, what is finished, what the rest costs."""
 
 from __future__ import annotations
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table as TextTable
 from rich.text import Text
 
 from sweeps.plan import Plan, PlannedCell
+from transfusion.cell import Cell
 
 PLAIN_SECONDS = 15.0
 """Seconds between two lines where the output is no terminal."""
@@ -30,54 +32,52 @@ def duration(seconds: float) -> str:
 
 
 def plan_table(plan: Plan, slots: int) -> TextTable:
-    """The cells of a plan by architecture and starting point, and what is done, failed and missing."""
-    table = TextTable(title="Plan: cells wanted", title_justify="left", caption_justify="left")
-    kinds = sorted({_start(planned) for planned in plan.cells}, key=_start_order)
-    table.add_column("architecture")
-    for kind in kinds:
-        table.add_column(kind, justify="right")
-    for name in ("done", "failed", "missing"):
-        table.add_column(name, justify="right", style="bold")
-    table.add_column("expected", justify="right")
-    by_architecture: dict[str, list[PlannedCell]] = defaultdict(list)
-    for planned in plan.cells:
-        by_architecture[planned.cell.architecture].append(planned)
-    rows = [*by_architecture.items(), ("all", list(plan.cells))]
-    for name, cells in rows:
-        states = [plan.states.get(planned.id, "missing") for planned in cells]
-        starts = [_start(planned) for planned in cells]
-        seconds = sum(planned.seconds for planned in cells if planned.id not in plan.states)
-        if name == "all":
-            table.add_section()
-        table.add_row(
-            name,
-            *(str(starts.count(kind)) for kind in kinds),
-            *(str(states.count(state)) for state in ("done", "failed", "missing")),
-            duration(seconds),
-        )
+    """The wanted cells along every axis, and what of them is done, failed and missing."""
+    table = TextTable(
+        title="The plan", title_justify="left", caption_justify="left", caption_style="", box=SIMPLE
+    )
+    table.add_column("axis")
+    table.add_column("value")
+    for name in ("wanted", "done", "failed", "missing", "expected"):
+        table.add_column(name, justify="right")
+    grid = [planned for planned in plan.cells if planned.cell.kind == "grid"]
+    upstream = [planned for planned in plan.cells if planned.cell.kind == "upstream"]
+    for axis, members, value in (
+        ("architecture", plan.cells, lambda cell: cell.architecture),
+        ("train_images", grid, lambda cell: f"{cell.train_images:,}"),
+        ("init, freeze", grid, start_of),
+        ("seed", grid, lambda cell: str(cell.seed)),
+        ("upstream", upstream, lambda cell: cell.finding),
+        ("all", plan.cells, lambda cell: ""),
+    ):
+        groups: dict[str, list[PlannedCell]] = defaultdict(list)
+        for planned in members:
+            groups[value(planned.cell)].append(planned)
+        for row, (name, cells) in enumerate(groups.items()):
+            states = [plan.states.get(planned.id, "missing") for planned in cells]
+            seconds = sum(planned.seconds for planned in cells if planned.id not in plan.states)
+            counts = (str(states.count(state)) for state in ("done", "failed", "missing"))
+            table.add_row(axis if row == 0 else "", name, str(len(cells)), *counts, duration(seconds))
+        table.add_section()
     total = sum(planned.seconds for planned in plan.missing())
-    table.caption = f"about {duration(total)} of work, {duration(total / slots)} on {slots} at a time"
+    table.caption = f"about {duration(total)} of work; {slots} at a time, about {duration(total / slots)}"
     if plan.others:
-        table.caption += f"; {plan.others} more finished cells belong to other recipes, data or spaces and stay as they are"
+        table.caption += (
+            f"\n{plan.others} more finished cells belong to another recipe, data or space; they stay"
+        )
     return table
 
 
-def _start(planned: PlannedCell) -> str:
-    cell = planned.cell
-    if cell.kind == "upstream":
-        return f"upstream {cell.finding.lower()}"
-    return cell.init if cell.freeze == "none" else f"{cell.init} frozen"
-
-
-def _start_order(kind: str) -> tuple[bool, bool, str]:
-    return not kind.startswith("upstream"), kind != "random", kind
+def start_of(cell: Cell) -> str:
+    """Where the weights come from and whether they stay, in one word or two."""
+    return cell.init if cell.freeze == "none" else f"{cell.init}, frozen"
 
 
 class SweepProgress:
-    """A `Watcher` that draws one progress bar, or a line now and then where the output is no terminal.
+    """A `Watcher` that draws one progress bar, or prints a line now and then where there is no terminal.
 
-    Progress is counted in expected seconds, an unfinished cell by its epochs, so that the estimate of the end is
-    right also while the large cells come first.
+    Progress is counted in expected seconds, an unfinished cell by its epochs, so that the estimate of the end
+    is right also while the large cells come first.
     """
 
     def __init__(self, console: Console, cells: Sequence[PlannedCell]) -> None:
@@ -123,7 +123,7 @@ class SweepProgress:
         total, worked = sum(self.cost.values()), self._worked()
         left = len(self.cost) - self.done - self.failed
         text = f"{self.done} done, {self.failed} failed, {left} to go, {duration(elapsed)} so far"
-        if 0 < worked < total:
+        if worked and left:
             remaining = elapsed * (total - worked) / worked
             end = time.strftime("%H:%M", time.localtime(time.time() + remaining))
             text += f", about {duration(remaining)} left (until {end})"
@@ -151,18 +151,17 @@ class _Counts(ProgressColumn):
 
 def failure_table(records: Sequence[dict[str, Any]]) -> TextTable:
     """Which cells failed and why."""
-    table = TextTable(title="Failed cells", title_justify="left")
+    table = TextTable(title="Failed cells", title_justify="left", box=SIMPLE)
     for column in ("cell", "architecture", "images", "start", "seed", "failure", "reason"):
         table.add_column(column, overflow="fold")
     for record in records:
-        cell = record["cell"]
-        start = cell["init"] if cell["freeze"] == "none" else f"{cell['init']} frozen"
+        cell = Cell(**record["cell"])
         table.add_row(
             record["cell_id"],
-            cell["architecture"],
-            f"{cell['train_images']:,}",
-            start if cell["kind"] == "grid" else f"upstream {cell['finding'].lower()}",
-            str(cell["seed"]),
+            cell.architecture,
+            f"{cell.train_images:,}",
+            start_of(cell) if cell.kind == "grid" else f"upstream {cell.finding}",
+            str(cell.seed),
             str(record["failure"]),
             str(record["error"]),
         )

@@ -83,6 +83,8 @@ def cells(space: Space) -> list[Cell]:
             problems.extend(text for text in str(error).split("; ") if text not in problems)
     if problems:
         raise SettingError("; ".join(problems))
+    if not found:
+        raise SettingError("search space: found no cell, expected at least one; random weights cannot be frozen")
     return found
 
 

@@ -62,10 +62,10 @@ def range_test(
 
 
 def choose(rates: np.ndarray, losses: np.ndarray) -> float:
-    """The rate at which the smoothed loss falls fastest against log10(rate), a decade or more below its minimum.
+    """The rate where the smoothed loss falls fastest against log10(rate), a decade or more below its minimum.
 
     Rungs with a loss that is not finite are left out. Where the curve does not fall there, or has fewer than
-    three finite rungs, the answer is the geometric middle of the finite part: deterministic, and inside the ladder.
+    three finite rungs, the answer is the geometric middle of the finite part: inside the ladder, no chance.
 
     Args:
         rates: ascending learning rates, [steps].

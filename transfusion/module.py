@@ -26,7 +26,7 @@ class DivergedError(ArithmeticError):
 
 
 def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean loss: cross-entropy for integer classes [B], else binary cross-entropy over known targets [B, 1]."""
+    """Mean cross-entropy for integer classes [B], else binary cross-entropy over known targets [B, 1]."""
     if not targets.is_floating_point():
         return functional.cross_entropy(logits, targets)
     known = torch.isfinite(targets)
@@ -43,10 +43,11 @@ class TrainingModule(pl.LightningModule):
 
     Attributes:
         ladder: the learning-rate range test; its rate is the initial one.
-        epochs: one record per epoch: epoch, train_loss, selection_loss, selection_auroc, learning_rate, seconds,
-            train_seconds.
+        epochs: one record per epoch: epoch, train_loss, selection_loss, selection_auroc, learning_rate,
+            seconds, train_seconds.
         steps: training loss of every optimiser step.
-        best_epoch: the epoch with the highest selection AUROC; between equals, or without one, the lowest selection loss.
+        best_epoch: the epoch with the highest selection AUROC; between equals, or without one, the one with
+            the lowest selection loss.
         best_state: the network's state after that epoch.
     """
 

@@ -63,11 +63,11 @@ def write_result(
         "started": started,
         "finished": finished,
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, indent=1, allow_nan=False)
     with atomic(folder / RESULT) as path:
-        path.write_text(json.dumps(record, indent=1, allow_nan=False))
+        path.write_text(text)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    return record
+    return json.loads(text)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

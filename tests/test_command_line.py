@@ -1,0 +1,82 @@
+"""Options in, preset out; unusable ones refused with status 2 before anything starts."""
+
+import pytest
+
+from sweeps import full_grid
+from sweeps.command_line import override_recipe, parser, preset_of
+from sweeps.spaces import DEMO, cells
+from transfusion.cell import Recipe, SettingError
+
+
+def chosen(*arguments):
+    return preset_of(parser().parse_args(arguments))
+
+
+def test_without_options_it_is_the_demo():
+    assert chosen() == DEMO
+
+
+def test_every_axis_can_be_set():
+    preset = chosen(
+        "--architectures", "cbr_tiny", "resnet18", "--train-images", "10", "20", "--inits", "random", "photos",
+        "--freeze", "none", "--seeds", "3", "--finding", "Pneumonia",
+    )  # fmt: skip
+    found = cells(preset.space)
+    assert len(found) == 2 * 2 * 2 * 3
+    assert {cell.seed for cell in found} == {0, 1, 2}
+    assert {cell.finding for cell in found} == {"Pneumonia"}
+    assert preset.recipe == DEMO.recipe
+
+
+def test_recipe_settings_are_typed():
+    recipe = override_recipe(
+        Recipe(), ["epochs=7", "blank=ignore", 'uncertain=[["Edema","ignore"]]', "scale_fraction=0"]
+    )
+    assert recipe == Recipe(epochs=7, blank="ignore", uncertain=(("Edema", "ignore"),), scale_fraction=0.0)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "named"),
+    [
+        (["epoch=7"], "epoch=7"),
+        (["epochs"], "epochs"),
+        (["epochs=many"], "many"),
+        (["epochs=1.5"], "1.5"),
+        (["nonsense=1", "epochs=x"], "nonsense"),
+    ],
+)
+def test_wrong_assignments_are_named(assignments, named):
+    with pytest.raises(SettingError, match=named):
+        override_recipe(Recipe(), assignments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--seeds", "0"], "--seeds"),
+        (["--train-images", "-5"], "train_images"),
+        (["--recipe", "epochs=0"], "epochs"),
+        (["--preset", "chexpert"], "--data"),
+        (["--data", "/nowhere"], "/nowhere"),
+        (["--inits", "random", "--freeze", "backbone"], "no cell"),
+        (["--cpus-per-trial", "0"], "--cpus-per-trial"),
+    ],
+)
+def test_unusable_options_end_with_status_2_and_start_nothing(
+    arguments, named, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(full_grid.executor, "start_ray", lambda *args: pytest.fail("Ray was started"))
+    out = tmp_path / "out"
+    assert full_grid.main(["--preset", "smoke", "--out", str(out), *arguments]) == 2
+    assert named in capsys.readouterr().err
+    assert not (out / "cells").exists()
+    assert not (out / "plan.parquet").exists()
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as stop:
+        parser().parse_args(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("--preset", "smoke", "chexpert", "--dry-run", "examples", "Exit status", "range_test_steps"):
+        assert word in text
