@@ -84,7 +84,9 @@ def cells(space: Space) -> list[Cell]:
     if problems:
         raise SettingError("; ".join(problems))
     if not found:
-        raise SettingError("search space: found no cell, expected at least one; random weights cannot be frozen")
+        raise SettingError(
+            "search space: found no cell, expected one or more; random weights are never frozen"
+        )
     return found
 
 
