@@ -90,8 +90,8 @@ class Recipe:
             not improved for more than `patience` epochs.
         rotation_degrees, translate_fraction, scale_fraction: half-widths of the random affine.
         batch_norm_momentum: weight of the newest batch in the running statistics.
-        frozen_views: augmented views of each training image whose features a frozen backbone computes once and
-            the epochs take in turn; 0 runs the backbone in every epoch.
+        frozen_views: augmented views of each training image whose features a frozen backbone computes once,
+            and which the epochs take in turn; 0 runs the backbone in every epoch.
         upstream_images, upstream_epochs: size and length of every pretraining.
         uncertain: policy for the label -1 as (finding, `ones` | `zeros` | `ignore`) pairs; a finding not
             named is `zeros` (Irvin et al. 2019: ones suits Edema and Atelectasis, zeros Consolidation).
@@ -166,9 +166,30 @@ class Recipe:
         return dict(self.uncertain).get(finding, "zeros")
 
 
-def upstream_of(cell: Cell, recipe: Recipe) -> Cell | None:
-    """The pretraining that `cell` starts from, or None when it starts from scratch."""
-    if cell.init == "random":
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Supplied:
+    """What `init=imagenet` starts from besides the cells of the sweep: by content, never by path.
+
+    Attributes:
+        weights: (architecture, sha256 of the weights file) pairs; such an architecture needs no pretraining.
+        imagenet: fingerprint of the ImageNet images (`Table.fingerprint`) that the other architectures are
+            pretrained on, or None.
+    """
+
+    weights: tuple[tuple[Architecture, str], ...] = ()
+    imagenet: str | None = None
+
+    def weights_of(self, cell: Cell) -> str | None:
+        """The sha256 of the file that `cell` starts from, or None when it starts from none."""
+        return dict(self.weights).get(cell.architecture) if cell.init == "imagenet" else None
+
+
+NOTHING_SUPPLIED = Supplied()
+
+
+def upstream_of(cell: Cell, recipe: Recipe, supplied: Supplied = NOTHING_SUPPLIED) -> Cell | None:
+    """The pretraining that `cell` starts from; None when it starts from scratch or from supplied weights."""
+    if cell.init == "random" or supplied.weights_of(cell):
         return None
     return Cell(
         kind="upstream",
@@ -179,19 +200,25 @@ def upstream_of(cell: Cell, recipe: Recipe) -> Cell | None:
     )
 
 
-def cell_id(cell: Cell, recipe: Recipe, data: str) -> str:
+def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_SUPPLIED) -> str:
     """16 hexadecimal digits naming everything that changes the result of `cell`.
+
+    What is supplied enters the identity of those cells only that start from it.
 
     Args:
         data: fingerprint of the data set (`Table.fingerprint`).
     """
-    upstream = upstream_of(cell, recipe)
+    upstream = upstream_of(cell, recipe, supplied)
     identity: dict[str, Any] = {
         "schema": SCHEMA,
         "cell": dataclasses.asdict(cell),
         "recipe": dataclasses.asdict(recipe),
         "data": data,
-        "upstream": cell_id(upstream, recipe, data) if upstream else None,
+        "upstream": cell_id(upstream, recipe, data, supplied) if upstream else None,
     }
+    if weights := supplied.weights_of(cell):
+        identity["weights"] = weights
+    if cell.kind == "upstream" and cell.finding == "imagenet" and supplied.imagenet:
+        identity["imagenet"] = supplied.imagenet
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

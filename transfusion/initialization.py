@@ -47,6 +47,13 @@ def copy_stages(
         return {name: tensor for name, tensor in tensors.items() if name.split(".")[0] not in skipped}
 
     own, given = kept(network.stages.state_dict()), kept(weights)
+    if found := misfit(own, given):
+        raise WeightsError(f"{source or 'weights'} do not fit the network: {found}")
+    network.stages.load_state_dict(given, strict=False)
+
+
+def misfit(own: dict[str, Tensor], given: dict[str, Tensor]) -> str:
+    """Which tensors of `given` miss, are too many, or differ in shape from `own`; at most 20 are named."""
     problems = [f"missing: {name}" for name in own if name not in given]
     problems += [f"too many: {name}" for name in given if name not in own]
     problems += [
@@ -54,10 +61,7 @@ def copy_stages(
         for name in own
         if name in given and given[name].shape != own[name].shape
     ]
-    if problems:
-        shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
-        raise WeightsError(f"{source or 'weights'} do not fit the network: {shown}")
-    network.stages.load_state_dict(given, strict=False)
+    return "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
 
 
 def freeze_stages(network: Network, stages: int | None = None) -> None:
