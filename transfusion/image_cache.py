@@ -1,4 +1,4 @@
-"""Every image of a table decoded once: uint8, gray, square, in one memory-mapped file per size.
+"""Every image of a table decoded once: uint8, gray or RGB, square, in one memory-mapped file per size.
 
 The file `<size>px-<key>.cache` holds the pixels and, last, its key, so that a foreign or cut file is never
 used. It is built under a lock in `<...>.partial`, with the number of finished images in `<...>.finished`: a
@@ -39,9 +39,14 @@ class ImageError(DataError):
 
 
 def load(
-    table: Table, size: int, directory: Path, progress: Progress | None = None, workers: int | None = None
+    table: Table,
+    size: int,
+    directory: Path,
+    progress: Progress | None = None,
+    workers: int | None = None,
+    channels: int = 1,
 ) -> np.ndarray:
-    """The images of `table`, read-only uint8 [N, size, size] in the order of its frame.
+    """The images of `table`, read-only uint8 [N, size, size], or [N, 3, size, size], in its frame's order.
 
     Built by the first caller; others, in any process on any node that shares `directory`, wait for it.
 
@@ -50,32 +55,38 @@ def load(
         directory: where caches lie; made if need be.
         progress: called with (images done, images in all) while building.
         workers: decoding threads; one per available core when None.
+        channels: 1 for gray, 3 for RGB.
 
     Raises:
         ImageError: an image is missing or cannot be decoded.
         DataError: too little disk space, or the cache file is not the one that belongs here.
     """
-    shape = (len(table.frame), size, size)
-    key = cache_key(table, size)
+    shape = (len(table.frame), *_image_shape(size, channels))
+    key = cache_key(table, size, channels)
     file = directory / f"{size}px-{key[:16]}.cache"
     if not file.exists():
         directory.mkdir(parents=True, exist_ok=True)
         with locked(file.with_suffix(".lock")):
             if not file.exists():
-                _build(table, size, key, file, progress, workers or len(os.sched_getaffinity(0)))
+                _build(table, shape, key, file, progress, workers or len(os.sched_getaffinity(0)))
     _verify(file, key, int(np.prod(shape)))
     return np.memmap(file, dtype=np.uint8, mode="r", shape=shape)
 
 
-def cache_key(table: Table, size: int) -> str:
-    """64 hexadecimal digits of what decides the pixels: content, images and their order, size, version."""
-    digest = hashlib.sha256(f"{VERSION}/{size}/{table.fingerprint}/{len(table.frame)}\n".encode())
+def cache_key(table: Table, size: int, channels: int = 1) -> str:
+    """64 hexadecimal digits of what decides the pixels: content, images and their order, shape, version."""
+    kind = "" if channels == 1 else f"x{channels}"
+    digest = hashlib.sha256(f"{VERSION}/{size}{kind}/{table.fingerprint}/{len(table.frame)}\n".encode())
     digest.update("\n".join(table.frame["image"]).encode())
     return digest.hexdigest()
 
 
-def decode(file: Path, size: int) -> np.ndarray:
-    """One image as uint8 [size, size]: gray, short side resized with antialiasing, centre crop.
+def _image_shape(size: int, channels: int) -> tuple[int, ...]:
+    return (size, size) if channels == 1 else (channels, size, size)
+
+
+def decode(file: Path, size: int, channels: int = 1) -> np.ndarray:
+    """One image as uint8 [size, size], or [3, size, size]: short side resized with antialiasing, centre crop.
 
     16-bit images are mapped linearly, 65535 to 255. Large JPEGs are decoded at a fraction of their size.
 
@@ -87,12 +98,13 @@ def decode(file: Path, size: int) -> np.ndarray:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file)
         with image:
-            image.draft("L", (2 * size, 2 * size))
-            gray = _gray(image)
-            side = min(gray.size)
-            left, top = (gray.width - side) / 2, (gray.height - side) / 2
+            image.draft("L" if channels == 1 else "RGB", (2 * size, 2 * size))
+            whole = _gray(image) if channels == 1 else _rgb(image)
+            side = min(whole.size)
+            left, top = (whole.width - side) / 2, (whole.height - side) / 2
             box = (left, top, left + side, top + side)
-            return np.asarray(gray.resize((size, size), Image.Resampling.BILINEAR, box=box))
+            pixels = np.asarray(whole.resize((size, size), Image.Resampling.BILINEAR, box=box))
+            return pixels if channels == 1 else pixels.transpose(2, 0, 1)
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ImageError(
@@ -111,15 +123,22 @@ def _gray(image: Image.Image) -> Image.Image:
     return image.convert("RGB").convert("L") if image.mode == "P" else image.convert("L")
 
 
-def _build(table: Table, size: int, key: str, file: Path, progress: Progress | None, workers: int) -> None:
+def _rgb(image: Image.Image) -> Image.Image:
+    return (_gray(image) if image.mode[0] in "IF" else image).convert("RGB")
+
+
+def _build(
+    table: Table, shape: tuple[int, ...], key: str, file: Path, progress: Progress | None, workers: int
+) -> None:
     images = [table.root / name for name in table.frame["image"]]
     partial, record = file.with_suffix(".partial"), file.with_suffix(".finished")
-    _reserve(partial, len(images) * size * size + len(key))
-    pixels = np.memmap(partial, dtype=np.uint8, mode="r+", shape=(len(images), size, size))
+    size, channels = shape[-1], 1 if len(shape) == 3 else shape[1]
+    _reserve(partial, int(np.prod(shape)) + len(key))
+    pixels = np.memmap(partial, dtype=np.uint8, mode="r+", shape=shape)
 
     def fill(rows: range) -> int:
         for row in rows:
-            pixels[row] = decode(images[row], size)
+            pixels[row] = decode(images[row], size, channels)
         return len(rows)
 
     finished = int(record.read_text()) if record.exists() else 0
@@ -134,7 +153,7 @@ def _build(table: Table, size: int, key: str, file: Path, progress: Progress | N
             pixels.flush()
             _write_record(record, finished)
     with partial.open("r+b") as stream:
-        stream.seek(len(images) * size * size)
+        stream.seek(int(np.prod(shape)))
         stream.write(key.encode())
         stream.flush()
         os.fsync(stream.fileno())

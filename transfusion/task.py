@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transfusion import photos
+from transfusion import imagenet, photos
 from transfusion.cell import Cell, Recipe
 from transfusion.table import PARTS, Table
 
@@ -26,7 +26,7 @@ class Task:
         targets: float32 [N, 1] (1, 0, NaN = masked) of a finding, or int64 [N] classes.
         outputs: logits of the head.
         rows: int64 row positions of each part that the task has.
-        views: number of versions of the training inputs; those of version v lie v * len(rows["train"]) further.
+        views: number of versions of the training inputs; version v lies v * len(rows["train"]) rows further.
     """
 
     inputs: np.ndarray
@@ -57,6 +57,17 @@ def photos_task(cell: Cell, recipe: Recipe) -> Task:
     images, classes = photos.crops(cell.train_images + held_out, recipe.image_size, cell.seed)
     everything = np.arange(len(images))
     rows = {"train": everything[: cell.train_images], "selection": everything[cell.train_images :]}
+    return Task(images, classes, int(classes.max()) + 1, rows)
+
+
+def imagenet_task(cell: Cell, table: Table, images: np.ndarray) -> Task:
+    """Which class is this image of, on the images of `imagenet.read`.
+
+    Args:
+        images: uint8 [N, 3, size, size], in the order of the table's rows.
+    """
+    classes = table.frame[imagenet.CLASS].to_numpy(np.int64)
+    rows = {"train": table.rows("train", cell.train_images), "selection": table.rows("selection")}
     return Task(images, classes, int(classes.max()) + 1, rows)
 
 

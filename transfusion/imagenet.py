@@ -1,0 +1,117 @@
+"""A folder in ImageNet's layout, `train/<class>/*.JPEG`, as the upstream task of networks without weights.
+
+The images that are used are the same for every seed, and the smaller selection lies inside the larger.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from transfusion.checks import image_problems
+from transfusion.table import DataError, Problem, Table, content_fingerprint, patient_hashes
+
+TRAINING_FOLDERS = ("train", "ILSVRC/Data/CLS-LOC/train", ".")
+"""Where the folders of the classes lie: as torchvision unpacks ImageNet, as Kaggle does, or right there."""
+
+CLASS = "class"
+"""Column of the classes, int64 from 0 in the order of their folders' names."""
+
+
+def held_out(images: int) -> int:
+    """How many images more than `images` choose the epoch: a tenth."""
+    return max(1, images // 10)
+
+
+def read(folder: Path, images: int, progress: Callable[[int, int], None] | None = None) -> Table:
+    """A table of `images` training images and a tenth more for selection, every class as often as another.
+
+    Within a class, images come in the order of a salted hash of their path; the classes take turns.
+
+    Args:
+        images: how many to train on.
+        progress: called with (images checked, images in all) now and then.
+
+    Returns:
+        A table with the parts `train` and `selection`, no finding, and the column `class`. An image is its
+        own patient.
+
+    Raises:
+        DataError: no folder, no class or one, a class without an image, too few images, and every chosen
+            image that is missing, cut off or no image.
+    """
+    try:
+        root = _training_folder(folder)
+        classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+        paths = {name: _images_below(root, name) for name in classes}
+    except OSError as error:
+        expected, advice = "a readable folder", "change its permissions (chmod)"
+        raise DataError([Problem(str(error.filename), str(error.strerror), expected, advice)]) from error
+    expected, advice = "images of one class", "unpack the class again, or remove its folder"
+    empty = [Problem(str(root / name), "no image", expected, advice) for name in classes if not paths[name]]
+    if empty:
+        raise DataError(empty)
+    wanted, present = images + held_out(images), sum(map(len, paths.values()))
+    if len(classes) < 2 or present < wanted:
+        found = f"{present} images of {len(classes)} classes"
+        expected = f"{wanted} images ({images} and a tenth to choose the epoch) of 2 classes or more"
+        advice = "ask for fewer (--recipe upstream_images=N), or add images"
+        raise DataError([Problem(str(root), found, expected, advice)])
+    chosen = _chosen(paths, wanted)
+    problems = image_problems(root, chosen["image"], progress=progress)
+    if problems:
+        raise DataError(problems)
+    listing = "\n".join(chosen["image"]).encode()
+    frame = pd.DataFrame(
+        {
+            "image": chosen["image"],
+            "patient": chosen["image"],
+            "study": chosen["image"],
+            "view": "unknown",
+            "part": np.where(np.arange(wanted) < images, "train", "selection"),
+            CLASS: pd.factorize(chosen["folder"], sort=True)[0].astype(np.int64),
+        }
+    )
+    fingerprint = content_fingerprint(root, frame["image"], [f"{images}\n".encode() + listing])
+    return Table(root=root.resolve(), frame=frame, findings=(), fingerprint=fingerprint)
+
+
+def _training_folder(folder: Path) -> Path:
+    """The folder of the classes below `folder`."""
+    for name in TRAINING_FOLDERS:
+        root = folder / name
+        if root.is_dir() and any(entry.is_dir() for entry in root.iterdir()):
+            return root
+    found = "no folder of a class" if folder.is_dir() else "no such folder"
+    expected = "train/CLASS/*.JPEG, a folder for each class"
+    advice = "name the folder that ImageNet was unpacked to (--imagenet)"
+    raise DataError([Problem(str(folder), found, expected, advice)])
+
+
+def _images_below(root: Path, name: str) -> list[str]:
+    """Paths of all images of one class, relative to `root`."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    return [
+        os.path.relpath(Path(place) / file, root)
+        for place, _, files in os.walk(root / name, onerror=fail, followlinks=True)
+        for file in files
+        if file.lower().endswith(IMG_EXTENSIONS)
+    ]
+
+
+def _chosen(paths: dict[str, list[str]], images: int) -> pd.DataFrame:
+    """The first `images` rows (`image`, `folder`) when the classes take turns in a hashed order."""
+    names = [(path, folder) for folder, members in paths.items() for path in members]
+    frame = pd.DataFrame(names, columns=["image", "folder"])
+    frame["hash"] = patient_hashes(frame["image"], "imagenet")
+    frame = frame.sort_values(["hash", "image"], kind="stable")
+    frame["turn"] = frame.groupby("folder").cumcount()
+    return frame.sort_values(["turn", "hash", "image"], kind="stable").head(images).reset_index(drop=True)
