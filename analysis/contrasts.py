@@ -4,17 +4,11 @@
 cells share the seed and the test patients. Over the networks, a weighted sum of those (`across`): their mean,
 their slope on log depth or log parameters, or one group of networks minus the others.
 
-**Patients.** Influences (`analysis.areas`) are summed with the same weights; patients are the same for all
-cells, so what they share cancels.
+**Patients.** The covariance of all cells over the same test patients (`analysis.areas`), summed with the same
+weights: what cells share cancels.
 
-**Seeds.** A seed number gives other weights and another order in another network, so networks are independent
-replicates. Their variance is that of the paired differences between seeds, less the part of it that patients
-already explain. Its degrees of freedom are Satterthwaite's.
-
-**One seed.** The between-seed part is then unknown. Where several networks are averaged or compared, their
-spread around the fitted mean, slope or group means stands in for it (`networks`): that spread holds the seeds'
-part and the true differences between networks, so that the interval is too wide rather than too narrow. Where a
-single network is concerned nothing can stand in (`unknown`): the interval is that of the patients alone.
+**Seeds.** `analysis.seeds`: measured between seeds, or with a single seed judged by the scatter of single runs
+around smooth learning curves, or unknown. The t distribution's degrees of freedom are Satterthwaite's (1946).
 """
 
 from __future__ import annotations
@@ -26,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.areas import patient_variance
 from analysis.measures import Condition, Measures
+from analysis.seeds import SeedPart, SeedsPart, between_counts, between_runs, between_seeds
 
 Across = Literal["mean", "log2_depth", "log10_parameters", "difference"]
-SeedPart = Literal["measured", "networks", "unknown"]
+Replicate = Literal["seed", "count"]
 Reals: TypeAlias = NDArray[np.float64]
 
 LEVEL = 0.95
@@ -57,9 +51,12 @@ class Contrast:
         metric: a measure of `analysis.measures`.
         terms: the sum within every network and seed.
         unit: of the estimate.
-        across: how networks are put together.
+        across: how networks are put together; `log2_depth` and `log10_parameters` give the fitted difference
+            from the smallest to the largest network of the grid.
         architectures: the networks; empty for all of the grid.
         group: for `difference`, the networks whose mean is compared with that of the others.
+        replicate: how the between-seed part is found: from a network's paired sums, seed by seed, or for counts
+            of rare events from every run's scatter, which grows with the mean.
     """
 
     name: str
@@ -69,6 +66,7 @@ class Contrast:
     across: Across = "mean"
     architectures: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
+    replicate: Replicate = "seed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,46 +88,39 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Network:
-    """One network's paired sums: one value per seed [S], and their influences [S, P] where patients count."""
+class _Blocks:
+    """The paired sums of all networks, one per network and seed that has every term.
 
-    name: str
+    Attributes:
+        network: position of each block's network in `names` [B].
+        rows: the cells of each block, in the order of the terms [B, K].
+        values: the sum of each block [B].
+        seeds, cells, missing: distinct seeds, cells used, cells that are not there.
+    """
+
+    names: list[str]
+    network: NDArray[np.intp]
+    rows: NDArray[np.intp]
     values: Reals
-    influence: Reals | None
-
-
-@dataclass(frozen=True, slots=True)
-class _SeedsPart:
-    """Variance between seeds beyond the patients'; `doubt` is its own variance's half, by chi-square."""
-
-    source: SeedPart
-    variance: float
-    doubt: float
+    seeds: int
+    missing: int
 
 
 def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
     """Estimate `contrast`; None if too few networks have all the cells that it needs."""
-    networks, seeds, cells, missing = _networks(measures, contrast)
-    names = [network.name for network in networks]
-    design = _design(measures, contrast, names)
-    if design is None:
+    blocks = _blocks(measures, contrast)
+    weights = _network_weights(measures, contrast, blocks.names)
+    if weights is None:
         return None
-    fit, row = design
-    weights = np.linalg.pinv(fit)[row]
-    means = np.array([network.values.mean() for network in networks])
-    value = float(weights @ means)
+    each = weights[blocks.network] / np.bincount(blocks.network)[blocks.network]
+    value = float(each @ blocks.values)
 
-    patient_part = 0.0
-    patients = measures.patients.get(contrast.metric)
-    if patients is not None:
-        influences = [n.influence.mean(axis=0) if n.influence is not None else None for n in networks]
-        if all(i is not None for i in influences):
-            total = weights @ np.array(influences)
-            patient_part = patient_variance(total)
-        else:
-            patients, patient_part = None, float("nan")
-
-    seeds_part = _seeds_part(networks, weights, fit, means)
+    shared = _patient_covariance(measures, contrast, blocks)
+    patients = measures.patients.get(contrast.metric) if shared is not None else None
+    patient_part = float(each @ shared @ each) if shared is not None else 0.0
+    seeds_part = _seeds_part(measures, contrast, blocks, weights, shared)
+    if contrast.metric in measures.patients and shared is None:
+        patient_part = float("nan")
     if seeds_part.source == "unknown" and patients is None:
         patient_part = float("nan")
     variance = patient_part + seeds_part.variance
@@ -145,102 +136,100 @@ def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
         degrees_of_freedom=freedom,
         seed_part=seeds_part.source,
         smallest_effect=reach + float(stats.t.ppf(POWER, freedom)) * error,
-        seeds=seeds,
+        seeds=blocks.seeds,
         patients=patients,
         positives=measures.positives.get(contrast.metric) if patients is not None else None,
-        cells=cells,
-        cells_missing=missing,
+        cells=blocks.rows.size,
+        cells_missing=blocks.missing,
     )
 
 
-def _networks(measures: Measures, contrast: Contrast) -> tuple[list[_Network], int, int, int]:
-    """The networks with at least one seed that has every term; distinct seeds, cells used, cells missing."""
-    rows = measures.rows
-    values = measures.cells[contrast.metric].to_numpy(float)
-    influence = measures.influence.get(contrast.metric)
-    planned = measures.cells["seed"].unique()
+def coefficients(measures: Measures, contrast: Contrast) -> Reals:
+    """The weight of every cell [cells] in the estimate: `coefficients @ values` is the point estimate.
+
+    Raises:
+        ValueError: too few networks have all the cells that the contrast needs.
+    """
+    blocks = _blocks(measures, contrast)
+    weights = _network_weights(measures, contrast, blocks.names)
+    if weights is None:
+        raise ValueError(f"{contrast.name}: too few networks have all of its cells")
+    return _per_cell(measures, contrast, blocks, weights)
+
+
+def _per_cell(measures: Measures, contrast: Contrast, blocks: _Blocks, weights: Reals) -> Reals:
+    each = weights[blocks.network] / np.bincount(blocks.network)[blocks.network]
+    total = np.zeros(len(measures.cells))
+    np.add.at(total, blocks.rows, each[:, None] * np.array([term.weight for term in contrast.terms]))
+    return total
+
+
+def _seeds_part(
+    measures: Measures, contrast: Contrast, blocks: _Blocks, weights: Reals, shared: Reals | None
+) -> SeedsPart:
+    if contrast.replicate == "count":
+        return between_counts(measures, contrast.metric, _per_cell(measures, contrast, blocks, weights))
+    if np.bincount(blocks.network).max() > 1:
+        return between_seeds(blocks.values, blocks.network, weights, shared)
+    return between_runs(measures, contrast.metric, _per_cell(measures, contrast, blocks, weights))
+
+
+def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
+    values = measures.values(contrast.metric)
     weights = np.array([term.weight for term in contrast.terms])
-    networks, used, cells, missing = [], set(), 0, 0
-    for name in contrast.architectures or tuple(dict.fromkeys(measures.cells["architecture"])):
-        blocks = []
-        for seed in planned:
-            wanted = [rows.get((_condition(name, term), seed)) for term in contrast.terms]
+    names: list[str] = []
+    network, rows, used, missing = [], [], set(), 0
+    for name in contrast.architectures or measures.architectures:
+        here = 0
+        for seed in measures.seeds:
+            wanted = [measures.rows.get((_condition(name, term), seed)) for term in contrast.terms]
             there = [row for row in wanted if row is not None and np.isfinite(values[row])]
             missing += len(wanted) - len(there)
             if len(there) == len(wanted):
-                blocks.append(there)
+                network.append(len(names))
+                rows.append(there)
                 used.add(seed)
-        if blocks:
-            table = np.array(blocks)
-            cells += table.size
-            moved = None
-            if influence is not None:
-                moved = np.array([weights @ influence[block] for block in table])
-                moved = moved if np.isfinite(moved).all() else None
-            networks.append(_Network(name, values[table] @ weights, moved))
-    return networks, len(used), cells, missing
+                here += 1
+        if here:
+            names.append(name)
+    table = np.array(rows, dtype=np.intp).reshape(-1, len(weights))
+    return _Blocks(
+        names, np.array(network, dtype=np.intp), table, values[table] @ weights, len(used), missing
+    )
 
 
 def _condition(architecture: str, term: Term) -> Condition:
     return (architecture, term.train_images, term.init, term.freeze, term.balance)
 
 
-def _design(measures: Measures, contrast: Contrast, names: list[str]) -> tuple[Reals, int] | None:
-    """The least-squares design over networks [A, p] and which of its coefficients is asked for."""
-    ones = np.ones(len(names))
+def _network_weights(measures: Measures, contrast: Contrast, names: list[str]) -> Reals | None:
+    """The least-squares weight of every network [A]; None if there are too few of them."""
+    if not names:
+        return None
     if contrast.across == "mean":
-        return (ones[:, None], 0) if names else None
+        return np.full(len(names), 1 / len(names))
+    scale = 1.0
     if contrast.across == "difference":
         column = np.array([float(name in contrast.group) for name in names])
     else:
-        network = (
-            measures.cells.dropna(subset=["architecture"])
-            .drop_duplicates("architecture")
-            .set_index("architecture")
-        )
         measure, log = ("depth", np.log2) if contrast.across == "log2_depth" else ("parameters", np.log10)
-        column = log(network.loc[names, measure].to_numpy(float))
-    if len(names) < 2 or not np.isfinite(column).all() or np.ptp(column) == 0:
+        network = measures.networks[measure]
+        column = log(network.reindex(names).to_numpy(float))
+        scale = float(log(network.max()) - log(network.min()))
+    centred = column - column.mean()
+    spread = float(centred @ centred)
+    return scale * centred / spread if np.isfinite(spread) and spread > 0 else None
+
+
+def _patient_covariance(measures: Measures, contrast: Contrast, blocks: _Blocks) -> Reals | None:
+    """Covariance of the blocks' sums over patients [B, B]; None where some cell has no predictions."""
+    covariance = measures.covariance.get(contrast.metric)
+    if covariance is None:
         return None
-    return np.column_stack([ones, column]), 1
-
-
-def _seeds_part(networks: list[_Network], weights: Reals, fit: Reals, means: Reals) -> _SeedsPart:
-    if any(len(network.values) > 1 for network in networks):
-        return _between_seeds(networks, weights)
-    left = len(networks) - fit.shape[1]
-    if left < 2:
-        return _SeedsPart("unknown", 0.0, 0.0)
-    keep = np.eye(len(networks)) - fit @ np.linalg.pinv(fit)
-    residual = keep @ means
-    explained = _explained(keep @ _stack([n.influence for n in networks]))
-    scale = float(weights @ weights) / left
-    raw = scale * float(residual @ residual)
-    return _SeedsPart("networks", max(raw - scale * explained, 0.0), raw**2 / left)
-
-
-def _between_seeds(networks: list[_Network], weights: Reals) -> _SeedsPart:
-    """From the paired differences between seeds; a network with one seed takes the mean variance of the others."""
-    count = np.array([len(n.values) for n in networks])
-    several = count > 1
-    spread, explained = np.empty(len(networks)), np.empty(len(networks))
-    for k, network in enumerate(networks):
-        if several[k]:
-            spread[k] = network.values.var(ddof=1)
-            moved = _stack([network.influence])
-            explained[k] = _explained(moved - moved.mean(axis=0)) / (count[k] - 1)
-    spread[~several], explained[~several] = spread[several].mean(), explained[several].mean()
-    share = weights**2 / count
-    doubt = ((share * spread)[several] ** 2 / (count[several] - 1)).sum()
-    return _SeedsPart("measured", float(max((share * (spread - explained)).sum(), 0.0)), float(doubt))
-
-
-def _stack(influences: list[Reals | None]) -> Reals:
-    """Influences below each other [rows, P]; a single column of zeros where there are no patients."""
-    known = [i for i in influences if i is not None]
-    return np.vstack(known) if len(known) == len(influences) else np.zeros((len(influences), 1))
-
-
-def _explained(influences: Reals) -> float:
-    """The part of a sum of squares that patients explain, from influences centred as the values are [rows, P]."""
-    return sum(patient_variance(row) for row in influences) if influences.shape[1] > 1 else 0.0
+    weights = np.array([term.weight for term in contrast.terms])
+    flat = blocks.rows.ravel()
+    count = len(blocks.rows)
+    spread = np.zeros((count, flat.size))
+    spread[np.repeat(np.arange(count), len(weights)), np.arange(flat.size)] = np.tile(weights, count)
+    shared = spread @ covariance[np.ix_(flat, flat)] @ spread.T
+    return shared if np.isfinite(shared).all() else None

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis import areas, curves
+from analysis.runs import RunNoise, run_noise
 from analysis.tables import Evidence, evidence_folder, read
 
 AREAS = (
@@ -36,13 +37,13 @@ class Measures:
     Attributes:
         cells: one row per wanted cell of the grid: axes, status, network, and a column per measure (NaN where
             undefined). The index is 0, 1, 2, ...
-        influence: measure -> influence of each patient on it [cells, patients], NaN rows where undefined.
+        covariance: measure -> sampling covariance over patients [cells, cells], NaN where undefined.
         patients: measure -> number of patients behind it.
         positives: measure -> number of positive images (studies, per study) behind it.
     """
 
     cells: pd.DataFrame
-    influence: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    covariance: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     patients: dict[str, int] = field(default_factory=dict)
     positives: dict[str, int] = field(default_factory=dict)
 
@@ -52,6 +53,40 @@ class Measures:
         c = self.cells
         axes = zip(c["architecture"], c["train_images"], c["init"], c["freeze"], c["balance"], strict=True)
         return {(axis, seed): row for row, (axis, seed) in enumerate(zip(axes, c["seed"], strict=True))}
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """The seeds that are planned, ascending."""
+        return sorted(int(seed) for seed in self.cells["seed"].unique())
+
+    @cached_property
+    def networks(self) -> pd.DataFrame:
+        """`depth` and `parameters` of every network, by name, in the order of the cells."""
+        return self.cells.groupby("architecture", sort=False)[["depth", "parameters"]].first().astype(float)
+
+    @cached_property
+    def architectures(self) -> list[str]:
+        """The networks of the grid."""
+        return list(self.networks.index)
+
+    @cached_property
+    def _noise(self) -> dict[str, dict[tuple[str, str], RunNoise]]:
+        return {}
+
+    def noise(self, metric: str) -> dict[tuple[str, str], RunNoise]:
+        """(init, freeze) -> scatter of single runs around smooth learning curves (`analysis.runs`)."""
+        if metric not in self._noise:
+            self._noise[metric] = run_noise(self.cells, metric, self.covariance.get(metric))
+        return self._noise[metric]
+
+    @cached_property
+    def arms(self) -> list[tuple[str, str]]:
+        """(init, freeze) of every cell."""
+        return list(zip(self.cells["init"], self.cells["freeze"], strict=True))
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """One measure of all cells [cells]."""
+        return self.cells[metric].to_numpy(np.float64)
 
 
 def measure(evidence: Evidence) -> Measures:
@@ -107,41 +142,73 @@ def _batches(evidence: Evidence, cells: pd.DataFrame) -> list[list[str]]:
 
 
 def _add_areas(evidence: Evidence, measures: Measures) -> None:
-    frame = evidence.predictions
-    cells = measures.cells
-    row_of = pd.Series(cells.index, index=cells["cell_id"])[
-        lambda rows: cells["status"].to_numpy()[rows] == "done"
-    ]
+    """Areas from the predictions, where there are any, with their covariance over patients."""
+    frame, cells = evidence.predictions, measures.cells
+    done = cells[cells["status"] == "done"]
+    row_of = pd.Series(done.index, index=done["cell_id"])
+    known = np.isfinite(frame["label"].to_numpy(np.float64)) & frame["cell_id"].isin(row_of.index).to_numpy()
     for split, study in (("test", False), ("official", False), ("official", True)):
-        part = frame[(frame["split"] == split).to_numpy() & np.isfinite(frame["label"].to_numpy(float))]
-        part = part[part["cell_id"].isin(row_of.index).to_numpy()]
+        part = frame[known & (frame["split"] == split).to_numpy()]
         if study:
             part = part[part["study"].notna().to_numpy()]
         if part.empty:
             continue
-        kind = f"{split}_study" if study else split
-        rows = row_of.reindex(part["cell_id"].cat.categories).to_numpy()[part["cell_id"].cat.codes]
+        rows = (
+            row_of.reindex(part["cell_id"].cat.categories)
+            .to_numpy()[part["cell_id"].cat.codes]
+            .astype(np.intp)
+        )
         _, patients = np.unique(part["patient"].cat.codes, return_inverse=True)
-        count = int(patients.max()) + 1
-        names = (f"{kind}_auroc", f"{kind}_auprc")
-        for name in names:
-            measures.influence[name] = np.full((len(cells), count), np.nan)
-            measures.patients[name] = count
-        studies = part["study"].cat.codes.to_numpy()
-        labels, logits = part["label"].to_numpy(), part["logit"].to_numpy()
-        order = np.argsort(rows, kind="stable")
-        for block in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1):
-            one, y, z = patients[block], labels[block], logits[block]
-            if study:
-                views, y, z = areas.study_maximum(studies[block], y, z)
-                one = one[views]
-            row = int(rows[block[0]])
-            ranked = areas.rank(y, z) if np.isfinite(z).all() else None
-            for name, area in zip(names, (areas.auroc, areas.average_precision), strict=True):
-                measures.positives[name] = int((y == 1).sum())
-                if ranked is None:
-                    cells.loc[row, name] = np.nan
-                    continue
-                value, influence = area(ranked)
-                cells.loc[row, name] = value
-                measures.influence[name][row] = areas.by_patient(influence, one, count)
+        add_split(
+            measures,
+            f"{split}_study" if study else split,
+            rows=rows,
+            patients=patients,
+            labels=part["label"].to_numpy(),
+            logits=part["logit"].to_numpy(),
+            studies=part["study"].cat.codes.to_numpy() if study else None,
+        )
+
+
+def add_split(
+    measures: Measures,
+    split: str,
+    *,
+    rows: NDArray[np.integer],
+    patients: NDArray[np.integer],
+    labels: NDArray[np.floating],
+    logits: NDArray[np.floating],
+    studies: NDArray[np.integer] | None = None,
+) -> None:
+    """Add `{split}_auroc` and `{split}_auprc` with their covariance over patients to `measures`.
+
+    Args:
+        rows: the cell of each prediction, as a row of `measures.cells` [N].
+        patients: codes 0 ... P-1, the same patient for all cells [N].
+        labels, logits: [N], labels 0 or 1.
+        studies: codes of the studies for areas per study (maximum over views), or None [N].
+    """
+    cells = measures.cells
+    count = int(patients.max()) + 1
+    names = (f"{split}_auroc", f"{split}_auprc")
+    influence = {name: np.full((len(cells), count), np.nan) for name in names}
+    values = {name: cells[name].to_numpy(np.float64, copy=True) for name in names}
+    positives = 0
+    order = np.argsort(rows, kind="stable")
+    for block in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1):
+        row, one, y, z = int(rows[block[0]]), patients[block], labels[block], logits[block]
+        if studies is not None:
+            views, y, z = areas.study_maximum(studies[block], y, z)
+            one = one[views]
+        positives = max(positives, int((y == 1).sum()))
+        ranked = areas.rank(y, z) if np.isfinite(z).all() else None
+        for name, area in zip(names, (areas.auroc, areas.average_precision), strict=True):
+            values[name][row] = np.nan
+            if ranked is not None:
+                values[name][row], moved = area(ranked)
+                influence[name][row] = areas.by_patient(moved, one, count)
+    for name in names:
+        cells[name] = values[name]
+        measures.covariance[name] = areas.patient_covariance(influence[name])
+        measures.patients[name] = count
+        measures.positives[name] = positives

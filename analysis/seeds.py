@@ -1,0 +1,109 @@
+"""The between-seed part of a contrast's variance, beyond the part that patients explain.
+
+A seed number gives other weights and another order in another network, so networks are independent replicates.
+
+* Several seeds (`measured`): each network's paired sums differ between seeds; their variance over the number of
+  seeds, less what patients explain of it (seeds share the test patients, but not the errors made on them).
+* One seed (`runs`): the scatter of single runs around smooth learning curves (`analysis.runs`) stands in.
+* Neither (`unknown`): one seed and too few sizes or networks to judge that scatter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.measures import Measures
+
+SeedPart = Literal["measured", "runs", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedsPart:
+    """A variance and half of its own variance (`doubt`): `variance**2 / doubt` are its degrees of freedom."""
+
+    source: SeedPart
+    variance: float
+    doubt: float
+
+
+UNKNOWN = SeedsPart("unknown", 0.0, 0.0)
+
+
+def between_seeds(
+    values: NDArray[np.float64],
+    network: NDArray[np.intp],
+    weights: NDArray[np.float64],
+    shared: NDArray[np.float64] | None,
+) -> SeedsPart:
+    """From the differences between seeds; a network with one seed takes the mean variance of the others.
+
+    Args:
+        values: one paired sum per network and seed [B].
+        network: position of each in `weights` [B].
+        weights: of each network's mean in the contrast [A].
+        shared: covariance of `values` over patients [B, B], or None.
+    """
+    count = np.bincount(network, minlength=len(weights))
+    several = count > 1
+    spread, explained = np.zeros(len(weights)), np.zeros(len(weights))
+    for k in np.flatnonzero(several):
+        mine = network == k
+        spread[k] = np.var(values[mine], ddof=1, dtype=np.float64)
+        if shared is not None:
+            own = shared[np.ix_(mine, mine)]
+            explained[k] = (np.trace(own) - own.sum() / count[k]) / (count[k] - 1)
+    spread[~several], explained[~several] = spread[several].mean(), explained[several].mean()
+    share = weights**2 / count
+    doubt = ((share * spread)[several] ** 2 / (count[several] - 1)).sum()
+    return SeedsPart("measured", float(max(share @ (spread - explained), 0.0)), float(doubt))
+
+
+def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:
+    """From the scatter of single runs; unknown if an arm that takes part has none.
+
+    Args:
+        coefficients: weight of every cell in the contrast [cells].
+    """
+    noise = measures.noise(metric)
+    share: dict[tuple[str, str], float] = {}
+    for row in np.flatnonzero(coefficients):
+        arm = measures.arms[row]
+        share[arm] = share.get(arm, 0.0) + float(coefficients[row]) ** 2
+    if not share.keys() <= noise.keys():
+        return UNKNOWN
+    variance = sum(weight * noise[arm].variance for arm, weight in share.items())
+    doubt = sum((weight * noise[arm].raw) ** 2 / noise[arm].freedom for arm, weight in share.items())
+    return SeedsPart("runs", variance, doubt)
+
+
+def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:
+    """For counts of rare events per run, whose variance grows with their mean: quasi-Poisson.
+
+    Each network's mean count per run, times one dispersion for all (never below that of Poisson), is the variance
+    of one run. The dispersion comes from differences between seeds, or with one seed from what is left after a
+    level per network and one per size.
+    """
+    used = np.flatnonzero(coefficients)
+    cells = measures.cells.iloc[used]
+    counts = cells[metric].to_numpy(float)
+    by_network = cells.groupby("architecture")[metric]
+    mean = (by_network.transform("mean") + 0.5 / by_network.transform("size")).to_numpy(float)
+    repeated = cells.duplicated(["architecture", "train_images", "init", "freeze", "balance"]).any()
+    levels = ["architecture", "train_images", "init", "freeze"]
+    if repeated:
+        design = pd.get_dummies(cells[levels].astype(str).agg(" ".join, axis=1)).to_numpy(float)
+    else:
+        design = np.hstack([pd.get_dummies(cells[name]).to_numpy(float) for name in levels])
+    left = np.eye(len(cells)) - design @ np.linalg.pinv(design)
+    freedom = len(cells) - int(np.linalg.matrix_rank(design))
+    if freedom < 1:
+        return UNKNOWN
+    residual = left @ counts
+    dispersion = max(float((residual**2 / mean).sum() / freedom), 1.0)
+    variance = float(np.sum(coefficients[used] ** 2 * dispersion * mean))
+    return SeedsPart("measured" if repeated else "runs", variance, variance**2 / freedom)

@@ -1,0 +1,108 @@
+"""Numbers and verdicts as sentences that a clinician can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from analysis.contrasts import Estimate
+from analysis.evidence import unit
+
+
+class Worded(Protocol):
+    """What a sentence needs to know of a claim or finding."""
+
+    @property
+    def quantity(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def expects(self) -> str: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def sizes(self) -> str: ...
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """`+0.012`; full precision is in the tables."""
+    return f"{value:+.{digits}f}"
+
+
+def unit_of(claim: Worded) -> str:
+    """The unit of a claim's estimate."""
+    return unit(claim.metric) + (" / doubling" if claim.sizes in ("last_doubling", "trend") else "")
+
+
+def measured(claim: Worded, found: Estimate) -> str:
+    """The estimate, its interval and its n, as a sentence."""
+    digits = 1 if claim.metric == "spikes" else 3
+    quantity = claim.quantity[0].upper() + claim.quantity[1:]
+    n = f"{found.seeds} seed{'s' if found.seeds != 1 else ''}"
+    if found.patients is not None:
+        n = f"{found.patients:,} patients, {n}"
+    interval = (
+        f"95 % interval {signed(found.low, digits)} to {signed(found.high, digits)}"
+        if np.isfinite(found.low) and np.isfinite(found.high)
+        else "no interval"
+    )
+    return f"{quantity}: {signed(found.estimate, digits)} {unit_of(claim)} ({interval}; {n})."
+
+
+def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str) -> str:
+    """Why a claim has its verdict."""
+    if found is None:
+        return "Not tested: this grid has no finished cells for it, or lacks that axis."
+    digits = 1 if claim.metric == "spikes" else 3
+    limit = f"{margin:.{digits}f}"
+    parts = [measured(claim, found)]
+    if found.seed_part == "runs":
+        parts.append("One seed only: the scatter of runs around smooth learning curves stands in for more.")
+    if verdict == "undecided":
+        if found.seed_part == "unknown":
+            parts.append("One seed only, and too little else to judge chance by: run more seeds.")
+        elif not np.isfinite(found.low):
+            parts.append("No interval can be given.")
+        elif found.standard_error == 0:
+            parts.append("Without any variation there is nothing to judge chance by.")
+        else:
+            parts.append(
+                f"Compatible with nothing as well as with an effect that matters ({limit}); "
+                f"this grid could have shown {found.smallest_effect:.{digits}f}."
+            )
+    else:
+        parts.append(_decided(claim.expects, verdict, found, limit))
+    if found.cells_missing:
+        parts.append(f"{found.cells_missing} of the cells it asks for are missing.")
+    return " ".join(parts)
+
+
+def _decided(expects: str, verdict: str, found: Estimate, limit: str) -> str:
+    if expects in ("positive", "negative"):
+        if verdict == "supported":
+            return f"That is {'above' if expects == 'positive' else 'below'} zero beyond chance."
+        return f"An effect of {limit} or more, the smallest that matters, is ruled out."
+    if verdict == "supported":
+        small = f"smaller than {limit}, the smallest effect that matters"
+        return f"Any effect is {small}." if expects == "zero" else f"Any gain is {small}."
+    return f"That is {'above' if found.estimate > 0 else 'below'} zero beyond chance."
+
+
+def why_overall(title: str, verdict: str, needed: Sequence[tuple[Worded, str]]) -> str:
+    """Why a conjecture has its verdict, from the claims that it needs."""
+    by_verdict: dict[str, list[str]] = {}
+    for claim, outcome in needed:
+        by_verdict.setdefault(outcome, []).append(claim.question.rstrip("?"))
+    listed = "; ".join(
+        f"{outcome}: {', '.join(by_verdict[outcome])}"
+        for outcome in ("refuted", "undecided", "supported")
+        if outcome in by_verdict
+    )
+    meaning = {
+        "supported": "every claim that it needs is supported",
+        "refuted": "a claim that it needs is refuted",
+        "undecided": "the data do not decide every claim that it needs",
+    }[verdict]
+    return f"{title}: {verdict}, since {meaning} ({listed})."
