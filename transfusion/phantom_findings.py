@@ -33,9 +33,9 @@ def consolidation(canvas: Canvas, severity: float, generator: np.random.Generato
     """One dense focal opacity with a ragged edge."""
     lung = _either(canvas, generator)
     x, y = _inside(lung, generator, 0.25, 0.75, 0.30, 0.85)
-    radius = generator.uniform(0.20, 0.30)
+    radius = generator.uniform(0.24, 0.34)
     shape = ellipse(canvas, x, y, radius, radius * generator.uniform(0.75, 1.1))
-    fill(canvas, _ragged(canvas, shape) * lung.mask * np.float32(min(0.65 * severity, 1)))
+    fill(canvas, _ragged(canvas, shape) * lung.mask * np.float32(min(1.4 * severity, 1)))
 
 
 def pneumonia(canvas: Canvas, severity: float, generator: np.random.Generator) -> None:

@@ -64,7 +64,7 @@ def render(row: Radiograph, size: int, seed: int = 0, difficulty: float = 0.5) -
 
 def _severities(row: Radiograph, study: np.random.Generator, difficulty: float) -> dict[str, float]:
     """How strongly each finding shows; 0 where it is not there."""
-    visibility = 1.5 - difficulty
+    visibility = 1.4 * 0.25**difficulty
     severities = {}
     for finding, label in zip(FINDINGS, row.labels, strict=True):
         truth, strength = study.random(), study.uniform(0.55, 1.25)
@@ -74,9 +74,9 @@ def _severities(row: Radiograph, study: np.random.Generator, difficulty: float) 
 
 
 def _posed(shape: tuple[int, int], image: np.random.Generator, difficulty: float) -> Canvas:
-    turn = math.radians(image.normal(0, 1 + 4 * difficulty))
-    scale = image.uniform(1 - 0.12 * difficulty, 1 + 0.12 * difficulty)
-    shift_x, shift_y = image.normal(0, 0.01 + 0.06 * difficulty, size=2)
+    turn = math.radians(image.normal(0, 1 + 6 * difficulty))
+    scale = image.uniform(1 - 0.2 * difficulty, 1 + 0.2 * difficulty)
+    shift_x, shift_y = image.normal(0, 0.01 + 0.1 * difficulty, size=2)
     columns, rows = _axes(shape)
     cos, sin = np.float32(math.cos(turn) * scale), np.float32(math.sin(turn) * scale)
     x = columns * cos - rows * sin + np.float32(shift_x)
@@ -91,7 +91,7 @@ def _exposed(
     canvas: Canvas, image: np.random.Generator, difficulty: float, fat: float, portable: bool
 ) -> np.ndarray:
     """Film curve, scatter, uneven exposure, quantum noise, and collimation."""
-    spread = difficulty * (1.3 if portable else 1.0)
+    spread = difficulty * (2.1 if portable else 1.6)
     shape = canvas.density.shape
     light = np.clip(canvas.density * np.float32(1 / 1.2), 0, None)
     light **= np.float32(math.exp(image.normal(-0.05, 0.22 * spread)))
@@ -101,7 +101,7 @@ def _exposed(
     light += np.float32(image.normal(0, 0.07 * spread))
     light += smooth_noise(image, 2, shape) * np.float32(0.06 * spread)
     light += smooth_noise(image, 7, shape) * np.float32(0.045 * spread)
-    light += image.standard_normal(shape, dtype=np.float32) * np.float32(0.012 + 0.03 * difficulty)
+    light += image.standard_normal(shape, dtype=np.float32) * np.float32(0.012 + 0.05 * difficulty)
     border = int(image.uniform(0, 0.04) * min(shape)) if image.random() < 0.5 else 0
     if border:
         light[:border] = light[-border:] = 0.02
