@@ -44,6 +44,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a folder in CheXpert's layout (default: the embedded phantom)",
     )
+    p.add_argument(
+        "--imagenet", type=Path, metavar="DIR",
+        help="a folder in ImageNet's layout, on which networks without public weights (the CBR family) are "
+        "pretrained for --inits imagenet",
+    )  # fmt: skip
+    p.add_argument(
+        "--weights", nargs="+", default=[], metavar="ARCHITECTURE=FILE",
+        help="weights for --inits imagenet, safetensors or a saved state dict (default for the ResNets: "
+        "torchvision's, downloaded when not in its cache)",
+    )  # fmt: skip
     p.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/PRESET)")
     p.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images go (default: OUT/cache)")
     p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")

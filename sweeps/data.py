@@ -32,7 +32,7 @@ def open_data(
     table = chexpert.read(data, views=preset.recipe.views)
     trained = [*wanted, *(upstream for cell in wanted if (upstream := upstream_of(cell, preset.recipe)))]
     on_table = [cell for cell in trained if cell.finding in chexpert.FINDINGS]
-    with Progress(*_columns("checking images"), console=console, transient=True) as bar:
+    with Progress(*columns("checking images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
         checks.check(
             table,
@@ -45,14 +45,19 @@ def open_data(
     return table
 
 
-def prepare(table: Table, recipe: Recipe, cache: Path, console: Console) -> None:
+def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> None:
     """Decode every image into the cache before the first trial, with a progress bar."""
-    with Progress(*_columns("decoding images"), console=console, transient=True) as bar:
+    with Progress(*columns("decoding images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=len(table.frame))
         image_cache.load(
-            table, recipe.image_size, cache, lambda done, of: bar.update(task, completed=done, total=of)
+            table,
+            recipe.image_size,
+            cache,
+            lambda done, of: bar.update(task, completed=done, total=of),
+            channels=channels,
         )
 
 
-def _columns(text: str) -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeRemainingColumn]:
+def columns(text: str) -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeRemainingColumn]:
+    """What the progress bar of work on images shows."""
     return TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

@@ -19,7 +19,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from sweeps.plan import PlannedCell
 from transfusion import results
-from transfusion.cell import Cell, Recipe
+from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied
 from transfusion.table import Table
 from transfusion.trial import run_trial, write_failure
 
@@ -117,7 +117,16 @@ class Relay(tune.Callback):
 
 
 def trainable(
-    config: dict[str, Any], *, recipe: Recipe, table: Table, cells: str, cache: str, device: str, threads: int
+    config: dict[str, Any],
+    *,
+    recipe: Recipe,
+    table: Table,
+    cells: str,
+    cache: str,
+    device: str,
+    threads: int,
+    supplied: Supplied,
+    imagenet: Table | None,
 ) -> None:
     """One Tune trial: run a cell, report every epoch and at last its status."""
     record = run_trial(
@@ -129,6 +138,8 @@ def trainable(
         device=device,
         threads=threads,
         report=tune.report,
+        supplied=supplied,
+        imagenet=imagenet,
     )
     scalars = {name: value for name, value in record["metrics"].items() if value is not None}
     tune.report({**scalars, "status": record["status"]})
@@ -158,6 +169,8 @@ def execute(
     cache: Path,
     resources: Resources,
     watcher: Watcher,
+    supplied: Supplied = NOTHING_SUPPLIED,
+    imagenet: Table | None = None,
 ) -> None:
     """Run `cells` on the Ray that is connected; every outcome lies in `out / "cells"` afterwards.
 
@@ -173,6 +186,7 @@ def execute(
             table.fingerprint,
             folder / planned.id,
             f"its upstream cell {planned.upstream} failed",
+            supplied,
         )
         watcher.finished(planned.id, record)
 
@@ -185,6 +199,8 @@ def execute(
         cache=str(cache.resolve()),
         device="cuda" if resources.gpus else "cpu",
         threads=resources.cpus,
+        supplied=supplied,
+        imagenet=imagenet,
     )
     tuner = tune.Tuner(
         tune.with_resources(function, {"cpu": resources.cpus, "gpu": resources.gpus}),

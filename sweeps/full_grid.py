@@ -19,14 +19,14 @@ import torch
 from rich.console import Console
 
 import analysis
-from sweeps import cost, executor, plan
+from sweeps import cost, executor, plan, pretrained
 from sweeps.command_line import parser, preset_of
 from sweeps.data import open_data, prepare
 from sweeps.progress import SweepProgress, failure_table, plan_table
 from sweeps.spaces import Preset, cells
 from transfusion import results
-from transfusion.cell import SettingError
-from transfusion.table import PARTS, DataError, Table
+from transfusion.cell import Cell, SettingError
+from transfusion.table import PARTS, DataError, Problem, Table
 
 OK, FAILED, UNUSABLE = 0, 1, 2
 
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     wanted = cells(preset.space)
     out: Path = options.out or Path("results") / preset.name
     cache: Path = options.cache or out / "cache"
-    table = open_data(preset, options.data, out, wanted, console)
+    table, origin = open_inputs(options, preset, wanted, out, console)
     resources = resources_of(options)
     model = cost.CostModel(
         device="cuda" if resources.gpus else "cpu",
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         selection_images=len(table.rows("selection")),
         measured=cost.measured_speeds(out / "cells"),
     )
-    work = plan.make(wanted, preset.recipe, table.fingerprint, out / "cells", model)
+    work = plan.make(wanted, preset.recipe, table.fingerprint, out / "cells", model, origin.supplied)
     console.print(plan_table(work, resources.slots))
     if options.dry_run:
         return OK
@@ -65,6 +65,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if missing:
         started = time.monotonic()
         prepare(table, preset.recipe, cache, console)
+        pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
         executor.start_ray(options.address)
         try:
             with SweepProgress(console, missing) as progress:
@@ -77,12 +78,38 @@ def run(options: argparse.Namespace, console: Console) -> int:
                     cache=cache,
                     resources=resources,
                     watcher=progress,
+                    supplied=origin.supplied,
+                    imagenet=origin.imagenet,
                 )
         finally:
             ray.shutdown()
         console.print(progress.describe())
         write_sweep(out / "sweep.json", preset, table, resources, work, time.monotonic() - started)
     return conclude(work, out, console)
+
+
+def open_inputs(
+    options: argparse.Namespace, preset: Preset, wanted: Sequence[Cell], out: Path, console: Console
+) -> tuple[Table, pretrained.Pretrained]:
+    """The data, and what `init=imagenet` starts from.
+
+    Raises:
+        SettingError: no data are named.
+        DataError: everything that is wrong with either.
+    """
+    table = origin = None
+    problems: list[Problem] = []
+    try:
+        table = open_data(preset, options.data, out, wanted, console)
+    except DataError as error:
+        problems += error.problems
+    try:
+        origin = pretrained.open_pretrained(options.weights, options.imagenet, wanted, preset.recipe, console)
+    except DataError as error:
+        problems += error.problems
+    if table is None or origin is None:
+        raise DataError(problems)
+    return table, origin
 
 
 def conclude(work: plan.Plan, out: Path, console: Console) -> int:

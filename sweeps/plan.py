@@ -13,7 +13,7 @@ import pandas as pd
 
 from sweeps.cost import CostModel
 from transfusion import architectures, results
-from transfusion.cell import Cell, Recipe, cell_id, upstream_of
+from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied, cell_id, upstream_of
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,26 @@ class Plan:
         return len(self.cells) - sum(counts.values()) if state == "missing" else counts[state]
 
 
-def make(cells: Sequence[Cell], recipe: Recipe, data: str, folder: Path, cost: CostModel) -> Plan:
+def make(
+    cells: Sequence[Cell],
+    recipe: Recipe,
+    data: str,
+    folder: Path,
+    cost: CostModel,
+    supplied: Supplied = NOTHING_SUPPLIED,
+) -> Plan:
     """Add the upstream cells that `cells` need and look up in `folder` which of all have finished.
 
     Args:
         data: fingerprint of the data set.
         folder: OUT/cells.
+        supplied: what `init=imagenet` starts from besides cells.
     """
-    upstreams = {upstream: None for cell in cells if (upstream := upstream_of(cell, recipe)) is not None}
-    ids = {cell: cell_id(cell, recipe, data) for cell in [*upstreams, *cells]}
+    upstreams = {above: None for cell in cells if (above := upstream_of(cell, recipe, supplied)) is not None}
+    ids = {cell: cell_id(cell, recipe, data, supplied) for cell in [*upstreams, *cells]}
     planned = []
     for cell, one in ids.items():
-        upstream = upstream_of(cell, recipe)
+        upstream = upstream_of(cell, recipe, supplied)
         planned.append(
             PlannedCell(one, cell, ids[upstream] if upstream else None, cost.seconds(cell, recipe))
         )

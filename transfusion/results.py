@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +17,12 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transfusion.cell import SCHEMA, Cell, Recipe, cell_id, upstream_of
+from transfusion.cell import NOTHING_SUPPLIED, SCHEMA, Cell, Recipe, Supplied, cell_id, upstream_of
+from transfusion.failures import Failure
 
 RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.safetensors", "checkpoint.pt"
+TRACEBACK = "traceback.txt"
 TABLES = ("epochs", "steps", "range_test", "predictions")
-
-Failure = Literal["diverged", "out_of_memory", "error", "upstream"]
 
 
 def write_table(folder: Path, name: str, columns: dict[str, Any]) -> None:
@@ -45,16 +45,18 @@ def write_result(
     finished: str,
     failure: Failure | None = None,
     error: str | None = None,
+    supplied: Supplied = NOTHING_SUPPLIED,
 ) -> dict[str, Any]:
     """Finish a cell: write `result.json`, then drop the checkpoint. Returns the record."""
-    upstream = upstream_of(cell, recipe)
+    upstream = upstream_of(cell, recipe, supplied)
     record = {
         "schema": SCHEMA,
         "cell_id": folder.name,
         "cell": dataclasses.asdict(cell),
         "recipe": dataclasses.asdict(recipe),
         "data": data,
-        "upstream": cell_id(upstream, recipe, data) if upstream else None,
+        "upstream": cell_id(upstream, recipe, data, supplied) if upstream else None,
+        "weights": supplied.weights_of(cell),
         "status": status,
         "failure": failure,
         "error": error,
@@ -88,15 +90,27 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return record
 
 
-def finished(cells: Path, ids: Iterable[str]) -> dict[str, str]:
-    """`done` or `failed` for each of `ids` that has finished in the folder `cells`."""
-    present = {entry.name for entry in os.scandir(cells)} if cells.is_dir() else set()
-    states = {}
-    for one in ids:
-        record = read_result(cells / one) if one in present else None
-        if record is not None:
-            states[one] = record["status"]
-    return states
+def reopen(folder: Path) -> None:
+    """Take a cell's result away, so that it is trained again."""
+    (folder / RESULT).unlink(missing_ok=True)
+    (folder / TRACEBACK).unlink(missing_ok=True)
+
+
+def read_all(cells: Path) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """The records of every finished cell by id, and the ids of those that have a folder but no result.
+
+    Raises:
+        ValueError: a record is damaged; see `read_result`.
+    """
+    records: dict[str, dict[str, Any]] = {}
+    unfinished: set[str] = set()
+    for entry in os.scandir(cells) if cells.is_dir() else ():
+        record = read_result(cells / entry.name)
+        if record is None:
+            unfinished.add(entry.name)
+        else:
+            records[entry.name] = record
+    return records, unfinished
 
 
 @contextmanager

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import logging
 import platform
-import random
-import sys
 import time
 import traceback
-import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,17 +14,21 @@ import pytorch_lightning as pl
 import torch
 import torchvision
 
-from transfusion import architectures, image_cache, results
+from transfusion import architectures, attempts, image_cache, results, weights
 from transfusion.architectures import Network, build
-from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, cell_id, upstream_of
+from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, SettingError, Supplied, cell_id, upstream_of
 from transfusion.evaluation import evaluate
+from transfusion.failures import DivergedError, Failure, StoppedError, failure_of
 from transfusion.features import feature_task
-from transfusion.fitting import Report, fit
+from transfusion.fitting import Hooks, fit
 from transfusion.initialization import copy_stages, load_stages, save_stages
-from transfusion.module import DivergedError, TrainingModule
+from transfusion.module import TrainingModule
 from transfusion.randomness import WEIGHTS, stream
+from transfusion.slate import clean_slate, release, resident_bytes
 from transfusion.table import Table
-from transfusion.task import finding_task, photos_task
+from transfusion.task import Task, finding_task, imagenet_task, photos_task
+
+NO_HOOKS = Hooks()
 
 
 def run_trial(
@@ -42,121 +40,147 @@ def run_trial(
     cache: Path,
     device: str = "cpu",
     threads: int = 1,
-    report: Report = lambda metrics: None,
-    checkpoint_seconds: float = 60.0,
+    share: float = 1.0,
+    hooks: Hooks = NO_HOOKS,
+    supplied: Supplied = NOTHING_SUPPLIED,
+    imagenet: Table | None = None,
 ) -> dict[str, Any]:
     """Train and evaluate one cell; its records lie in `cells / cell_id` afterwards.
 
     A cell that has finished is not trained again. One that was interrupted continues from its checkpoint. An
-    exception in training is recorded as the cell's failure, not raised.
+    exception in training is recorded as the cell's failure, not raised, but for those of storage.
 
     Args:
         cells: the folder of all cells; an upstream cell must have finished there.
         cache: the folder of the image cache.
         device: `cpu` or `cuda`.
         threads: of this process, for torch on the CPU.
-        report: called with the metrics of every epoch.
-        checkpoint_seconds: at least so many seconds between two checkpoints.
+        share: of the device's memory that the trial may take. Out of memory at a share below 1 is noted in
+            the cell's log of attempts but not recorded as a failure: a larger share may do.
+        supplied: what `init=imagenet` starts from; weights lie at `weights.supplied_file` beside `cells`.
+        imagenet: the images of the upstream task `imagenet`.
 
     Returns:
-        The record that `results.read_result` reads.
+        The record that `results.read_result` reads; or only a `status` of `interrupted` (the hooks asked to
+        stop) or `out_of_memory`, and the cell has not finished.
+
+    Raises:
+        OSError: a record cannot be written: full disk, quota, read-only folder.
     """
-    folder = cells / cell_id(cell, recipe, table.fingerprint)
+    folder = cells / cell_id(cell, recipe, table.fingerprint, supplied)
     if (record := results.read_result(folder)) is not None:
         return record
-    reset(cell.seed, threads)
+    attempts.add(folder, "started", share)
+    hooks.saved()
     started, clock = _now(), time.perf_counter()
-    outcome: dict[str, Any]
-    try:
-        metrics = _train(
-            cell, recipe, table, folder, cells, cache, torch.device(device), report, checkpoint_seconds
-        )
-        outcome = {"status": "done", "metrics": metrics}
-    except DivergedError as error:
-        outcome = {"status": "failed", "failure": "diverged", "error": str(error), "metrics": {}}
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        (folder / "traceback.txt").parent.mkdir(parents=True, exist_ok=True)
-        (folder / "traceback.txt").write_text(traceback.format_exc())
-        outcome = {"status": "failed", "failure": "error", "error": text, "metrics": {}}
-    outcome["metrics"]["seconds"] = time.perf_counter() - clock
-    record = results.write_result(
+    metrics: dict[str, Any] = {}
+    outcome: dict[str, Any] = {"status": "done"}
+    with clean_slate(cell.seed, threads):
+        try:
+            if device.startswith("cuda"):
+                torch.cuda.set_per_process_memory_fraction(share)
+                torch.cuda.reset_peak_memory_stats()
+            _train(
+                cell, recipe, table, *_inputs(cell, recipe, table, cells, cache, supplied, imagenet),
+                folder, torch.device(device), hooks, metrics,
+            )  # fmt: skip
+        except StoppedError:
+            outcome = {"status": "interrupted"}
+        except Exception as error:
+            outcome = _failed(error, folder, share)
+        if device.startswith("cuda"):
+            metrics["device_memory_bytes"] = torch.cuda.max_memory_allocated()
+    release()
+    if outcome["status"] not in ("done", "failed"):
+        hooks.saved()
+        return {**outcome, "metrics": {}}
+    metrics["seconds"] = time.perf_counter() - clock
+    return results.write_result(
         folder,
         cell=cell,
         recipe=recipe,
         data=table.fingerprint,
-        environment=_environment(device, threads),
+        environment=_environment(device, threads, share),
         started=started,
         finished=_now(),
+        supplied=supplied,
+        metrics=metrics,
         **outcome,
     )
-    release()
-    return record
 
 
-def write_failure(cell: Cell, recipe: Recipe, data: str, folder: Path, error: str) -> dict[str, Any]:
-    """Record a cell that cannot be trained because its upstream cell failed."""
+def _inputs(
+    cell: Cell,
+    recipe: Recipe,
+    table: Table,
+    cells: Path,
+    cache: Path,
+    supplied: Supplied,
+    imagenet: Table | None,
+) -> tuple[Task, Network]:
+    task = cell_task(cell, recipe, table, cache, imagenet)
+    return task, initial_network(cell, recipe, table.fingerprint, cells, task.outputs, supplied)
+
+
+def _failed(error: Exception, folder: Path, share: float) -> dict[str, Any]:
+    """What follows from an exception in training: the outcome to record or to hand back."""
+    failure = failure_of(error)
+    if failure == "storage":
+        raise OSError(f"{folder}: {error}") from error
+    if failure == "out_of_memory":
+        attempts.add(folder, "out_of_memory", share)
+        if share < 1:
+            return {"status": "out_of_memory"}
+    text = str(error)
+    if failure != "diverged":
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
+        with results.atomic(folder / results.TRACEBACK) as path:
+            path.write_text("".join(traceback.format_exception(error)))
+    return {"status": "failed", "failure": failure, "error": text}
+
+
+def write_failure(
+    cell: Cell,
+    recipe: Recipe,
+    data: str,
+    folder: Path,
+    failure: Failure,
+    error: str,
+    supplied: Supplied = NOTHING_SUPPLIED,
+) -> dict[str, Any]:
+    """Record a cell that could not be trained: its upstream cell failed, or its process died too often."""
+    now = _now()
     return results.write_result(
         folder,
         cell=cell,
         recipe=recipe,
         data=data,
         status="failed",
-        failure="upstream",
+        failure=failure,
         error=error,
         metrics={},
         environment={},
-        started=_now(),
-        finished=_now(),
+        started=now,
+        finished=now,
+        supplied=supplied,
     )
-
-
-def reset(seed: int, threads: int) -> None:
-    """Undo what an earlier trial of this process may have left: seeds, torch's flags, threads, log noise."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  (libraries that draw from the global state)
-    torch.manual_seed(seed)
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(torch.float32)
-    torch.set_grad_enabled(True)
-    torch.set_float32_matmul_precision("highest")
-    torch.use_deterministic_algorithms(False)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-
-
-def release() -> None:
-    """Give the memory of a finished trial back to the system."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _train(
     cell: Cell,
     recipe: Recipe,
     table: Table,
+    task: Task,
+    network: Network,
     folder: Path,
-    cells: Path,
-    cache: Path,
     device: torch.device,
-    report: Report,
-    checkpoint_seconds: float,
-) -> dict[str, Any]:
-    """Train, evaluate and write everything but `result.json`; returns the metrics."""
-    if cell.finding in NATURAL_IMAGES:
-        task = photos_task(cell, recipe)
-    else:
-        task = finding_task(cell, recipe, table, image_cache.load(table, recipe.image_size, cache))
-    network = initial_network(cell, recipe, table.fingerprint, cells, task.outputs)
+    hooks: Hooks,
+    metrics: dict[str, Any],
+) -> None:
+    """Train, evaluate and write everything but `result.json`; fills `metrics` as it goes."""
     network.to(device).to(memory_format=torch.channels_last)
-    metrics: dict[str, Any] = dict(architectures.size_of(cell.architecture, recipe.image_size))
+    metrics |= architectures.size_of(cell.architecture, recipe.image_size)
     trained: torch.nn.Module = network
     frozen = cell.freeze == "backbone"
     if frozen and recipe.frozen_views:
@@ -164,9 +188,13 @@ def _train(
 
     module = TrainingModule(trained, task, recipe, seed=cell.seed, frozen=frozen)
     epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs
-    fit(module, epochs, device, folder / results.CHECKPOINT, report, checkpoint_seconds)
-    for name, columns in module.tables().items():
-        results.write_table(folder, name, columns)
+    try:
+        fit(module, epochs, device, folder / results.CHECKPOINT, hooks)
+    except DivergedError:  # a result as well: the curve up to there is evidence
+        metrics |= {"learning_rate": module.initial_rate, "epochs": len(module.epochs)}
+        _write_tables(folder, module)
+        raise
+    _write_tables(folder, module)
     metrics |= module.summary()
     module.restore_best()
     if "test" in task.rows:
@@ -176,20 +204,52 @@ def _train(
     if cell.kind == "upstream":
         with results.atomic(folder / results.WEIGHTS) as path:
             save_stages(network, path)
-    return metrics
 
 
-def initial_network(cell: Cell, recipe: Recipe, data: str, cells: Path, outputs: int) -> Network:
-    """The network of a cell before training: random weights of its seed, then those of its upstream cell.
+def _write_tables(folder: Path, module: TrainingModule) -> None:
+    for name, columns in module.tables().items():
+        results.write_table(folder, name, columns)
+
+
+def cell_task(cell: Cell, recipe: Recipe, table: Table, cache: Path, imagenet: Table | None = None) -> Task:
+    """What a cell trains on; images are taken from the cache, or decoded into it.
 
     Raises:
-        FileNotFoundError: if the upstream cell has left no weights.
+        SettingError: a pretraining on ImageNet without its images.
+    """
+    if cell.finding == "photos":
+        return photos_task(cell, recipe)
+    if cell.finding == "imagenet":
+        if imagenet is None:
+            raise SettingError(
+                "imagenet: found no images to pretrain on, expected a folder of them (--imagenet DIR)"
+            )
+        images = image_cache.load(imagenet, recipe.image_size, cache, channels=3)
+        return imagenet_task(cell, imagenet, images)
+    return finding_task(cell, recipe, table, image_cache.load(table, recipe.image_size, cache))
+
+
+def initial_network(
+    cell: Cell,
+    recipe: Recipe,
+    data: str,
+    cells: Path,
+    outputs: int,
+    supplied: Supplied = NOTHING_SUPPLIED,
+) -> Network:
+    """The network of a cell before training: random weights of its seed, then supplied or upstream ones.
+
+    Raises:
+        FileNotFoundError: if the upstream cell has left no weights, or the supplied ones are not there.
     """
     torch.manual_seed(int(stream(cell.seed, WEIGHTS).integers(2**62)))
     network = build(cell.architecture, outputs, recipe.batch_norm_momentum)
-    upstream = upstream_of(cell, recipe)
-    if upstream is not None:
-        source = cells / cell_id(upstream, recipe, data) / results.WEIGHTS
+    source = None
+    if fingerprint := supplied.weights_of(cell):
+        source = weights.supplied_file(cells, cell.architecture, fingerprint)
+    elif upstream := upstream_of(cell, recipe, supplied):
+        source = cells / cell_id(upstream, recipe, data, supplied) / results.WEIGHTS
+    if source is not None:
         copy_stages(network, load_stages(source), source=str(source))
     return network
 
@@ -198,7 +258,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _environment(device: str, threads: int) -> dict[str, Any]:
+def _environment(device: str, threads: int, share: float) -> dict[str, Any]:
     name = (
         torch.cuda.get_device_name()
         if device.startswith("cuda")
@@ -208,6 +268,8 @@ def _environment(device: str, threads: int) -> dict[str, Any]:
         "device": device.split(":")[0],
         "device_name": name,
         "threads": threads,
+        "share": share,
+        "resident_bytes": resident_bytes(),
         "host": platform.node(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -44,8 +44,8 @@ def read(file: Path, architecture: Architecture) -> dict[str, Tensor]:
     """The tensors of `file`, named and shaped as the stages of `architecture`, float32 on the CPU.
 
     Raises:
-        DataError: the file cannot be read, is no weights file, or does not fit; with every tensor that misses,
-            is too many, has another shape, or is not finite.
+        DataError: the file cannot be read, is no weights file, or does not fit; with the tensors that miss,
+            are too many, have another shape, or are not finite.
     """
     weights = adapt(_tensors(file), architecture)
     with torch.device("meta"):
