@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from transfusion.table import DataError, Problem, Table, too_few
 
-LARGEST_PIXELS = 100_000_000
+LARGEST_PIXELS = 80_000_000
 """An image above this is a mistake or an attack; the largest detectors have 18 million pixels."""
 
 LARGEST_BYTES = 512 * 2**20
@@ -94,7 +94,9 @@ def image_problems(
     names = [str(name) for name in images]
     inspect = _inspect_file if headers else _inspect_entry
     problems = []
-    with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
+    threads = min(16, 4 * (os.cpu_count() or 1))
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=threads) as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such an image is a problem below
         for done, problem in enumerate(pool.map(lambda name: inspect(root / name), names, chunksize=64), 1):
             if problem is not None:
                 problems.append(problem)
@@ -131,10 +133,8 @@ def _inspect_file(file: Path) -> Problem | None:
         return problem
     try:
         with file.open("rb") as stream:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with Image.open(stream) as image:
-                    width, height, kind = *image.size, image.format
+            with Image.open(stream) as image:
+                width, height, kind = *image.size, image.format
             stream.seek(-min(4096, os.fstat(stream.fileno()).st_size), os.SEEK_END)
             end = stream.read()
     except PermissionError:

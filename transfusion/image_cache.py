@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import struct
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,10 +93,7 @@ def decode(file: Path, size: int, channels: int = 1) -> np.ndarray:
         ImageError: naming `file`.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file)
-        with image:
+        with Image.open(file) as image:
             image.draft("L" if channels == 1 else "RGB", (2 * size, 2 * size))
             whole = _gray(image) if channels == 1 else _rgb(image)
             side = min(whole.size)
