@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 SCHEMA = 1
@@ -211,10 +212,10 @@ def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_
     upstream = upstream_of(cell, recipe, supplied)
     identity: dict[str, Any] = {
         "schema": SCHEMA,
-        "cell": dataclasses.asdict(cell),
-        "recipe": dataclasses.asdict(recipe),
+        "cell": {name: getattr(cell, name) for name in cell.__slots__},
+        "recipe": _settings(recipe),
         "data": data,
-        "upstream": cell_id(upstream, recipe, data, supplied) if upstream else None,
+        "upstream": _upstream_id(upstream, recipe, data, supplied) if upstream else None,
     }
     if weights := supplied.weights_of(cell):
         identity["weights"] = weights
@@ -222,3 +223,14 @@ def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_
         identity["imagenet"] = supplied.imagenet
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=16)
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return dataclasses.asdict(recipe)
+
+
+@lru_cache(maxsize=4096)
+def _upstream_id(upstream: Cell, recipe: Recipe, data: str, supplied: Supplied) -> str:
+    """Many cells share one pretraining, and a plan may have a hundred thousand cells."""
+    return cell_id(upstream, recipe, data, supplied)
