@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from transfusion.architectures import Network
 from transfusion.augmentation import training_inputs
+from transfusion.failures import StoppedError
 from transfusion.initialization import freeze_stages
 from transfusion.learning_rate import RangeTest, range_test
 from transfusion.module import TrainingModule, masked_loss
@@ -25,22 +27,35 @@ from transfusion.task import Batches
 Report = Callable[[dict[str, Any]], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a trial tells and asks the world while it trains.
+
+    Attributes:
+        report: called with the record of every epoch, and `epochs`, the planned number.
+        stop: asked after every epoch; True ends the trial with a `StoppedError`, its checkpoint written.
+        saved: called after every change of the cell's folder that is worth keeping elsewhere.
+        checkpoint_seconds: at least so many seconds between two checkpoints.
+    """
+
+    report: Report = lambda metrics: None
+    stop: Callable[[], bool] = lambda: False
+    saved: Callable[[], None] = lambda: None
+    checkpoint_seconds: float = 60.0
+
+
 def fit(
     module: TrainingModule,
     epochs: int,
     device: torch.device,
     checkpoint: Path,
-    report: Report,
-    checkpoint_seconds: float,
+    hooks: Hooks,
 ) -> None:
     """Train `module`, from `checkpoint` if that file exists, else from its range test on.
 
-    Args:
-        report: called with the record of every epoch, `epochs` (planned) and `training_iteration` among it.
-        checkpoint_seconds: at least so many seconds between two writings of `checkpoint`.
-
     Raises:
         DivergedError: if a training loss is not finite.
+        StoppedError: if the hooks ask to stop before the last epoch.
     """
     resumed = checkpoint.exists()
     if resumed:
@@ -55,7 +70,7 @@ def fit(
         max_epochs=epochs,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        callbacks=[EpochEnd(checkpoint, report, checkpoint_seconds)],
+        callbacks=[EpochEnd(checkpoint, hooks)],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -65,20 +80,25 @@ def fit(
 
 
 class EpochEnd(Checkpoint):
-    """Reports every epoch and writes the checkpoint; as a `Checkpoint` it runs after the module's own hooks."""
+    """Reports every epoch and writes the checkpoint; a `Checkpoint` runs after the module's own hooks."""
 
-    def __init__(self, path: Path, report: Report, seconds: float) -> None:
-        self.path, self.report, self.seconds = path, report, seconds
+    def __init__(self, path: Path, hooks: Hooks) -> None:
+        self.path, self.hooks = path, hooks
         self.written = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
         last = len(module.epochs) == trainer.max_epochs
-        if not last and time.monotonic() - self.written >= self.seconds:
+        stopping = not last and self.hooks.stop()
+        due = time.monotonic() - self.written >= self.hooks.checkpoint_seconds
+        if stopping or (due and not last):
             with atomic(self.path) as temporary:
                 trainer.save_checkpoint(temporary)
+            self.hooks.saved()
             self.written = time.monotonic()
-        self.report({**module.epochs[-1], "epochs": trainer.max_epochs})
+        self.hooks.report({**module.epochs[-1], "epochs": trainer.max_epochs})
+        if stopping:
+            raise StoppedError(f"stopped after epoch {len(module.epochs)} of {trainer.max_epochs}")
 
 
 def find_learning_rate(module: TrainingModule, device: torch.device) -> RangeTest:

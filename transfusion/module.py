@@ -14,15 +14,12 @@ from torch.nn import functional
 from transfusion.architectures import Network
 from transfusion.augmentation import evaluation_inputs, training_inputs
 from transfusion.cell import Recipe
+from transfusion.failures import DivergedError
 from transfusion.initialization import freeze_stages
 from transfusion.learning_rate import RangeTest
 from transfusion.metrics import auroc
 from transfusion.randomness import AFFINE, ORDER, stream, torch_generator
 from transfusion.task import EVALUATION_BATCH, Batches, Task
-
-
-class DivergedError(ArithmeticError):
-    """A training loss that is not finite: the step, the epoch and the learning rate."""
 
 
 def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -125,9 +122,10 @@ class TrainingModule(pl.LightningModule):
         losses = torch.stack(self.step_losses).cpu().double().numpy()
         rate = self.plateau.optimizer.param_groups[0]["lr"]
         if not np.isfinite(losses).all():
-            step = len(self.steps) + int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
+            first = int(np.flatnonzero(~np.isfinite(losses))[0])
+            self.steps.extend(losses[:first].tolist())
             raise DivergedError(
-                f"training loss became {losses[~np.isfinite(losses)][0]} at step {step} of epoch "
+                f"training loss became {losses[first]} at step {len(self.steps) + 1} in epoch "
                 f"{self.current_epoch + 1}, learning rate {rate:.3g}"
             )
         self.steps.extend(losses.tolist())
@@ -190,10 +188,16 @@ class TrainingModule(pl.LightningModule):
             "images_per_second": len(self.epochs) * len(self.task.rows["train"]) / train_seconds,
         }
 
+    @property
+    def initial_rate(self) -> float:
+        """The learning rate that the range test chose."""
+        assert self.ladder is not None
+        return self.ladder.chosen
+
     def tables(self) -> dict[str, dict[str, Any]]:
         """Columns of the tables `epochs`, `steps` and `range_test`."""
         assert self.ladder is not None
-        steps_per_epoch = len(self.steps) // len(self.epochs)
+        steps_per_epoch = -(-len(self.task.rows["train"]) // self.recipe.batch_size)
         step = np.arange(len(self.steps))
         losses = [loss if np.isfinite(loss) else None for loss in self.ladder.losses]
         columns = ("epoch", "train_loss", "selection_loss", "selection_auroc", "learning_rate", "seconds")

@@ -1,0 +1,162 @@
+"""Which cell comes next, and what follows from each end of an attempt.
+
+Tune sees one trial for each *attempt* of a cell. An attempt that ran out of memory is followed by one at the
+next larger share, one whose process or node died by one at the same size, from the cell's own checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ray.tune.search import Searcher
+
+from sweeps.plan import PlannedCell
+from sweeps.resources import larger_share
+from sweeps.stop import Stop
+from transfusion.failures import Failure
+
+LOSSES = 5
+"""How often in a row, without a finished epoch in between, a cell's process may die before it has failed."""
+
+MEMORY_KILLS = ("OutOfMemoryError", "running low on memory", "due to memory pressure")
+"""How Ray tells that its memory monitor killed a worker."""
+
+Record = Callable[[PlannedCell, Failure, str], None]
+
+
+class Watcher(Protocol):
+    """What the terminal wants to know of a run."""
+
+    def epoch(self, cell_id: str, done: int, of: int) -> None: ...
+    def finished(self, cell_id: str, status: str) -> None: ...
+
+
+class CellQueue(Searcher):
+    """Hands Tune the next cell whose upstream is done: the largest share first, then the most urgent.
+
+    An upstream cell is as urgent as all that waits for it.
+
+    Args:
+        done, failed: ids of the cells that finished in earlier runs.
+        record: writes the failure of a cell that cannot be trained.
+        fail_fast: ask to stop at the first failure.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[PlannedCell],
+        *,
+        done: set[str],
+        failed: set[str],
+        record: Record,
+        watcher: Watcher,
+        stop: Stop,
+        fail_fast: bool = False,
+    ):
+        super().__init__(metric="train_loss", mode="min")
+        self.done, self.failed = set(done), set(failed)
+        self.record, self.watcher, self.stop, self.fail_fast = record, watcher, stop, fail_fast
+        urgency = {planned.id: planned.seconds for planned in cells}
+        for planned in cells:
+            if planned.upstream in urgency:
+                urgency[planned.upstream] += planned.seconds
+        self.waiting = sorted(cells, key=lambda planned: (-planned.share, -urgency[planned.id]))
+        self.running: dict[str, PlannedCell] = {}
+        self.died: dict[str, PlannedCell] = {}
+        self.losses: Counter[str] = Counter()
+        self.blocked = bool(failed)
+
+    # -- what Tune asks and tells
+
+    def suggest(self, trial_id: str) -> Any:
+        if self.stop.reason:
+            return Searcher.FINISHED
+        while self.blocked:
+            self._fail_what_waits_for_failed()
+        for index, planned in enumerate(self.waiting):
+            if planned.upstream is None or planned.upstream in self.done:
+                del self.waiting[index]
+                self.running[trial_id] = planned
+                cell = {name: getattr(planned.cell, name) for name in planned.cell.__slots__}
+                return {"cell_id": planned.id, "cell": cell, "share": planned.share}
+        return None if self.waiting or self.running else Searcher.FINISHED
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if "epoch" in result and trial_id in self.running:
+            planned = self.running[trial_id]
+            self.losses[planned.id] = 0
+            self.watcher.epoch(planned.id, result["epoch"], result["epochs"])
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        planned = self.running.pop(trial_id)
+        status = (result or {}).get("status")
+        if status == "done":
+            self.done.add(planned.id)
+            self.watcher.finished(planned.id, "done")
+        elif status == "failed":
+            self._failed(planned)
+        elif status == "out_of_memory":
+            self._again(dataclasses.replace(planned, share=larger_share(planned.share)))
+        elif status == "storage":
+            self.stop.request(f"storage: {(result or {})['error']}")
+        elif not self.stop.reason:
+            self.died[trial_id] = planned  # what killed it, Tune's callback tells `lost` next
+
+    def lost(self, trial_id: str, error: str) -> None:
+        """The process of an attempt died, or its node.
+
+        Args:
+            error: what Ray says.
+        """
+        planned = self.died.pop(trial_id, None)
+        if planned is None:
+            return
+        out_of_memory = any(words in error for words in MEMORY_KILLS)
+        self.losses[planned.id] += 1
+        if out_of_memory and planned.share < 1:
+            self._again(dataclasses.replace(planned, share=larger_share(planned.share)))
+        elif self.losses[planned.id] <= LOSSES:
+            self._again(planned)
+        else:
+            failure: Failure = "out_of_memory" if out_of_memory else "lost"
+            last = error.strip().splitlines()[-1] if error.strip() else "no word from Ray"
+            self.record(
+                planned, failure, f"its process died {self.losses[planned.id]} times in a row: {last}"
+            )
+            self._failed(planned)
+
+    # -- what follows
+
+    def _again(self, planned: PlannedCell) -> None:
+        self.waiting.insert(0, planned)
+
+    def _failed(self, planned: PlannedCell) -> None:
+        self.failed.add(planned.id)
+        self.blocked = True
+        self.watcher.finished(planned.id, "failed")
+        if self.fail_fast:
+            self.stop.request(f"--fail-fast: cell {planned.id} failed")
+
+    def _fail_what_waits_for_failed(self) -> None:
+        self.blocked = False
+        victims = [planned for planned in self.waiting if planned.upstream in self.failed]
+        self.waiting = [planned for planned in self.waiting if planned.upstream not in self.failed]
+        for planned in victims:
+            self.record(planned, "upstream", f"its upstream cell {planned.upstream} failed")
+            self._failed(planned)
+
+    # -- Tune pickles its searcher into its own state, which nobody reads: the next run plans from disk
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""

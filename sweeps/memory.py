@@ -1,0 +1,70 @@
+"""How much device memory a cell needs: measured where one like it has run, else from the network's arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from transfusion import architectures
+from transfusion.cell import Architecture, Cell, Recipe
+from transfusion.task import EVALUATION_BATCH
+
+CONTEXT_BYTES = 700 * 2**20
+"""What CUDA and its libraries take in every process, outside torch's own accounting (typical, not measured)."""
+
+COPIES_OF_WEIGHTS = 5
+"""Weights, gradients, Adam's two moments, and the state of the best epoch."""
+
+COPIES_OF_ACTIVATIONS = 2
+"""Activations kept for the backward pass, and gradients and work space of a like size."""
+
+MARGIN = 1.25
+"""Room for fragmentation."""
+
+Key = tuple[Architecture, int, int]
+
+
+def needed_bytes(cell: Cell, recipe: Recipe, measured: Mapping[Key, int]) -> int:
+    """Device memory that a trial of `cell` needs, context and margin included.
+
+    Args:
+        measured: the largest peak of finished cells by (architecture, image size, batch size).
+    """
+    key = (cell.architecture, recipe.image_size, recipe.batch_size)
+    peak = measured.get(key)
+    return int(CONTEXT_BYTES + MARGIN * (estimate(*key) if peak is None else peak))
+
+
+def measured_peaks(records: Mapping[str, dict[str, Any]]) -> dict[Key, int]:
+    """The largest peak of device memory of finished cells by (architecture, image size, batch size)."""
+    peaks: dict[Key, int] = {}
+    for record in records.values():
+        if peak := record["metrics"].get("device_memory_bytes"):
+            recipe = record["recipe"]
+            key = (record["cell"]["architecture"], recipe["image_size"], recipe["batch_size"])
+            peaks[key] = max(peak, peaks.get(key, 0))
+    return peaks
+
+
+@lru_cache
+def estimate(architecture: Architecture, image_size: int, batch_size: int) -> int:
+    """Bytes of weights and activations in training, counted from the shapes that every layer gives out."""
+    elements = 0
+
+    def count(layer: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        nonlocal elements
+        elements += output.numel()
+
+    with torch.device("meta"):
+        network = architectures.build(architecture).eval()
+        for layer in network.modules():
+            if not list(layer.children()):
+                layer.register_forward_hook(count)
+        network(torch.empty(1, 3, image_size, image_size))
+    training = COPIES_OF_ACTIVATIONS * elements * batch_size
+    evaluating = elements * EVALUATION_BATCH // 2
+    return 4 * (COPIES_OF_WEIGHTS * architectures.parameters(network) + max(training, evaluating))

@@ -1,0 +1,114 @@
+"""Ending a sweep early and cleanly: on a signal, a storage error, or the first failure if so wished.
+
+A request lets every running trial write its checkpoint at the end of its epoch; what has not ended after the
+grace is cut off and continues from its last checkpoint next time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray import tune
+
+from sweeps import processes
+
+GRACE_SECONDS = 20.0
+"""Below what batch systems leave between SIGTERM and SIGKILL (30 s with Slurm and Kubernetes)."""
+
+INTERRUPTED = 130
+"""Exit status of a sweep that was interrupted."""
+
+
+class Flag:
+    """A Ray actor that running trials ask whether to stop; it works across nodes without shared storage."""
+
+    def __init__(self) -> None:
+        self.up = False
+
+    def raise_it(self) -> None:
+        self.up = True
+
+    def is_up(self) -> bool:
+        return self.up
+
+
+class Stop(tune.Stopper):
+    """The request to stop, as Tune sees it.
+
+    Attributes:
+        reason: why, in words; empty while nothing was requested.
+        by_signal: whether a signal asked for it.
+        executing: whether Tune is running and will look at the request.
+    """
+
+    def __init__(self, grace: float = GRACE_SECONDS) -> None:
+        self.reason, self.by_signal, self.executing = "", False, False
+        self.grace, self.deadline = grace, float("inf")
+        self.flag: Any = None
+
+    def request(self, reason: str, *, by_signal: bool = False) -> None:
+        """Ask for the end; the first reason stays. Safe in a signal handler."""
+        if not self.reason:
+            self.reason, self.by_signal = reason, by_signal
+            self.deadline = time.monotonic() + self.grace
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if self.reason and self.flag is not None:
+            self.flag.raise_it.remote()
+            self.flag = None
+        return time.monotonic() > self.deadline
+
+    def raise_flag_for(self) -> Any:
+        """A new flag for trials to ask; raised with the next step of Tune after a request."""
+        self.flag = ray.remote(num_cpus=0)(Flag).remote()
+        return self.flag
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it into its own state, which nobody reads
+
+
+@contextmanager
+def on_signals(stop: Stop) -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into a request to stop, and the second into an end at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        install(stop)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def install(stop: Stop) -> None:
+    """Set the handlers; again after `ray.init`, which sets its own."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def handle(number: int, _frame: Any) -> None:
+        name = signal.Signals(number).name
+        if stop.reason:
+            os.write(sys.stderr.fileno(), b"\nstopped at once\n")
+            processes.end_own()
+            os._exit(INTERRUPTED)
+        stop.request(name, by_signal=True)
+        if not stop.executing:
+            raise KeyboardInterrupt(name)
+        text = f"\n{name}: saving what is running, at most {stop.grace:.0f} s; once more stops at once\n"
+        os.write(sys.stderr.fileno(), text.encode())
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)

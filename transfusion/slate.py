@@ -1,0 +1,76 @@
+"""A clean slate for every trial of a process that runs many, one after the other."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def clean_slate(seed: int, threads: int) -> Iterator[None]:
+    """Reset what earlier trials may have left, and undo afterwards what this one changes in its process.
+
+    Covered are seeds, torch's flags, threads, default type and device; environment variables, the working
+    directory and warning filters; and memory, given back to the device and to the system.
+    """
+    environment, directory = dict(os.environ), Path.cwd()
+    with warnings.catch_warnings():
+        reset(seed, threads)
+        try:
+            yield
+        finally:
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            for name, value in environment.items():
+                if os.environ.get(name) != value:
+                    os.environ[name] = value
+            os.chdir(directory)
+
+
+def reset(seed: int, threads: int) -> None:
+    """Undo what an earlier trial of this process may have left: seeds, torch's flags, threads, log noise."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  (libraries that draw from the global state)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_grad_enabled(True)
+    torch.set_float32_matmul_precision("highest")
+    torch.use_deterministic_algorithms(False)
+    torch.autograd.set_detect_anomaly(False)
+    torch.backends.cudnn.enabled = True
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+
+
+def release() -> None:
+    """Give the memory of a finished trial back to the device and to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process, shared pages left out; None where the system does not say."""
+    try:
+        fields = Path("/proc/self/statm").read_text().split()
+    except FileNotFoundError:
+        return None
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
