@@ -1,7 +1,8 @@
 """The learning-rate range test (Smith, arXiv 1506.01186, section 3.3) and the choice from its curve.
 
-The rate rises exponentially, one optimiser step at each rung, while the loss is recorded. The rate is then
-chosen where the smoothed loss falls fastest against log10(rate), at least a decade below its minimum.
+The rate rises exponentially, one optimiser step at each rung, while the loss is recorded. The rate chosen is
+a tenth of the one at which the smoothed loss is lowest before it rises again: near that one, training is close
+to diverging. The place of steepest descent, the usual alternative, is a matter of chance on short ladders.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ EXPLODED = 4.0
 """The ladder ends once the loss exceeds this multiple of the first rungs' median."""
 
 MARGIN_DECADES = 1.0
-"""How far below the rate of the lowest loss the chosen rate stays: near it, training is about to diverge."""
+"""How far below the rate of the lowest loss the chosen rate stays."""
 
-SMOOTHING_DECADES = 0.35
+RISE, LEAST_RISE = 0.5, 0.2
+"""The descent is over once the smoothed log loss has risen by this share of its fall so far, and by so much."""
+
+SMOOTHING_DECADES = 0.25
 """Standard deviation, in decades of the rate, of the Gaussian that smooths the curve."""
 
 
@@ -62,38 +66,39 @@ def range_test(
 
 
 def choose(rates: np.ndarray, losses: np.ndarray) -> float:
-    """The rate where the smoothed loss falls fastest against log10(rate), a decade or more below its minimum.
+    """A tenth of the rate at which the smoothed log loss is lowest before it rises; at least the lowest rate.
 
-    Rungs with a loss that is not finite are left out. Where the curve does not fall there, or has fewer than
-    three finite rungs, the answer is the geometric middle of the finite part: inside the ladder, no chance.
+    Rungs with a loss that is not finite are left out. Where the curve never falls, or has fewer than three
+    finite rungs, the answer is the geometric middle of the finite part.
 
     Args:
         rates: ascending learning rates, [steps].
-        losses: training losses, [steps].
+        losses: training losses, not negative, [steps].
 
     Raises:
         ValueError: if no loss is finite.
     """
     finite = np.isfinite(losses)
     if not finite.any():
-        raise ValueError(
-            "range test: found no finite loss, expected at least one; check the data and the recipe"
-        )
-    decades, losses = np.log10(rates[finite]), losses[finite]
-    if len(losses) >= 3:
-        smooth = _smooth(decades, losses)
-        slope = np.gradient(smooth, decades)[decades <= decades[smooth.argmin()] - MARGIN_DECADES]
-        if slope.size and slope.min() < 0:
-            return float(10 ** decades[int(slope.argmin())])
+        raise ValueError("range test: found no finite loss, expected one or more; check data and recipe")
+    decades, logs = np.log10(rates[finite]), np.log(losses[finite] + 1e-6)
+    if len(logs) >= 3:
+        smooth = _smooth(decades, logs)
+        lowest = np.minimum.accumulate(smooth)
+        risen = smooth - lowest > np.maximum(RISE * (smooth[0] - lowest), LEAST_RISE)
+        end = int(risen.argmax()) if risen.any() else len(smooth)
+        bottom = int(smooth[:end].argmin()) if end else 0
+        if bottom > 0:
+            return float(10 ** max(decades[bottom] - MARGIN_DECADES, decades[0]))
     return float(10 ** decades.mean())
 
 
-def _smooth(decades: np.ndarray, losses: np.ndarray) -> np.ndarray:
+def _smooth(decades: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Local linear regression with Gaussian weights, which has no bias at the ends of a straight line."""
-    smooth = np.empty_like(losses)
+    smooth = np.empty_like(values)
     for i, centre in enumerate(decades):
         x = decades - centre
         w = np.exp(-0.5 * (x / SMOOTHING_DECADES) ** 2)
         s0, s1, s2 = w.sum(), (w * x).sum(), (w * x * x).sum()
-        smooth[i] = ((s2 * w - s1 * w * x) @ losses) / (s0 * s2 - s1 * s1)
+        smooth[i] = ((s2 * w - s1 * w * x) @ values) / (s0 * s2 - s1 * s1)
     return smooth
