@@ -1,32 +1,57 @@
-"""python -m analysis OUT: tables, figures, verdicts and report of a sweep."""
+"""python -m analysis OUT: tables, verdicts, figures and report of a sweep."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields
+from pathlib import Path
 
+from analysis.conjectures import Margins
+from analysis.from_tune import read_experiment
 from analysis.run import run
 from analysis.schema import EvidenceError
+from analysis.terminal import print_summary
+
+
+def margin(text: str) -> tuple[str, float]:
+    """`auroc=0.02` as a name and a number."""
+    name, _, value = text.partition("=")
+    names = [field.name for field in fields(Margins)]
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if name not in names or not number > 0:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}; expected NAME=NUMBER with a NAME of {', '.join(names)} and a NUMBER above 0"
+        )
+    return name, number
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Status 0 on success, 2 on arguments or evidence that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     parser.add_argument(
-        "out", help="the --out folder of a sweep, or a folder that holds evidence/*.parquet alone"
+        "out", type=Path, help="the --out folder of a sweep, or a folder of evidence/*.parquet alone"
     )
+    parser.add_argument(
+        "--margin", type=margin, action="append", default=[], metavar="NAME=NUMBER",
+        help="smallest effect that matters: auroc (fraction), loss (nats) or spikes (per run); may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--from-tune", type=Path, metavar="DIR",
+        help="first read a plain Ray Tune experiment, whose configurations carry the axes, into OUT",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     try:
-        summary = run(options.out)
+        if options.from_tune is not None:
+            read_experiment(options.from_tune, options.out)
+        summary = run(options.out, dict(options.margin))
     except EvidenceError as problem:
         print(f"analysis: {problem}", file=sys.stderr)
         return 2
-    counts = summary.counts
-    print(
-        f"cells: {counts['planned']} planned, {counts['done']} done, {counts['failed']} failed, {counts['missing']} missing"
-    )
-    print(f"figures  {summary.figures}")
-    print(f"report   {summary.report}")
+    print_summary(summary)
     return 0
 
 

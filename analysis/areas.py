@@ -42,7 +42,9 @@ def rank(labels: NDArray[np.floating], logits: NDArray[np.floating] | NDArray[np
     positives = int((labels == 1).sum())
     if positives in (0, len(labels)):
         return None
-    order = np.argsort(logits, kind="stable" if logits.dtype.itemsize <= 2 else None)  # radix sort: ten times faster
+    order = np.argsort(
+        logits, kind="stable" if logits.dtype.itemsize <= 2 else None
+    )  # radix sort: ten times faster
     ordered = logits[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     sizes = np.diff(np.append(starts, len(ordered)))

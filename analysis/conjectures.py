@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.contrasts import Across, Contrast, Replicate, Term
-from analysis.evidence import unit
 from analysis.measures import Measures
+from analysis.units import unit
 
 Expects = Literal["positive", "negative", "zero", "not_positive"]
 """What a claim says of its effect: above zero, below zero, too small to matter, or no gain that matters."""
@@ -23,6 +23,8 @@ Expects = Literal["positive", "negative", "zero", "not_positive"]
 Sizes = Literal["largest", "smallest", "middle", "mean", "last_doubling", "range", "trend"]
 """How sizes are put together: one of them (the middle ones averaged), the mean of all, the gain per doubling
 between the two largest, the gain from a quarter of the data to all of it, or the slope per doubling."""
+
+PER_DOUBLING = ("last_doubling", "trend")
 
 Part: TypeAlias = tuple[float, str, str]
 """(weight, init, freeze); the init `natural` stands for the grid's natural-image task."""
@@ -54,6 +56,10 @@ class Margins:
         if metric == "train_loss":
             return self.loss
         return self.spikes if metric == "spikes" else self.auroc
+
+    def with_changes(self, changes: dict[str, float]) -> Margins:
+        """These margins with some of them changed, by name."""
+        return dataclasses.replace(self, **changes)
 
 
 LARGE_TEST = Margins(auroc=0.01, loss=0.02, spikes=2.0)
@@ -226,7 +232,7 @@ def contrast_of(claim: Claim, grid: Grid) -> Contrast | None:
         name=f"claim {claim.conjecture}: {claim.name}",
         metric=claim.metric,
         terms=terms,
-        unit=unit(claim.metric) + (" / doubling" if claim.sizes in ("last_doubling", "trend") else ""),
+        unit=unit(claim.metric) + (" / doubling" if claim.sizes in PER_DOUBLING else ""),
         across=claim.across,
         architectures=claim.architectures,
         group=claim.group,

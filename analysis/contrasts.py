@@ -233,3 +233,22 @@ def _patient_covariance(measures: Measures, contrast: Contrast, blocks: _Blocks)
     spread[np.repeat(np.arange(count), len(weights)), np.arange(flat.size)] = np.tile(weights, count)
     shared = spread @ covariance[np.ix_(flat, flat)] @ spread.T
     return shared if np.isfinite(shared).all() else None
+
+
+def joint(measures: Measures, contrasts: list[Contrast]) -> tuple[Reals, Reals] | None:
+    """Estimates [K] of several contrasts with their joint covariance [K, K]; None if one cannot be estimated.
+
+    The covariance over patients is exact; the between-seed parts are taken as independent of each other.
+    """
+    found = [estimate(measures, contrast) for contrast in contrasts]
+    if not found or any(f is None or not np.isfinite(f.standard_error) for f in found):
+        return None
+    metric = contrasts[0].metric
+    weights = np.array([coefficients(measures, contrast) for contrast in contrasts])
+    own = np.array([f.standard_error**2 for f in found if f is not None])
+    if metric not in measures.covariance:
+        return np.array([f.estimate for f in found if f is not None]), np.diag(own)
+    used = np.flatnonzero(weights.any(axis=0))
+    patients = weights[:, used] @ measures.covariance[metric][np.ix_(used, used)] @ weights[:, used].T
+    covariance = patients + np.diag(own - np.diag(patients))
+    return np.array([f.estimate for f in found if f is not None]), covariance

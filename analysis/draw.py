@@ -8,32 +8,34 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import curves, figures
+from analysis import curves, figures, more_figures
+from analysis.conjectures import Margins
 from analysis.measures import Measures
+from analysis.power_law import PowerLaw
 from analysis.references import published
 from analysis.tables import Evidence, read
+from analysis.verdict_figure import verdicts_at_a_glance
 
 DOTS_PER_INCH = 200
 LARGE = ("cbr_large_wide", "cbr_large_tall", "resnet50", "resnet34", "resnet18")
 FOCUS = "cbr_large_wide"
 
 
-def study_figures(evidence: Evidence, measures: Measures, levels: pd.DataFrame) -> dict[str, Figure]:
+def study_figures(evidence: Evidence, measures: Measures, estimates: pd.DataFrame) -> dict[str, Figure]:
     """figure1 ... figure6, for the cells that exist.
 
     Args:
-        levels: the rows of `estimates` that are levels.
+        estimates: rows of the table `estimates`.
     """
-    cells, natural = measures.cells, evidence.natural
-    cells = cells[cells["balance"] == "natural"]
+    natural, cells = evidence.natural, _natural_classes(measures)
+    levels = level_rows(estimates)
     scratch = cells[(cells["init"] == "random") & (cells["freeze"] == "none")]
     trained = scratch[scratch["cell_id"].isin(evidence.epochs["cell_id"])]
     largest = int(trained["train_images"].max()) if len(trained) else 0
-    largest_cells = trained[(trained["train_images"] == largest) & (trained["status"] == "done")]
-    losses = curves.bands(evidence.epochs, largest_cells)
-    lines = evidence.epochs.merge(largest_cells[["cell_id", "architecture"]], on="cell_id")
-    finding = str(cells["finding"].dropna().iloc[0]) if cells["finding"].notna().any() else ""
-    sizes = {"by_size": [("random", "none"), *([(natural, "none")] if natural else [])]}
+    fitted = trained[(trained["train_images"] == largest) & (trained["status"] == "done")]
+    losses = curves.bands(evidence.epochs, fitted)
+    lines = evidence.epochs.merge(fitted[["cell_id", "architecture"]], on="cell_id")
+    findings = cells["finding"].dropna()
     return {
         "figure1": _figure1(evidence, trained),
         "figure2": figures.training_losses(
@@ -44,15 +46,47 @@ def study_figures(evidence: Evidence, measures: Measures, levels: pd.DataFrame) 
             losses, lines, title="The five large networks", train_images=largest, wanted=LARGE
         ),
         "figure4": figures.auroc_by_size(
-            levels, cells, architecture=FOCUS, arms=sizes["by_size"], natural=natural,
-            title="more data, and pretraining",
+            levels, cells, architecture=FOCUS, natural=natural, title="more data, and pretraining",
+            arms=[("random", "none"), *([(natural, "none")] if natural else [])],
         ),
-        "figure5": figures.auroc_by_network(levels, scratch, published=published(finding)),
+        "figure5": figures.auroc_by_network(
+            levels, scratch, published=published(str(findings.iloc[0]) if len(findings) else "")
+        ),
         "figure6": figures.auroc_by_size(
             levels, cells, architecture=FOCUS, natural=natural, title="pretraining in the same domain",
             arms=[("random", "none"), ("consolidation", "none"), ("consolidation", "backbone")],
         ),
     }  # fmt: skip
+
+
+def conjecture_figures(
+    evidence: Evidence,
+    measures: Measures,
+    estimates: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    margins: Margins,
+    law: PowerLaw | None,
+) -> dict[str, Figure]:
+    """`verdicts`, `learning_curve`, `gains` and `range_tests`."""
+    cells = _natural_classes(measures)
+    scratch = cells[(cells["init"] == "random") & cells["cell_id"].isin(evidence.range_tests["cell_id"])]
+    largest = scratch[scratch["train_images"] == scratch["train_images"].max()]
+    return {
+        "verdicts": verdicts_at_a_glance(verdicts),
+        "learning_curve": more_figures.learning_curve(level_rows(estimates), law=law),
+        "gains": more_figures.gains(estimates, natural=evidence.natural, margin=margins.auroc),
+        "range_tests": more_figures.range_tests(evidence.range_tests, largest),
+    }
+
+
+def level_rows(estimates: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `estimates` that are the level of one condition with natural classes."""
+    level = estimates[["architecture", "train_images", "init", "freeze"]].notna().all(axis=1)
+    return estimates[level & ~estimates["name"].str.endswith(" balanced")]
+
+
+def _natural_classes(measures: Measures) -> pd.DataFrame:
+    return measures.cells[measures.cells["balance"] == "natural"]
 
 
 def _figure1(evidence: Evidence, trained: pd.DataFrame, architecture: str = "resnet50") -> Figure:

@@ -201,9 +201,9 @@ def auroc_by_size(
         empty(axes, f"no finished cell of {style.label} yet")
         return figure
     size_axis(axes, sizes)
-    axes.set_ylabel(_area_label(metric))
+    axes.set_ylabel(area_label(metric))
     axes.legend()
-    note(figure, _area_note(rows) + (f" Not there yet: {', '.join(absent)}." if absent else ""))
+    note(figure, area_note(rows) + (f" Not there yet: {', '.join(absent)}." if absent else ""))
     return figure
 
 
@@ -256,7 +256,7 @@ def auroc_by_network(
     )
     panels[1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     panels[1].xaxis.set_minor_locator(NullLocator())
-    panels[0].set_ylabel(_area_label(metric))
+    panels[0].set_ylabel(area_label(metric))
     handles = [
         Line2D([], [], color=look(a).colour, marker=look(a).marker, linestyle="", label=look(a).label)
         for a in ordered(set(rows["architecture"]))
@@ -270,22 +270,28 @@ def auroc_by_network(
         handles.append(Line2D([], [], color=PUBLISHED, marker="*", linestyle="", markersize=9,
                               label=f"published, {published[0].data}, from scratch"))  # fmt: skip
     figure.legend(handles=handles, loc="outside right center")
-    note(figure, _area_note(rows))
+    note(figure, area_note(rows))
     return figure
 
 
-def _area_label(metric: str) -> str:
+def area_label(metric: str) -> str:
+    """Name of an area for an axis, with its split."""
     split = "official validation split" if metric.startswith("official") else "hold-out test split"
     return f"{'AUPRC' if metric.endswith('auprc') else 'AUROC'}, {split}"
 
 
-def _area_note(rows: pd.DataFrame) -> str:
-    seeds = int(rows["seeds"].max())
-    patients = rows["patients"].max()
-    if not np.isfinite(patients if patients is not None else np.nan):
+def area_note(rows: pd.DataFrame) -> str:
+    """The n behind levels of an area, and what their bars hold."""
+    seeds = int(rows["seeds"].max()) if rows["seeds"].notna().any() else 0
+    if not rows["patients"].notna().any():
         return f"n = {seeds} seed(s); no predictions, so no intervals over patients. Dots: single seeds."
-    parts = (
-        "patients alone (one seed: the between-seed part is unknown)" if seeds == 1 else "patients and seeds"
+    sources = set(rows["seed_part"])
+    parts = "patients and seeds"
+    if sources == {"runs"}:
+        parts = "patients and the scatter of runs around learning curves (one seed)"
+    elif "unknown" in sources:
+        parts = "patients alone where there is one seed (the between-seed part is unknown)"
+    return (
+        f"n = {int(rows['patients'].max()):,} patients, {int(rows['positives'].max()):,} positive images, "
+        f"{seeds} seed(s). Bars: 95 % interval over {parts}. Dots: single seeds."
     )
-    positives = int(rows["positives"].max())
-    return f"n = {int(patients):,} patients, {positives:,} positive images, {seeds} seed(s). Bars: 95 % interval over {parts}. Dots: single seeds."

@@ -1,87 +1,184 @@
-"""report.html: one self-contained file with the verdicts, the figures, the tables and what is missing."""
+"""report.html: one self-contained file that can be mailed; verdicts first, then each conjecture's page."""
 
 from __future__ import annotations
 
-import base64
-import html
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.collect import Collection, completeness
+from analysis.conjectures import CONJECTURES, Margins
+from analysis.curves import SPIKE_DEFINITION
+from analysis.html import escape, nested, page, paragraph, picture, prose, table
+from analysis.measures import Measures
+from analysis.palette import VERDICTS, init_name
+from analysis.references import PUBLISHED
 from analysis.tables import Evidence
 
-CSS = """
-body{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;max-width:60rem;margin:0 auto;padding:0 1rem 3rem}
-h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem;border-bottom:1px solid #ddd}
-img{max-width:100%;height:auto;display:block;margin:1rem 0}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem}
-th,td{padding:.25rem .6rem;text-align:left;border-bottom:1px solid #e5e5e5;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
-"""
-
 CAPTIONS = {
-    "figure1": "Training loss of ResNet-50 over training, spikes marked.",
-    "figure2": "Training loss of CBR-Large-Wide and the three ResNets.",
-    "figure3": "Training loss of the five large networks.",
-    "figure4": "AUROC of CBR-Large-Wide against the size of the data set, from scratch and pretrained.",
-    "figure5": "AUROC against parameters (5a) and depth (5b), at the largest and the smallest size.",
-    "figure6": "AUROC of CBR-Large-Wide: from scratch, fine-tuned and frozen from Consolidation.",
+    "verdicts": "Every claim's effect with its 95 % interval, in units of the smallest effect that matters.",
+    "figure1": "Figure 1. Training loss of ResNet-50 over training, spikes marked.",
+    "figure2": "Figure 2. Training loss of CBR-Large-Wide and the three ResNets.",
+    "figure3": "Figure 3. Training loss of the five large networks.",
+    "figure4": "Figure 4. AUROC of CBR-Large-Wide by data set size, from scratch and pretrained on {natural}.",
+    "figure5": "Figure 5. AUROC by parameters (5a) and depth (5b), at the largest and the smallest size.",
+    "figure6": "Figure 6. AUROC of CBR-Large-Wide: from scratch, fine-tuned and frozen from Consolidation.",
+    "learning_curve": "AUROC from scratch by data set size, and the power law of the networks' mean.",
+    "gains": "What pretraining gains over training from scratch, by size and network.",
+    "range_tests": "The learning-rate range tests at the largest size.",
 }
+BY_CONJECTURE = {
+    1: ("figure1", "figure2", "figure3"),
+    2: ("figure5",),
+    3: ("learning_curve", "figure4"),
+    4: ("gains", "figure6"),
+}
+CLAIM_COLUMNS = (
+    "question", "verdict", "estimate", "low", "high", "margin", "unit", "seeds", "patients", "cells", "cells_missing",
+    "p_supported", "p_refuted", "smallest_effect", "why",
+)  # fmt: skip
 
 
-def write(evidence: Evidence, collection: Collection | None, figures: Path, names: list[str]) -> Path:
-    """Write `report.html` and return its path."""
-    trials = evidence.trials
-    parts = [
+def write(
+    evidence: Evidence,
+    measures: Measures,
+    verdicts: pd.DataFrame,
+    findings: pd.DataFrame,
+    margins: Margins,
+    collection: Collection | None,
+    figures: Path,
+    conclusion: str,
+) -> Path:
+    """Write `report.html` and return its path.
+
+    Args:
+        figures: the folder of the PNG files, which are embedded.
+        conclusion: Markdown paragraphs, as from `analysis.conclusion`.
+    """
+    natural = init_name(evidence.natural) if evidence.natural else "natural images"
+
+    def image(name: str) -> str:
+        return picture(figures / f"{name}.png", CAPTIONS[name].format(natural=natural))
+
+    body = [
         "<h1>Do we need pretraining, a larger network, or more data?</h1>",
-        "<h2>Completeness</h2>",
-        table(completeness(trials)),
+        _badges(verdicts),
+        image("verdicts"),
+        "<h2>Conclusion</h2>",
+        prose(conclusion),
+        *(_conjecture(number, verdicts, image) for number in CONJECTURES),
+        "<h2>The study's own findings</h2>",
+        paragraph(
+            "What the study found on its own data, beside this grid. Row by row in evidence/findings.parquet."
+        ),
+        table(findings.drop(columns=["metric"])),
+        "<h3>Published AUROC</h3>",
+        table(pd.DataFrame([asdict(p) for p in PUBLISHED])),
+        "<h2>What is here and what is missing</h2>",
+        _missing(evidence, collection),
+        "<h2>How it was measured</h2>",
+        _methods(measures, margins),
+        image("range_tests"),
+        "<h2>The sweep</h2>",
+        _sweep(evidence),
     ]
-    if collection is not None and collection.foreign:
-        parts.append(
-            f"<p>{collection.foreign} finished cells belong to other recipes or data and are left out.</p>"
-        )
-    for name in names:
-        parts.append(
-            f"<h2>{name.replace('figure', 'Figure ')}</h2>{picture(figures / f'{name}.png', CAPTIONS[name])}"
-        )
     file = evidence.out / "report.html"
-    file.write_text(page("Evidence", "\n".join(parts)), encoding="utf-8")
+    part = file.with_name(".report.part.html")
+    part.write_text(
+        page("Pretraining, a larger network, or more data: the evidence", "\n".join(body)), "utf-8"
+    )
+    part.replace(file)
     return file
 
 
-def page(title: str, body: str) -> str:
-    """A whole HTML document."""
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{html.escape(title)}</title>'
-        f"<style>{CSS}</style></head><body>{body}</body></html>"
+def _badges(verdicts: pd.DataFrame) -> str:
+    overall = verdicts[verdicts["claim"] == "overall"]
+    items = "".join(
+        f'<li><a href="#conjecture{row.conjecture}">{row.conjecture}. {escape(row.question)}</a> '
+        f'<b style="color:{VERDICTS[row.verdict]}">{escape(row.verdict)}</b></li>'
+        for row in overall.itertuples()
+    )
+    return f'<ul class="verdicts">{items}</ul>'
+
+
+def _conjecture(number: int, verdicts: pd.DataFrame, image: object) -> str:
+    rows = verdicts[verdicts["conjecture"] == number]
+    overall = rows[rows["claim"] == "overall"].iloc[0]
+    claims = rows[rows["claim"] != "overall"]
+    lacking = claims[claims["estimate"].isna() | (claims["cells_missing"].fillna(0) > 0)]
+    missing = [
+        f"{row.question} "
+        + ("not tested." if pd.isna(row.estimate) else f"{int(row.cells_missing)} cells missing.")
+        for row in lacking.itertuples()
+    ]
+    assert callable(image)
+    return "\n".join(
+        [
+            f'<h2 id="conjecture{number}">{number}. {escape(CONJECTURES[number])}</h2>',
+            paragraph(overall["why"]),
+            table(claims[list(CLAIM_COLUMNS)]),
+            paragraph("Missing: " + " ".join(missing)) if missing else "",
+            *(image(name) for name in BY_CONJECTURE[number]),
+        ]
     )
 
 
-def picture(file: Path, caption: str) -> str:
-    """An image, embedded, with its caption."""
-    data = base64.b64encode(file.read_bytes()).decode()
-    text = html.escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+def _missing(evidence: Evidence, collection: Collection | None) -> str:
+    trials = evidence.trials
+    parts = [table(completeness(trials))]
+    if collection is not None:
+        if collection.note:
+            parts.append(paragraph(f"Note: {collection.note}."))
+        if collection.foreign:
+            parts.append(
+                paragraph(
+                    f"{collection.foreign} finished cells belong to other recipes, data or spaces; they are left out."
+                )
+            )
+        if collection.running:
+            parts.append(paragraph(f"{collection.running} cells are running or were interrupted."))
+    failed = trials[trials["status"] == "failed"]
+    if len(failed):
+        columns = ["cell_id", "architecture", "train_images", "init", "freeze", "seed", "failure", "error"]
+        parts += ["<h3>Failed cells</h3>", table(failed[columns])]
+    if not (evidence.trials["status"] == "done").any():
+        parts.append(paragraph("No cell has finished: nothing can be estimated yet."))
+    return "\n".join(parts)
 
 
-def table(frame: pd.DataFrame) -> str:
-    """A frame as an HTML table, escaped, numbers to the right."""
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
-    rows = "".join(
-        "<tr>" + "".join(cell(value) for value in row) + "</tr>"
-        for row in frame.itertuples(index=False, name=None)
+def _methods(measures: Measures, margins: Margins) -> str:
+    splits = [
+        f"{name.removesuffix('_auroc')}: {measures.patients[name]:,} patients, {measures.positives[name]:,} positive"
+        for name in measures.patients
+        if name.endswith("_auroc")
+    ]
+    return "".join(
+        paragraph(text)
+        for text in (
+            f"Margins, fixed before any result: AUROC {margins.auroc:g}, training loss {margins.loss:g} nats, "
+            f"{margins.spikes:g} spikes per run. Patients behind the areas: {'; '.join(splits) or 'no predictions'}.",
+            "Intervals hold both patients (all images of a patient together, the same patients for all networks) and "
+            "seeds (paired within each network). Claims are tested at 5 %, Holm-corrected over all claims; that an "
+            "effect is too small to matter is tested by two one-sided tests.",
+            f"Spikes: {SPIKE_DEFINITION}. Convergence: the first epoch with 95 % of the final gain in training loss.",
+            "Every number here is a row of a table in evidence/: verdicts.parquet for the claims, findings.parquet for "
+            "the study's findings, estimates.parquet for every level and contrast in the figures.",
+        )
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def cell(value: object) -> str:
-    """One cell of a table; rounding happens here and nowhere before."""
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
-        return "<td></td>"
-    if isinstance(value, bool | str):
-        return f"<td>{html.escape(str(value))}</td>"
-    text = f"{value:.4g}" if isinstance(value, float) and value != int(value) else f"{value:,.0f}"
-    return f'<td class="n">{text}</td>'
+def _sweep(evidence: Evidence) -> str:
+    trials = evidence.trials
+    cost = {
+        "training hours, all cells together": float(trials["train_seconds"].sum()) / 3600,
+        "hours of all cells together": float(trials["seconds"].sum()) / 3600,
+        "devices": ", ".join(sorted(trials["device"].dropna().unique())) or None,
+    }
+    record = {key: value for key, value in evidence.sweep.items() if key != "schema"}
+    if "recipe" not in record and trials["recipe"].notna().any():
+        record["recipe"] = trials["recipe"].dropna().iloc[0]
+    estimated, took = record.get("estimated_seconds"), record.get("wall_seconds")
+    if isinstance(estimated, int | float) and isinstance(took, int | float) and took > 0:
+        record["estimate over truth"] = estimated / took
+    return nested({**record, **cost})

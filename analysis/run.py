@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import draw, evidence, report, tables
+from analysis import conclusion, draw, evidence, report, tables
 from analysis.collect import Collection, collect
+from analysis.conjectures import Margins, default_margins, grid_of
+from analysis.findings import finding_table
 from analysis.measures import measure
 from analysis.schema import EvidenceError
+from analysis.verdicts import judge, verdict_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +21,13 @@ class Summary:
     """What was written, and what it says.
 
     Attributes:
+        evidence: folder of the tables.
         figures: folder of the figures.
-        report: the report's file.
+        report: the report's file; `conclusion.md` lies beside it.
         counts: cells by status: `planned done failed missing`.
         failed: the failed cells, rows of `trials`.
         verdicts: rows of the table `verdicts`.
+        margins: the smallest effects that matter, as they were used.
         collection: what was read from the cells' folders, None if there are none.
     """
 
@@ -32,11 +37,16 @@ class Summary:
     counts: dict[str, int]
     failed: pd.DataFrame
     verdicts: pd.DataFrame
+    margins: Margins
     collection: Collection | None
 
 
-def run(out: str | Path) -> Summary:
+def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
     """Bring evidence, figures and report of `out` up to date. Works on an unfinished grid.
+
+    Args:
+        out: the --out folder of a sweep, or a folder that holds the tables of evidence alone.
+        margins: other margins than the default's by name (`auroc`, `loss`, `spikes`).
 
     Raises:
         EvidenceError: `out` holds nothing to judge, or what it holds cannot be read.
@@ -47,21 +57,31 @@ def run(out: str | Path) -> Summary:
     collection = collect(out)
     loaded = tables.load(out)
     measures = measure(loaded)
-    estimates = evidence.level_table(measures)
-    tables.write(out, "estimates", estimates)
-    folder = out / "figures"
-    drawn = draw.study_figures(loaded, measures, estimates)
+    limits = default_margins(measures.patients.get("test_auroc")).with_changes(margins or {})
+    grid = grid_of(measures, loaded.natural)
+    law = evidence.power_law(measures, grid)
+    estimates = evidence.estimate_table(measures, grid, law)
+    verdicts = verdict_table(judge(measures, loaded.natural, limits), loaded.natural)
+    findings = finding_table(measures, loaded.natural, limits)
+    for name, frame in (("estimates", estimates), ("verdicts", verdicts), ("findings", findings)):
+        tables.write(out, name, frame)
+
+    figures = out / "figures"
+    drawn = draw.study_figures(loaded, measures, estimates) | draw.conjecture_figures(
+        loaded, measures, estimates, verdicts, limits, law
+    )
     for name, figure in drawn.items():
-        draw.save(figure, folder, name)
+        draw.save(figure, figures, name)
+    prose = conclusion.write(loaded, verdicts, findings, law)
     status = loaded.trials["status"]
     counts = {"planned": len(status), **{s: int((status == s).sum()) for s in ("done", "failed", "missing")}}
-    file = report.write(loaded, collection, folder, list(drawn))
     return Summary(
         evidence=tables.evidence_folder(out),
-        figures=folder,
-        report=file,
+        figures=figures,
+        report=report.write(loaded, measures, verdicts, findings, limits, collection, figures, prose),
         counts=counts,
         failed=loaded.trials[status == "failed"],
-        verdicts=loaded.verdicts,
+        verdicts=verdicts,
+        margins=limits,
         collection=collection,
     )

@@ -149,6 +149,7 @@ VERDICTS = (
     _count("conjecture", "1 to 4"),
     _text("claim", "claim's name, or `overall`"),
     _text("question", "the claim in words"),
+    Column("needed", pa.bool_(), "", "the conjecture stands or falls with this claim"),
     _text("expects", "`positive`, `negative`, `zero` or `not_positive`"),
     _text("metric", "measure"),
     _text("unit", "unit of estimate, interval and margin"),

@@ -60,7 +60,7 @@ def between_seeds(
     spread[~several], explained[~several] = spread[several].mean(), explained[several].mean()
     share = weights**2 / count
     doubt = ((share * spread)[several] ** 2 / (count[several] - 1)).sum()
-    return SeedsPart("measured", float(max(share @ (spread - explained), 0.0)), float(doubt))
+    return SeedsPart("measured", max(float(share @ (spread - explained)), 0.0), float(doubt))
 
 
 def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:

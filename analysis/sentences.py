@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from analysis.contrasts import Estimate
-from analysis.evidence import unit
+from analysis.units import unit
 
 
 class Worded(Protocol):

@@ -145,6 +145,7 @@ def verdict_table(judged: Sequence[Judged], natural: str | None) -> pd.DataFrame
                     "conjecture": conjecture,
                     "claim": claim.name,
                     "question": claim.question,
+                    "needed": claim.needed,
                     "expects": claim.expects,
                     "metric": claim.metric,
                     "unit": unit_of(claim),

@@ -1,0 +1,121 @@
+"""Further figures, one for each conjecture that the study's own figures leave open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures import area_label, area_note, empty, new_figure, note, size_axis, styled
+from analysis.palette import init_name, look, ordered
+from analysis.power_law import PowerLaw
+
+
+@styled
+def gains(
+    estimates: pd.DataFrame, *, natural: str | None, margin: float, metric: str = "test_auroc"
+) -> Figure:
+    """Conjecture 4: what pretraining gains over training from scratch, by size, a line per network.
+
+    Args:
+        estimates: rows of the table `estimates`.
+        margin: the smallest effect that matters, shaded.
+    """
+    inits = [*([natural] if natural else []), "consolidation"]
+    figure, panels = new_figure(len(inits), width=7.2, height=3.6, sharey=True)
+    drawn = False
+    for axes, init in zip(panels, inits, strict=True):
+        label = f"{metric}, {init} minus scratch at "
+        rows = estimates[estimates["name"].str.startswith(label)]
+        axes.set_title(f"Fine-tuned from {init_name(init)} minus from scratch", fontsize=8.5)
+        if rows.empty:
+            empty(axes, "no finished pair of cells yet")
+            continue
+        drawn = True
+        for position, name in enumerate(ordered(set(rows["architecture"].dropna()))):
+            line = rows[rows["architecture"] == name].sort_values("train_images")
+            style = look(name)
+            axes.plot(line["train_images"] * (1 + 0.02 * (position - 3)), line["estimate"], color=style.colour,
+                      marker=style.marker, linewidth=0.8, markersize=4, alpha=0.8, label=style.label)  # fmt: skip
+        mean = rows[rows["architecture"].isna()].sort_values("train_images")
+        axes.fill_between(
+            mean["train_images"], mean["low"], mean["high"], color="#000000", alpha=0.15, linewidth=0
+        )
+        axes.plot(
+            mean["train_images"], mean["estimate"], color="#000000", linewidth=2.2, label="mean of networks"
+        )
+        axes.axhspan(-margin, margin, color="#009E73", alpha=0.10, linewidth=0)
+        axes.axhline(0, color="#555555", linewidth=0.8)
+        size_axis(axes, rows["train_images"].dropna().astype(int))
+    if drawn:
+        panels[0].set_ylabel(f"gain in {area_label(metric)}")
+        handles = next(a for a in panels if a.get_legend_handles_labels()[0]).get_legend_handles_labels()
+        figure.legend(*handles, loc="outside right center")
+        note(figure, f"{area_note(estimates[estimates['metric'] == metric])} Gray band: 95 % interval of the mean. "
+             f"Green: smaller than the margin of {margin:g}.")  # fmt: skip
+    return figure
+
+
+@styled
+def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = "test_auroc") -> Figure:
+    """Conjecture 3: AUROC from scratch by size, a line per network, with the power law of their mean."""
+    figure, (axes,) = new_figure()
+    axes.set_title("From scratch: what more data gives, and promises")
+    rows = levels[(levels["metric"] == metric) & (levels["init"] == "random")]
+    if rows.empty:
+        empty(axes, "no finished cell from scratch yet")
+        return figure
+    for name in ordered(set(rows["architecture"])):
+        line, style = rows[rows["architecture"] == name].sort_values("train_images"), look(name)
+        axes.plot(line["train_images"], line["estimate"], color=style.colour, marker=style.marker, linewidth=0.9,
+                  markersize=4.5, label=style.label)  # fmt: skip
+    sizes = sorted(set(rows["train_images"].astype(int)))
+    if law is not None:
+        value, low, high = law.curve
+        axes.fill_between(law.images, low, high, color="#000000", alpha=0.12, linewidth=0)
+        axes.plot(law.images, value, color="#000000", linestyle="--", label="power law of the mean")
+        axes.axvline(sizes[-1], color="#999999", linewidth=0.7, linestyle=":")
+        sizes.append(int(law.images[-1]))
+    size_axis(axes, sizes)
+    axes.set_ylabel(area_label(metric))
+    axes.legend(ncols=2, fontsize=7)
+    text = "" if law is None else (
+        f" Power law: exponent {law.exponent[0]:.2f} ({law.exponent[1]:.2f} to {law.exponent[2]:.2f}); at ten times "
+        f"the data {law.promised[0]:.3f} ({law.promised[1]:.3f} to {law.promised[2]:.3f}); band: 95 % bootstrap interval."
+    )  # fmt: skip
+    note(figure, area_note(rows).split(" Bars")[0] + text)
+    return figure
+
+
+@styled
+def range_tests(curves: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+    """The learning-rate range tests of the cells from scratch at the largest size, the chosen rates marked.
+
+    Args:
+        curves: columns of `analysis.schema.RANGE_TESTS`.
+        cells: `cell_id architecture learning_rate` of the cells to draw.
+    """
+    figure, (axes,) = new_figure()
+    axes.set_title("Learning-rate range tests")
+    joined = curves.merge(cells[["cell_id", "architecture"]], on="cell_id")
+    if joined.empty:
+        empty(axes, "no range test yet")
+        return figure
+    for cell in cells.itertuples():
+        line, style = joined[joined["cell_id"] == cell.cell_id], look(cell.architecture)
+        if line.empty:
+            continue
+        first = cell.Index == cells.index[cells["architecture"] == cell.architecture][0]
+        axes.plot(line["learning_rate"], line["loss"], color=style.colour, linewidth=1,
+                  label=style.label if first else None)  # fmt: skip
+        if np.isfinite(cell.learning_rate):
+            at = np.interp(np.log(cell.learning_rate), np.log(line["learning_rate"]), line["loss"])
+            axes.plot(cell.learning_rate, at, color=style.colour, marker=style.marker, markersize=7)
+    axes.set_xscale("log")
+    middle = joined["loss"].dropna()
+    axes.set_ylim(middle.min() * 0.9, min(middle.max() * 1.05, middle.quantile(0.8) * 2.5))
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss of the step's batch (nats)")
+    axes.legend(fontsize=7, ncols=2)
+    note(figure, f"n = {len(cells)} cell(s). Marks: the rates that were chosen.")
+    return figure
