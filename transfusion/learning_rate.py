@@ -1,8 +1,8 @@
 """The learning-rate range test (Smith, arXiv 1506.01186, section 3.3) and the choice from its curve.
 
 The rate rises exponentially, one optimiser step at each rung, while the loss is recorded. The rate chosen is
-a tenth of the one at which the smoothed loss is lowest before it rises again: near that one, training is close
-to diverging. The place of steepest descent, the usual alternative, is a matter of chance on short ladders.
+a tenth of the one at which the smoothed loss is lowest before it rises again: near that one, training all but
+diverges. The place of steepest descent, the usual alternative, is a matter of chance on short ladders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MARGIN_DECADES = 1.0
 """How far below the rate of the lowest loss the chosen rate stays."""
 
 RISE, LEAST_RISE = 0.5, 0.2
-"""The descent is over once the smoothed log loss has risen by this share of its fall so far, and by so much."""
+"""The descent is over once the smoothed log loss has risen by this share of its fall, and by so much."""
 
 SMOOTHING_DECADES = 0.25
 """Standard deviation, in decades of the rate, of the Gaussian that smooths the curve."""
