@@ -7,6 +7,7 @@ trained it named its tensors: `adapt` knows torchvision's names and ours, with a
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import re
 from collections.abc import Mapping
@@ -17,7 +18,6 @@ from urllib.request import Request, urlopen
 
 import torch
 import torchvision
-from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
@@ -140,17 +140,18 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     """All tensors of a file by the names that they have there, whichever of the two formats it is in."""
     try:
         content = file.read_bytes()
-        if content[8:9] == b"{":
-            return load(content)
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         expected, advice = "a readable file of weights", "correct the path or its permissions"
         raise DataError([Problem(str(file), str(error.strerror), expected, advice)]) from error
+    try:
+        if content[8:9] == b"{":
+            return load(content)
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = "no state dict, or one that needs code to be loaded"
         raise DataError([_no_weights(file, found)]) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        found = f"a broken or cut-off file ({type(error).__name__}: {str(error).splitlines()[0][:100]})"
+    except Exception as error:  # readers of foreign bytes fail in many ways
+        found = f"a broken or cut-off file ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
         raise DataError([_no_weights(file, found)]) from error
     while container := _container(loaded):
         loaded = loaded[container]
