@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--margin", type=margin, action="append", default=[], metavar="NAME=NUMBER",
-        help="smallest effect that matters: auroc (fraction), loss (nats) or spikes (per run); may be repeated",
+        help="smallest effect that matters: auroc (fraction), loss (nats) or spikes (per run); may be "
+             "repeated",
     )  # fmt: skip
     parser.add_argument(
         "--from-tune", type=Path, metavar="DIR",

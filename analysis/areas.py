@@ -1,9 +1,10 @@
 """Areas under the ROC and the precision-recall curve, each with every patient's influence on it.
 
 The variance of an area, or of any weighted sum of areas over the same patients, is that of a mean of
-influences, `weights @ patient_covariance(influence) @ weights`. For the ROC area this is the variance for clustered data
-of Obuchowski (Biometrics 53, 1997: 567-578), and DeLong's where every patient has one image; for average
-precision it is the infinitesimal jackknife. Pairing is exact: patients that two networks share cancel.
+influences, `weights @ patient_covariance(influence) @ weights`. For the ROC area this is the variance for
+clustered data of Obuchowski (Biometrics 53, 1997: 567-578), and DeLong's where every patient has one image;
+for average precision it is the infinitesimal jackknife. Pairing is exact: patients that two networks share
+cancel.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def by_patient(influence: Reals, patients: NDArray[np.integer], count: int) -> R
 
 
 def patient_covariance(influence: Reals) -> Reals:
-    """Sampling covariance over patients [K, K] of K statistics with these influences [K, P]; NaN for P < 2."""
+    """Sampling covariance over patients [K, K] of K statistics with these influences [K, P]; NaN for P <
+    2."""
     count = influence.shape[1]
     if count < 2:
         return np.full((len(influence), len(influence)), np.nan)

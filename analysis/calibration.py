@@ -1,7 +1,9 @@
-"""python -m analysis.calibration: how often verdicts are wrong, effects found and intervals right, on planted truth.
+"""python -m analysis.calibration: how often verdicts are wrong, effects found and intervals right, on planted
+truth.
 
-Three truths: no effect at all (0 margins), effects of exactly the margin (1), and of twice the margin (2). Under
-each, whole grids are simulated (`analysis.simulate`) and judged by the very code that judges a real grid.
+Three truths: no effect at all (0 margins), effects of exactly the margin (1), and of twice the margin (2).
+Under each, whole grids are simulated (`analysis.simulate`) and judged by the very code that judges a real
+grid.
 """
 
 from __future__ import annotations
@@ -138,7 +140,10 @@ def calibrate(setting: Setting, effect: float, *, grids: int, seed: int, process
 
 def summary(table: pd.DataFrame) -> Iterator[str]:
     """The rates as a Markdown table: a row per setting and planted effect, the worst claim in each cell."""
-    yield "| grid | planted effect | grids | wrong, worst claim | wrong, any claim | right verdict, worst claim | 95 % intervals cover |"
+    yield (
+        "| grid | planted effect | grids | wrong, worst claim | wrong, any claim | right verdict, worst claim "
+        "| 95 % intervals cover |"
+    )
     yield "|---|---|---|---|---|---|---|"
     for (setting, effect), rows in table.groupby(["setting", "effect"], sort=False):
         claims = rows[rows["covered"].notna()]
@@ -146,7 +151,8 @@ def summary(table: pd.DataFrame) -> Iterator[str]:
         worst_wrong = claims.loc[claims["wrong"].idxmax()]
         least_right = claims.loc[claims["right"].idxmin()]
         yield (
-            f"| {setting} | {effect:g} x margin | {rows['grids'].iloc[0]:,} | {worst_wrong['wrong']:.1%} | {family:.1%} | "
+            f"| {setting} | {effect:g} x margin | {rows['grids'].iloc[0]:,} | {worst_wrong['wrong']:.1%} "
+            f"| {family:.1%} | "
             f"{least_right['right']:.1%} ({least_right['claim']}) | "
             f"{claims['covered'].min():.1%} to {claims['covered'].max():.1%} |"
         )
@@ -158,8 +164,10 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m analysis.calibration", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--grids", type=int, default=1_000, help="simulated grids for each truth")
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["demo", "chexpert"], metavar="NAME",
-                        help=f"of {', '.join(SETTINGS)}")  # fmt: skip
+    parser.add_argument(
+        "--settings", nargs="+", choices=SETTINGS, default=["demo", "chexpert"], metavar="NAME",
+        help=f"of {', '.join(SETTINGS)}",
+    )  # fmt: skip
     parser.add_argument("--effects", nargs="+", type=float, default=list(EFFECTS), help="in margins")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)

@@ -1,6 +1,7 @@
 """Cell results -> Parquet tables, reading only what is new since the last time.
 
-    OUT/plan.parquet + OUT/cells/<cell_id>/...  ->  OUT/evidence/{trials,epochs,steps,range_tests,predictions}.parquet
+    OUT/plan.parquet + OUT/cells/<cell_id>/...  ->
+    OUT/evidence/{trials,epochs,steps,range_tests,predictions}.parquet
 
 `evidence/collected.parquet` remembers every finished cell that was read, with the time and size of its
 `result.json`; it is written last, so that an interrupted collection is simply repeated.
@@ -149,7 +150,8 @@ def _read_result(folder: Path) -> dict[str, Any]:
             "cell_id": folder.name,
             "status": "failed",
             "failure": "unreadable",
-            "error": f"{file}: found no valid result ({problem!r}); remove the cell's folder and run the sweep again",
+            "error": f"{file}: found no valid result ({problem!r}); remove the cell's folder and run the "
+            f"sweep again",
         }
     environment = result.get("environment") or {}
     return {
@@ -180,7 +182,8 @@ def _trials(plan_file: Path, records: dict[str, dict[str, Any]]) -> tuple[pa.Tab
         plan = pq.read_table(plan_file)
     except (pa.ArrowInvalid, OSError) as problem:
         raise EvidenceError(
-            f"{plan_file}: found no readable Parquet file ({problem}); run the sweep's --dry-run to write it again"
+            f"{plan_file}: found no readable Parquet file ({problem}); run the sweep's --dry-run to write "
+            f"it again"
         ) from problem
     rows = conform(
         plan.append_column("status", pa.array(["missing"] * len(plan))), "trials", plan_file
@@ -243,7 +246,8 @@ def _cell_table(file: Path, table: str) -> pa.Table:
         return schema.empty_table()
     except (pa.ArrowInvalid, OSError) as problem:
         raise EvidenceError(
-            f"{file}: found no readable Parquet file ({problem}); remove the cell's folder and run the sweep again"
+            f"{file}: found no readable Parquet file ({problem}); remove the cell's folder and run the "
+            f"sweep again"
         ) from problem
     return data.add_column(0, schema.field(0), pa.repeat(file.parent.name, len(data)))
 
@@ -252,9 +256,9 @@ def completeness(trials: pd.DataFrame) -> pd.DataFrame:
     """Cells by architecture and status (`planned done failed missing`), grid cells first, a total last."""
     counts = (
         trials.assign(kind=trials["kind"].fillna("grid"))
-        .groupby(["kind", "architecture"], sort=True)["status"]
-        .value_counts()
-        .unstack(fill_value=0)
+        .pivot_table(
+            index=["kind", "architecture"], columns="status", values="cell_id", aggfunc="count", fill_value=0
+        )
         .reindex(columns=["done", "failed", "missing"], fill_value=0)
     )
     total = (

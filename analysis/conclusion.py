@@ -71,8 +71,10 @@ def paragraphs(
         found.append(f"**{number}. {title}: {overall[number]}.** {lead} " + " ".join(told))
         if number == 3 and law is not None:
             found[-1] += (
-                f" A power law through the sizes has exponent {law.exponent[0]:.2f} ({law.exponent[1]:.2f} to "
-                f"{law.exponent[2]:.2f}) and promises an AUROC of {law.promised[0]:.3f} ({law.promised[1]:.3f} to "
+                f" A power law through the sizes has exponent {law.exponent[0]:.2f} "
+                f"({law.exponent[1]:.2f} to "
+                f"{law.exponent[2]:.2f}) and promises an AUROC of {law.promised[0]:.3f} "
+                f"({law.promised[1]:.3f} to "
                 f"{law.promised[2]:.3f}) at ten times the data."
             )
     outcomes = findings["verdict"].value_counts()
@@ -103,12 +105,14 @@ def _limits(evidence: Evidence) -> str:
     data = f" on {name['name']}" if isinstance(name, dict) and name.get("name") else ""
     text = (
         f"This rests on {status.get('done', 0)} of {len(trials)} planned cells{data} with {seeds} "
-        f"seed{'s' if seeds != 1 else ''}; {status.get('failed', 0)} failed and {status.get('missing', 0)} are "
+        f"seed{'s' if seeds != 1 else ''}; {status.get('failed', 0)} failed and "
+        f"{status.get('missing', 0)} are "
         "missing. All of it is conditional on one training set and its nested subsets."
     )
     if seeds == 1:
         text += (
-            " With one seed the between-seed part is not measured: the scatter of single runs around smooth learning "
+            " With one seed the between-seed part is not measured: the scatter of single runs around "
+            "smooth learning "
             "curves stands in for it where it can, and where it cannot nothing is decided."
         )
     return text

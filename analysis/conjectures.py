@@ -138,7 +138,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         1, "worse_where_unbalanced", "Does depth cost more AUROC where classes are unbalanced?",
         "AUROC from the shallowest to the deepest network, natural minus balanced classes", "negative",
-        "test_auroc", SCRATCH, "mean", "log2_depth", balance=((1.0, "natural"), (-1.0, "balanced")), needed=False,
+        "test_auroc", SCRATCH, "mean", "log2_depth", balance=((1.0, "natural"), (-1.0, "balanced")),
+        needed=False,
     ),
     Claim(
         2, "same_training_loss", "Do small and large networks reach the same training loss?",
@@ -217,7 +218,8 @@ def size_weights(sizes: tuple[int, ...], how: Sizes) -> NDArray[np.float64] | No
 
 
 def contrast_of(claim: Claim, grid: Grid) -> Contrast | None:
-    """The contrast that tests `claim` on `grid`; None where the grid lacks the sizes or the initialisation."""
+    """The contrast that tests `claim` on `grid`; None where the grid lacks the sizes or the
+    initialisation."""
     weights = size_weights(grid.sizes, claim.sizes)
     if weights is None or (grid.natural is None and any(init == "natural" for _, init, _ in claim.parts)):
         return None

@@ -7,8 +7,9 @@ their slope on log depth or log parameters, or one group of networks minus the o
 **Patients.** The covariance of all cells over the same test patients (`analysis.areas`), summed with the same
 weights: what cells share cancels.
 
-**Seeds.** `analysis.seeds`: measured between seeds, or with a single seed judged by the scatter of single runs
-around smooth learning curves, or unknown. The t distribution's degrees of freedom are Satterthwaite's (1946).
+**Seeds.** `analysis.seeds`: measured between seeds, or with a single seed judged by the scatter of single
+runs around smooth learning curves, or unknown. The t distribution's degrees of freedom are Satterthwaite's
+(1946).
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class Contrast:
             from the smallest to the largest network of the grid.
         architectures: the networks; empty for all of the grid.
         group: for `difference`, the networks whose mean is compared with that of the others.
-        replicate: how the between-seed part is found: from a network's paired sums, seed by seed, or for counts
-            of rare events from every run's scatter, which grows with the mean.
+        replicate: how the between-seed part is found: from a network's paired sums, seed by seed, or for
+            counts of rare events from every run's scatter, which grows with the mean.
     """
 
     name: str

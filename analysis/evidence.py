@@ -60,7 +60,8 @@ def levels(measures: Measures) -> Iterator[tuple[Contrast, dict[str, object]]]:
 
 
 def comparisons(measures: Measures, grid: Grid) -> Iterator[tuple[Contrast, dict[str, object]]]:
-    """Initialisations against each other at every size, on their mean and trend, by network and over networks."""
+    """Initialisations against each other at every size, on their mean and trend, by network and over
+    networks."""
     for label, parts in COMPARISONS.items():
         if grid.natural is None and any(init == "natural" for _, init, _ in parts):
             continue

@@ -108,8 +108,15 @@ def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images:
             alpha=0.7,
             label="running median" if not index else None,
         )
-        axes.plot(at[run.at], run.loss[run.at], "v", color="#000000", markersize=6, fillstyle="none",
-                  label=None if index else "spike")  # fmt: skip
+        axes.plot(
+            at[run.at],
+            run.loss[run.at],
+            "v",
+            color="#000000",
+            markersize=6,
+            fillstyle="none",
+            label=None if index else "spike",
+        )
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
     axes.legend(ncols=min(5, len(runs) + 2), loc="upper right")
@@ -146,22 +153,37 @@ def training_losses(
                 rows["epoch"], rows["low"], rows["high"], color=style.colour, alpha=0.15, linewidth=0
             )
         every = max(1, len(rows) // 10)
-        axes.plot(rows["epoch"], rows["mean"], color=style.colour, marker=style.marker, markevery=every,
-                  label=f"{style.label} (n = {seeds})")  # fmt: skip
+        axes.plot(
+            rows["epoch"],
+            rows["mean"],
+            color=style.colour,
+            marker=style.marker,
+            markevery=every,
+            label=f"{style.label} (n = {seeds})",
+        )
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
     axes.legend()
     absent = [look(name).label for name in ordered(wanted) if name not in there]
-    note(figure, "n: seeds. Band: 95 % interval over seeds; one seed has none."
-         + (f" Not there yet: {', '.join(absent)}." if absent else ""))  # fmt: skip
+    note(
+        figure,
+        "n: seeds. Band: 95 % interval over seeds; one seed has none."
+        + (f" Not there yet: {', '.join(absent)}." if absent else ""),
+    )
     return figure
 
 
 @styled
 def auroc_by_size(
-    levels: pd.DataFrame, points: pd.DataFrame, *, architecture: str, arms: list[tuple[str, str]],
-    natural: str | None, title: str, metric: str = "test_auroc",
-) -> Figure:  # fmt: skip
+    levels: pd.DataFrame,
+    points: pd.DataFrame,
+    *,
+    architecture: str,
+    arms: list[tuple[str, str]],
+    natural: str | None,
+    title: str,
+    metric: str = "test_auroc",
+) -> Figure:
     """Figures 4 and 6: one network's AUROC against the size of the data set, a line per arm.
 
     Args:
@@ -184,8 +206,17 @@ def auroc_by_size(
         at = line["train_images"].to_numpy(float) * shift
         sizes |= set(line["train_images"])
         low, high = (np.abs(line[end] - line["estimate"]).to_numpy(float) for end in ("low", "high"))
-        axes.errorbar(at, line["estimate"], yerr=[np.nan_to_num(low), np.nan_to_num(high)], color=style.colour,
-                      marker=style.marker, capsize=2, elinewidth=0.9, label=arm_name(init, freeze), **drawn)  # fmt: skip
+        axes.errorbar(
+            at,
+            line["estimate"],
+            yerr=[np.nan_to_num(low), np.nan_to_num(high)],
+            color=style.colour,
+            marker=style.marker,
+            capsize=2,
+            elinewidth=0.9,
+            label=arm_name(init, freeze),
+            **drawn,
+        )
         one = points[
             (points["architecture"] == architecture) & (points["init"] == init) & (points["freeze"] == freeze)
         ]
@@ -236,8 +267,17 @@ def auroc_by_network(
                 low, high = (
                     abs(end - one.estimate) if np.isfinite(end) else 0.0 for end in (one.low, one.high)
                 )
-                axes.errorbar([at], [one.estimate], yerr=[[low], [high]], color=style.colour, marker=style.marker,
-                              fillstyle="full" if largest else "none", markersize=6.5, capsize=2, elinewidth=0.9)  # fmt: skip
+                axes.errorbar(
+                    [at],
+                    [one.estimate],
+                    yerr=[[low], [high]],
+                    color=style.colour,
+                    marker=style.marker,
+                    fillstyle="full" if largest else "none",
+                    markersize=6.5,
+                    capsize=2,
+                    elinewidth=0.9,
+                )
                 dots = points.query(
                     "architecture == @one.architecture and train_images == @size and init == 'random'"
                 )[metric].dropna()
@@ -262,13 +302,29 @@ def auroc_by_network(
         for a in ordered(set(rows["architecture"]))
     ]
     handles += [
-        Line2D([], [], color="#333333", marker="o", linestyle="", label=f"{size:,} images",
-               fillstyle="full" if size == sizes[0] else "none")
+        Line2D(
+            [],
+            [],
+            color="#333333",
+            marker="o",
+            linestyle="",
+            label=f"{size:,} images",
+            fillstyle="full" if size == sizes[0] else "none",
+        )
         for size in sizes
-    ]  # fmt: skip
+    ]
     if any(value.architecture in networks.index for value in published):
-        handles.append(Line2D([], [], color=PUBLISHED, marker="*", linestyle="", markersize=9,
-                              label=f"published, {published[0].data}, from scratch"))  # fmt: skip
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=PUBLISHED,
+                marker="*",
+                linestyle="",
+                markersize=9,
+                label=f"published, {published[0].data}, from scratch",
+            )
+        )
     figure.legend(handles=handles, loc="outside right center")
     note(figure, area_note(rows))
     return figure

@@ -1,9 +1,10 @@
 """Reads a plain Ray Tune experiment into the tables of evidence, as far as it goes. Needs no Ray.
 
-Tune's own loggers leave, for every trial, `params.json` (its configuration) and `result.json` (one line of JSON
-for each report). A configuration carries the axes: `architecture`, `train_images`, `init`, `freeze` and `seed`,
-at the top or one level below. Metrics go by the names of `analysis.schema.TRIALS` and `EPOCHS`; what is not
-there stays null. Predictions are not part of such an experiment, so there are no intervals over patients.
+Tune's own loggers leave, for every trial, `params.json` (its configuration) and `result.json` (one line of
+JSON for each report). A configuration carries the axes: `architecture`, `train_images`, `init`, `freeze` and
+`seed`, at the top or one level below. Metrics go by the names of `analysis.schema.TRIALS` and `EPOCHS`; what
+is not there stays null. Predictions are not part of such an experiment, so there are no intervals over
+patients.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def read_experiment(experiment: Path, out: Path) -> int:
     folders = sorted(file.parent for file in experiment.rglob("params.json"))
     if not folders:
         raise EvidenceError(
-            f"{experiment}: found no params.json below it; expected the folder of a Ray Tune experiment, written "
+            f"{experiment}: found no params.json below it; expected the folder of a Ray Tune experiment, "
+            f"written "
             "with Tune's own JSON logger (which TUNE_DISABLE_AUTO_CALLBACK_LOGGERS=1 turns off)"
         )
     trials, epochs = [], []

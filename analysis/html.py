@@ -13,14 +13,15 @@ import pandas as pd
 
 CSS = """
 :root{color-scheme:light}
-body{font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif;color:#1a1a1a;background:#fff;max-width:58rem;
-margin:0 auto;padding:0 1rem 3rem;overflow-wrap:anywhere}
+body{font:16px/1.55 system-ui,-apple-system,"Segoe
+UI",sans-serif;color:#1a1a1a;background:#fff;max-width:58rem; margin:0 auto;padding:0 1rem
+3rem;overflow-wrap:anywhere}
 h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2.5rem;border-bottom:1px solid #ddd}
 h3{font-size:1rem}figure{margin:1rem 0}figcaption{font-size:.85rem;color:#555}
-img{max-width:100%;height:auto;display:block}
-ul.verdicts{list-style:none;padding:0}ul.verdicts li{padding:.35rem 0;border-bottom:1px solid #eee}
-.wide{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-size:.82rem;overflow-wrap:normal}
-th,td{padding:.25rem .6rem;text-align:left;border-bottom:1px solid #e5e5e5;vertical-align:top}
+img{max-width:100%;height:auto;display:block} ul.verdicts{list-style:none;padding:0}ul.verdicts
+li{padding:.35rem 0;border-bottom:1px solid #eee} .wide{overflow-x:auto;margin:1rem
+0}table{border-collapse:collapse;font-size:.82rem;overflow-wrap:normal} th,td{padding:.25rem
+.6rem;text-align:left;border-bottom:1px solid #e5e5e5;vertical-align:top}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.long{min-width:18rem}
 dl{display:grid;grid-template-columns:minmax(6rem,max-content) 1fr;gap:.1rem 1rem;font-size:.88rem;margin:0}
 dt{color:#555}dd{margin:0;min-width:0}
@@ -62,7 +63,8 @@ def picture(file: Path, caption: str) -> str:
     """An image, embedded, with its caption."""
     data = base64.b64encode(file.read_bytes()).decode()
     text = escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+    image = f'<img alt="{text}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
 def table(frame: pd.DataFrame) -> str:

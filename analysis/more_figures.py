@@ -27,7 +27,7 @@ def gains(
     for axes, init in zip(panels, inits, strict=True):
         label = f"{metric}, {init} minus scratch at "
         rows = estimates[estimates["name"].str.startswith(label)]
-        axes.set_title(f"Fine-tuned from {init_name(init)} minus from scratch", fontsize=8.5)
+        axes.set_title(f"{init_name(init)} minus scratch")
         if rows.empty:
             empty(axes, "no finished pair of cells yet")
             continue
@@ -35,8 +35,16 @@ def gains(
         for position, name in enumerate(ordered(set(rows["architecture"].dropna()))):
             line = rows[rows["architecture"] == name].sort_values("train_images")
             style = look(name)
-            axes.plot(line["train_images"] * (1 + 0.02 * (position - 3)), line["estimate"], color=style.colour,
-                      marker=style.marker, linewidth=0.8, markersize=4, alpha=0.8, label=style.label)  # fmt: skip
+            axes.plot(
+                line["train_images"] * (1 + 0.02 * (position - 3)),
+                line["estimate"],
+                color=style.colour,
+                marker=style.marker,
+                linewidth=0.8,
+                markersize=4,
+                alpha=0.8,
+                label=style.label,
+            )
         mean = rows[rows["architecture"].isna()].sort_values("train_images")
         axes.fill_between(
             mean["train_images"], mean["low"], mean["high"], color="#000000", alpha=0.15, linewidth=0
@@ -51,8 +59,12 @@ def gains(
         panels[0].set_ylabel(f"gain in {area_label(metric)}")
         handles = next(a for a in panels if a.get_legend_handles_labels()[0]).get_legend_handles_labels()
         figure.legend(*handles, loc="outside right center")
-        note(figure, f"{area_note(estimates[estimates['metric'] == metric])} Gray band: 95 % interval of the mean. "
-             f"Green: smaller than the margin of {margin:g}.")  # fmt: skip
+        note(
+            figure,
+            f"{area_note(estimates[estimates['metric'] == metric])} Gray band: 95 % interval of "
+            f"the mean. "
+            f"Green: smaller than the margin of {margin:g}.",
+        )
     return figure
 
 
@@ -67,8 +79,15 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
         return figure
     for name in ordered(set(rows["architecture"])):
         line, style = rows[rows["architecture"] == name].sort_values("train_images"), look(name)
-        axes.plot(line["train_images"], line["estimate"], color=style.colour, marker=style.marker, linewidth=0.9,
-                  markersize=4.5, label=style.label)  # fmt: skip
+        axes.plot(
+            line["train_images"],
+            line["estimate"],
+            color=style.colour,
+            marker=style.marker,
+            linewidth=0.9,
+            markersize=4.5,
+            label=style.label,
+        )
     sizes = sorted(set(rows["train_images"].astype(int)))
     if law is not None:
         value, low, high = law.curve
@@ -79,10 +98,16 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
     size_axis(axes, sizes)
     axes.set_ylabel(area_label(metric))
     axes.legend(ncols=2, fontsize=7)
-    text = "" if law is None else (
-        f" Power law: exponent {law.exponent[0]:.2f} ({law.exponent[1]:.2f} to {law.exponent[2]:.2f}); at ten times "
-        f"the data {law.promised[0]:.3f} ({law.promised[1]:.3f} to {law.promised[2]:.3f}); band: 95 % bootstrap interval."
-    )  # fmt: skip
+    text = (
+        ""
+        if law is None
+        else (
+            f" Power law: exponent {law.exponent[0]:.2f} ({law.exponent[1]:.2f} to {law.exponent[2]:.2f}); at "
+            f"ten times "
+            f"the data {law.promised[0]:.3f} ({law.promised[1]:.3f} to {law.promised[2]:.3f}); band: 95 % "
+            f"bootstrap interval."
+        )
+    )
     note(figure, area_note(rows).split(" Bars")[0] + text)
     return figure
 
@@ -106,8 +131,13 @@ def range_tests(curves: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         if line.empty:
             continue
         first = cell.Index == cells.index[cells["architecture"] == cell.architecture][0]
-        axes.plot(line["learning_rate"], line["loss"], color=style.colour, linewidth=1,
-                  label=style.label if first else None)  # fmt: skip
+        axes.plot(
+            line["learning_rate"],
+            line["loss"],
+            color=style.colour,
+            linewidth=1,
+            label=style.label if first else None,
+        )
         if np.isfinite(cell.learning_rate):
             at = np.interp(np.log(cell.learning_rate), np.log(line["learning_rate"]), line["loss"])
             axes.plot(cell.learning_rate, at, color=style.colour, marker=style.marker, markersize=7)

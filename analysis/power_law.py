@@ -1,7 +1,7 @@
 """A power law of the error over data, 1 - AUROC = floor + scale * images ** -exponent, with its interval.
 
-Hestness et al. 2017 (arXiv 1712.00409) found exponents of 0.07 to 0.35 across tasks. With few sizes the fit is
-bootstrapped and nothing is read off it alone; the local gain per doubling stands beside it in `estimates`.
+Hestness et al. 2017 (arXiv 1712.00409) found exponents of 0.07 to 0.35 across tasks. With few sizes the fit
+is bootstrapped and nothing is read off it alone; the local gain per doubling stands beside it in `estimates`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class PowerLaw:
 def fit(
     sizes: Reals, aurocs: Reals, covariance: Reals, rng: np.random.Generator, draws: int = 2_000
 ) -> PowerLaw | None:
-    """Fit by least squares; bootstrap from the sizes' joint normal distribution. None for fewer than four sizes.
+    """Fit by least squares; bootstrap from the sizes' joint normal distribution. None for fewer than four
+    sizes.
 
     Args:
         sizes, aurocs: [K], sizes ascending.
@@ -59,8 +60,8 @@ def fit(
 
 
 def _least_squares(sizes: Reals, errors: Reals, weights: Reals) -> tuple[Reals, Reals, Reals]:
-    """Floor, scale and exponent of each row of `errors` [D, K]: exact in floor and scale (neither below zero),
-    over a ladder of exponents."""
+    """Floor, scale and exponent of each row of `errors` [D, K]: exact in floor and scale (neither below
+    zero), over a ladder of exponents."""
     best = np.full(len(errors), np.inf)
     found = np.zeros((3, len(errors)))
     total = weights.sum()

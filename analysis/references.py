@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RAGHU = "Raghu, Zhang, Kleinberg, Bengio 2019, Transfusion, arXiv 1902.07208 (read in secondary copies of its tables)"
+RAGHU = "Raghu, Zhang, Kleinberg, Bengio 2019, arXiv 1902.07208 (read in secondary copies of its tables)"
 
 
 @dataclass(frozen=True, slots=True)

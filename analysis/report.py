@@ -21,7 +21,8 @@ CAPTIONS = {
     "figure1": "Figure 1. Training loss of ResNet-50 over training, spikes marked.",
     "figure2": "Figure 2. Training loss of CBR-Large-Wide and the three ResNets.",
     "figure3": "Figure 3. Training loss of the five large networks.",
-    "figure4": "Figure 4. AUROC of CBR-Large-Wide by data set size, from scratch and pretrained on {natural}.",
+    "figure4": "Figure 4. AUROC of CBR-Large-Wide by data set size, from scratch and pretrained on "
+    "{natural}.",
     "figure5": "Figure 5. AUROC by parameters (5a) and depth (5b), at the largest and the smallest size.",
     "figure6": "Figure 6. AUROC of CBR-Large-Wide: from scratch, fine-tuned and frozen from Consolidation.",
     "learning_curve": "AUROC from scratch by data set size, and the power law of the networks' mean.",
@@ -35,8 +36,8 @@ BY_CONJECTURE = {
     4: ("gains", "figure6"),
 }
 CLAIM_COLUMNS = (
-    "question", "verdict", "estimate", "low", "high", "margin", "unit", "seeds", "patients", "cells", "cells_missing",
-    "p_supported", "p_refuted", "smallest_effect", "why",
+    "question", "verdict", "estimate", "low", "high", "margin", "unit", "seeds", "patients", "cells",
+    "cells_missing", "p_supported", "p_refuted", "smallest_effect", "why",
 )  # fmt: skip
 
 
@@ -133,7 +134,8 @@ def _missing(evidence: Evidence, collection: Collection | None) -> str:
         if collection.foreign:
             parts.append(
                 paragraph(
-                    f"{collection.foreign} finished cells belong to other recipes, data or spaces; they are left out."
+                    f"{collection.foreign} finished cells belong to other recipes, data or spaces; they "
+                    f"are left out."
                 )
             )
         if collection.running:
@@ -149,20 +151,27 @@ def _missing(evidence: Evidence, collection: Collection | None) -> str:
 
 def _methods(measures: Measures, margins: Margins) -> str:
     splits = [
-        f"{name.removesuffix('_auroc')}: {measures.patients[name]:,} patients, {measures.positives[name]:,} positive"
+        f"{name.removesuffix('_auroc')}: {measures.patients[name]:,} patients, "
+        f"{measures.positives[name]:,} positive"
         for name in measures.patients
         if name.endswith("_auroc")
     ]
     return "".join(
         paragraph(text)
         for text in (
-            f"Margins, fixed before any result: AUROC {margins.auroc:g}, training loss {margins.loss:g} nats, "
-            f"{margins.spikes:g} spikes per run. Patients behind the areas: {'; '.join(splits) or 'no predictions'}.",
-            "Intervals hold both patients (all images of a patient together, the same patients for all networks) and "
-            "seeds (paired within each network). Claims are tested at 5 %, Holm-corrected over all claims; that an "
+            f"Margins, fixed before any result: AUROC {margins.auroc:g}, training loss {margins.loss:g} "
+            f"nats, "
+            f"{margins.spikes:g} spikes per run. Patients behind the areas: "
+            f"{'; '.join(splits) or 'no predictions'}.",
+            "Intervals hold both patients (all images of a patient together, the same patients for all "
+            "networks) and "
+            "seeds (paired within each network). Claims are tested at 5 %, Holm-corrected over all "
+            "claims; that an "
             "effect is too small to matter is tested by two one-sided tests.",
-            f"Spikes: {SPIKE_DEFINITION}. Convergence: the first epoch with 95 % of the final gain in training loss.",
-            "Every number here is a row of a table in evidence/: verdicts.parquet for the claims, findings.parquet for "
+            f"Spikes: {SPIKE_DEFINITION}. Convergence: the first epoch with 95 % of the final gain in "
+            f"training loss.",
+            "Every number here is a row of a table in evidence/: verdicts.parquet for the claims, "
+            "findings.parquet for "
             "the study's findings, estimates.parquet for every level and contrast in the figures.",
         )
     )

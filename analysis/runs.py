@@ -2,10 +2,10 @@
 
 With one seed nothing is repeated. But a network trained on four sizes should follow a smooth curve, and where
 seven networks do so, what is left after each network's own level and slope (per log size) and each size's
-common deviation is what one run differs from another for no reason, together with whatever true differences in
-curvature there are. That is the classical use of high interactions as error in an unreplicated factorial
-(Box, Hunter and Hunter, Statistics for Experimenters, chapter 5). It takes all sizes and networks of an arm to
-scatter alike.
+common deviation is what one run differs from another for no reason, together with whatever true differences
+in curvature there are. That is the classical use of high interactions as error in an unreplicated factorial
+(Box, Hunter and Hunter, Statistics for Experimenters, chapter 5). It takes all sizes and networks of an arm
+to scatter alike.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The between-seed part of a contrast's variance, beyond the part that patients explain.
 
-A seed number gives other weights and another order in another network, so networks are independent replicates.
+A seed number gives other weights and another order in another network, so networks are independent
+replicates.
 
-* Several seeds (`measured`): each network's paired sums differ between seeds; their variance over the number of
-  seeds, less what patients explain of it (seeds share the test patients, but not the errors made on them).
+* Several seeds (`measured`): each network's paired sums differ between seeds; their variance over the number
+  of seeds, less what patients explain of it (seeds share the test patients, but not the errors made on them).
 * One seed (`runs`): the scatter of single runs around smooth learning curves (`analysis.runs`) stands in.
 * Neither (`unknown`): one seed and too few sizes or networks to judge that scatter.
 """
@@ -84,9 +85,9 @@ def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float
 def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:
     """For counts of rare events per run, whose variance grows with their mean: quasi-Poisson.
 
-    Each network's mean count per run, times one dispersion for all (never below that of Poisson), is the variance
-    of one run. The dispersion comes from differences between seeds, or with one seed from what is left after a
-    level per network and one per size.
+    Each network's mean count per run, times one dispersion for all (never below that of Poisson), is the
+    variance of one run. The dispersion comes from differences between seeds, or with one seed from what is
+    left after a level per network and one per size.
     """
     used = np.flatnonzero(coefficients)
     cells = measures.cells.iloc[used]

@@ -80,14 +80,21 @@ def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str
 
 
 def _decided(expects: str, verdict: str, found: Estimate, limit: str) -> str:
-    if expects in ("positive", "negative"):
-        if verdict == "supported":
-            return f"That is {'above' if expects == 'positive' else 'below'} zero beyond chance."
-        return f"An effect of {limit} or more, the smallest that matters, is ruled out."
-    if verdict == "supported":
-        small = f"smaller than {limit}, the smallest effect that matters"
-        return f"Any effect is {small}." if expects == "zero" else f"Any gain is {small}."
-    return f"That is {'above' if found.estimate > 0 else 'below'} zero beyond chance."
+    """What the tests have shown; an effect that is both real and small is called both."""
+    real = found.low > 0 or found.high < 0
+    side = "above" if found.estimate > 0 else "below"
+    ruled_out = (verdict == "refuted") == (expects in ("positive", "negative"))
+    if not ruled_out:
+        return f"That is {side} zero beyond chance."
+    asked = expects == "zero" or (side == "above") == (expects in ("positive", "not_positive"))
+    if real and asked:
+        return (
+            f"That is {side} zero beyond chance, but smaller than {limit}, the smallest effect that matters."
+        )
+    what = {"zero": "Any effect", "not_positive": "Any gain"}.get(expects, "An effect that matters")
+    if expects in ("zero", "not_positive"):
+        return f"{what} is smaller than {limit}, the smallest that matters."
+    return f"{what}, {limit} or more, is ruled out."
 
 
 def why_overall(title: str, verdict: str, needed: Sequence[tuple[Worded, str]]) -> str:

@@ -1,8 +1,8 @@
 """Whole grids with a planted truth, seeds and patients included: what the analysis is calibrated on.
 
-A cell's AUROC is its condition's planted value plus a seed's deviation; its predictions are binormal with that
-AUROC, with parts that all cells share for every patient and every image, and a part of their own. Patients have
-several images, whose labels go together. Training losses and spike counts vary between runs.
+A cell's AUROC is its condition's planted value plus a seed's deviation; its predictions are binormal with
+that AUROC, with parts that all cells share for every patient and every image, and a part of their own.
+Patients have several images, whose labels go together. Training losses and spike counts vary between runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ NETWORKS: dict[str, tuple[int, int]] = {
 
 ARMS = (("random", "none"), ("natural", "none"), ("natural", "backbone"), ("consolidation", "none"))
 IMPLIED = "in_domain_gains"
-"""The claim whose effect is the sum of two others': pretraining on natural images, and in-domain beyond it."""
+"""The claim whose effect is the sum of two others': pretraining on natural images, and in-domain beyond
+it."""
 
 SHARED_BY_PATIENT, SHARED_BY_IMAGE = 0.3, 0.3
 """Shares of the logits' variance that all cells have in common."""
@@ -98,8 +99,8 @@ def planted(
     """True `test_auroc`, `train_loss` and `spikes` of every condition, every claim's effect `effect` margins.
 
     The networks' own differences and the gain with data are drawn or set first; then the smallest smooth
-    change of the learning curves is added that gives every claim's contrast its planted value, in the direction
-    that the claim asks about (down for `negative`, up for all others).
+    change of the learning curves is added that gives every claim's contrast its planted value, in the
+    direction that the claim asks about (down for `negative`, up for all others).
     """
     cells = plan(setting, seeds=1)
     smooth = _smooth(cells)

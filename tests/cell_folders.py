@@ -86,7 +86,8 @@ def write_cell(
     finished: bool = True,
     rng: np.random.Generator | None = None,
 ) -> str:
-    """One cell's folder; `test` and `official` are frames of predictions (image patient study label logit)."""
+    """One cell's folder; `test` and `official` are frames of predictions (image patient study label
+    logit)."""
     rng = rng or np.random.default_rng(int(identity(cell, recipe)[:8], 16))
     name = identity(cell, recipe)
     folder = out / "cells" / name
