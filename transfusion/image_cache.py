@@ -10,31 +10,26 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from transfusion.decoding import decode
 from transfusion.locking import locked
 from transfusion.table import DataError, Problem, Table
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same image would give other pixels."""
 
 STRIDE = 2048
 """Images between two records of what is finished."""
 
-SLICE = 32
+SLICE = 64
 """Images that a thread takes at a time."""
 
 Progress = Callable[[int, int], None]
-
-
-class ImageError(DataError):
-    """An image that cannot be decoded; the message names its path."""
 
 
 def load(
@@ -84,60 +79,22 @@ def _image_shape(size: int, channels: int) -> tuple[int, ...]:
     return (size, size) if channels == 1 else (channels, size, size)
 
 
-def decode(file: Path, size: int, channels: int = 1) -> np.ndarray:
-    """One image as uint8 [size, size], or [3, size, size]: short side resized with antialiasing, centre crop.
-
-    16-bit images are mapped linearly, 65535 to 255. Large JPEGs are decoded at a fraction of their size.
-
-    Raises:
-        ImageError: naming `file`.
-    """
-    try:
-        with Image.open(file) as image:
-            image.draft("L" if channels == 1 else "RGB", (2 * size, 2 * size))
-            whole = _gray(image) if channels == 1 else _rgb(image)
-            side = min(whole.size)
-            left, top = (whole.width - side) / 2, (whole.height - side) / 2
-            box = (left, top, left + side, top + side)
-            pixels = np.asarray(whole.resize((size, size), Image.Resampling.BILINEAR, box=box))
-            return pixels if channels == 1 else pixels.transpose(2, 0, 1)
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        found = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ImageError(
-            [Problem(str(file), found, "an image", "fetch the file again, or drop its row")]
-        ) from error
-
-
-def _gray(image: Image.Image) -> Image.Image:
-    if image.mode == "L":
-        return image
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.float32) / 257
-        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no agreed range")
-    return image.convert("RGB").convert("L") if image.mode == "P" else image.convert("L")
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    return (_gray(image) if image.mode[0] in "IF" else image).convert("RGB")
-
-
 def _build(
     table: Table, shape: tuple[int, ...], key: str, file: Path, progress: Progress | None, workers: int
 ) -> None:
     images = [table.root / name for name in table.frame["image"]]
     partial, record = file.with_suffix(".partial"), file.with_suffix(".finished")
     size, channels = shape[-1], 1 if len(shape) == 3 else shape[1]
-    _reserve(partial, int(np.prod(shape)) + len(key))
+    needed = int(np.prod(shape)) + len(key)
+    resumed = record.exists() and partial.exists() and partial.stat().st_size == needed
+    _reserve(partial, needed)
     pixels = np.memmap(partial, dtype=np.uint8, mode="r+", shape=shape)
 
     def fill(rows: range) -> int:
-        for row in rows:
-            pixels[row] = decode(images[row], size, channels)
+        pixels[rows.start : rows.stop] = decode(images[rows.start : rows.stop], size, channels)
         return len(rows)
 
-    finished = int(record.read_text()) if record.exists() else 0
+    finished = int(record.read_text()) if resumed else 0
     with ThreadPoolExecutor(max_workers=workers) as pool:
         while finished < len(images):
             end = min(finished + STRIDE, len(images))
@@ -153,8 +110,8 @@ def _build(
         stream.write(key.encode())
         stream.flush()
         os.fsync(stream.fileno())
+    record.unlink(missing_ok=True)
     partial.replace(file)
-    record.unlink()
 
 
 def _write_record(record: Path, finished: int) -> None:

@@ -47,7 +47,7 @@ def read(data: Path) -> Table:
         `test`. Without that list nothing is `official`.
 
     Raises:
-        DataError: everything that is wrong with entries and lists and, once something is, with the images too.
+        DataError: everything that is wrong with entries and lists and, once something is, with the images.
     """
     entries = _entries_of(data)
     raw = read_strict(entries, COLUMNS)

@@ -1,0 +1,131 @@
+"""CheXpert: the counts of the real training CSV, its layouts and prefixes, and views."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from real_csv import unpacked
+
+from transfusion import chexpert, phantom
+from transfusion.phantom_labels import as_fields, official_rows
+from transfusion.table import DataError, Table
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """All 223,414 rows with a stand-in validation CSV; no images are needed to read labels."""
+    folder = tmp_path_factory.mktemp("chexpert") / "CheXpert-v1.0-small"
+    unpacked("chexpert_train.csv.gz", folder / "train.csv")
+    with (folder / "valid.csv").open("w", newline="") as stream:
+        rows = official_rows(234, seed=0, first_patient=64_541)
+        csv.writer(stream).writerows([list(chexpert.COLUMNS), *map(as_fields, rows)])
+    return chexpert.read(folder.parent, views="all")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return phantom.write(
+        tmp_path_factory.mktemp("phantom"), images=60, official_images=12, size=16, workers=1
+    )
+
+
+def test_counts_of_the_real_csv(real: Table) -> None:
+    frame = real.frame[real.frame["part"] != "official"]
+    assert len(frame) == 223_414
+    assert frame["patient"].nunique() == 64_540
+    assert frame["study"].nunique() == 187_641
+    assert frame["view"].value_counts().to_dict() == {"frontal": 191_027, "lateral": 32_387}
+
+
+@pytest.mark.parametrize(
+    ("finding", "counts"),
+    [("Edema", (52_246, 20_726, 12_984, 137_458)), ("Consolidation", (14_783, 28_097, 27_742, 152_792))],
+)
+def test_labels_and_prevalences_of_the_real_csv(
+    real: Table, finding: str, counts: tuple[int, int, int, int]
+) -> None:
+    ours = (real.frame["part"] != "official").to_numpy()
+    raw = real.frame[finding].to_numpy()[ours]
+    positive, negative, uncertain, blank = counts
+    found = ((raw == 1).sum(), (raw == 0).sum(), (raw == -1).sum(), np.isnan(raw).sum())
+    assert found == counts
+    rows = sum(counts)
+    for policy, blanks, expected in (
+        ("ones", "zeros", (positive + uncertain) / rows),
+        ("zeros", "zeros", positive / rows),
+        ("ignore", "zeros", positive / (rows - uncertain)),
+        ("ones", "ignore", (positive + uncertain) / (rows - blank)),
+        ("ignore", "ignore", positive / (positive + negative)),
+    ):
+        assert np.nanmean(real.labels(finding, policy, blanks)[ours], dtype=float) == pytest.approx(expected)
+
+
+def test_parts_of_the_real_csv(real: Table) -> None:
+    assert real.frame.groupby("patient")["part"].nunique().max() == 1
+    train = real.frame[real.frame["part"] != "official"]
+    patients = train.drop_duplicates("patient")["part"].value_counts(normalize=True)
+    assert patients["test"] == pytest.approx(0.10, abs=0.005)
+    assert patients["selection"] == pytest.approx(0.05, abs=0.005)
+
+
+def test_subsets_of_the_real_csv_are_nested(real: Table) -> None:
+    """The order is tested over the whole CSV: 85 % of its patients hold fewer than 200,000 images."""
+    undivided = dataclasses.replace(real, frame=real.frame.assign(part="train"))
+    sizes = (5_000, 50_000, 100_000, 200_000)
+    subsets = [set(undivided.rows("train", size)) for size in sizes]
+    assert tuple(len(subset) for subset in subsets) == sizes
+    assert all(smaller < larger for smaller, larger in pairwise(subsets))
+
+
+def test_more_than_the_training_part_of_the_real_csv_is_refused(real: Table) -> None:
+    available = len(real.rows("train"))
+    assert available == pytest.approx(0.85 * 223_414, rel=0.01)
+    with pytest.raises(DataError, match=f"found {available} images, expected at least 200000"):
+        real.rows("train", 200_000)
+
+
+def test_frontal_views_are_the_default(small: Path) -> None:
+    everything, frontal = chexpert.read(small, views="all"), chexpert.read(small)
+    assert set(frontal.frame["view"]) == {"frontal"}
+    assert 0 < len(frontal.frame) < len(everything.frame)
+    assert frontal.fingerprint == everything.fingerprint
+    with pytest.raises(ValueError, match="'side'"):
+        chexpert.read(small, views="side")
+
+
+def test_official_part_is_the_validation_csv(small: Path) -> None:
+    table = chexpert.read(small, views="all")
+    official = table.frame[table.frame["part"] == "official"]
+    assert len(official) == 12
+    assert official["image"].str.startswith("valid/").all()
+    assert not official[list(chexpert.FINDINGS)].isna().any().any()
+
+
+@pytest.mark.parametrize("prefix", ["CheXpert-v1.0", "CheXpert-v1.0-small"])
+@pytest.mark.parametrize("named", [".", "CheXpert-v1.0-small", "CheXpert-v1.0", "moved"])
+def test_layouts_and_prefixes_read_alike(small: Path, tmp_path: Path, prefix: str, named: str) -> None:
+    target = tmp_path / named
+    shutil.copytree(small / "CheXpert-v1.0-small", target, dirs_exist_ok=True)
+    for name in ("train.csv", "valid.csv"):
+        text = (target / name).read_text()
+        (target / name).write_text(text.replace("CheXpert-v1.0-small/", f"{prefix}/"))
+    table = chexpert.read(target if named == "moved" else tmp_path)
+    assert table.root == target
+    assert all((table.root / image).is_file() for image in table.frame["image"])
+    expected = chexpert.read(small)
+    assert list(table.frame["image"]) == list(expected.frame["image"])
+    assert (table.fingerprint == expected.fingerprint) == (prefix == "CheXpert-v1.0-small")
+
+
+def test_csvs_beside_the_folder_of_their_prefix(small: Path, tmp_path: Path) -> None:
+    shutil.copytree(small / "CheXpert-v1.0-small", tmp_path / "CheXpert-v1.0-small")
+    for name in ("train.csv", "valid.csv"):
+        (tmp_path / "CheXpert-v1.0-small" / name).rename(tmp_path / name)
+    table = chexpert.read(tmp_path)
+    assert all((table.root / image).is_file() for image in table.frame["image"])
