@@ -49,9 +49,17 @@ def test_the_answer_stays_inside_the_ladder():
     assert choose(rates, falling_to_the_end) == pytest.approx(1e-1, rel=0.1)
 
 
-def test_fallbacks_are_deterministic_and_inside_the_ladder():
+def test_a_curve_that_never_falls_gives_the_middle_of_what_comes_before_the_rise():
+    rates = np.geomspace(1e-5, 1e-1, 41)
+    assert choose(rates, np.ones(41)) == pytest.approx(1e-3)
+    step_up_at = np.where(rates > 1.01e-3, 5.0, 1.0)
+    assert np.log10(choose(rates, step_up_at)) == pytest.approx(-4, abs=0.2)
+    assert choose(rates, np.geomspace(1, 1e6, 41)) == pytest.approx(1e-5, rel=0.5)
+    assert choose(np.array([1e-4, 1e-2]), np.array([2.0, 1.0])) == pytest.approx(1e-3)
+
+
+def test_losses_that_are_not_finite_are_left_out():
     rates = np.geomspace(1e-4, 1e-2, 5)
-    assert choose(rates, np.arange(5.0)) == pytest.approx(1e-3)
     assert choose(rates, np.array([1, 0.5, np.nan, np.inf, np.nan])) == pytest.approx(10**-3.75)
     with pytest.raises(ValueError, match="no finite loss"):
         choose(rates, np.full(5, np.nan))

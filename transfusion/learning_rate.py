@@ -69,7 +69,7 @@ def choose(rates: np.ndarray, losses: np.ndarray) -> float:
     """A tenth of the rate at which the smoothed log loss is lowest before it rises; at least the lowest rate.
 
     Rungs with a loss that is not finite are left out. Where the curve never falls, or has fewer than three
-    finite rungs, the answer is the geometric middle of the finite part.
+    finite rungs, the answer is the geometric middle of the rates before the loss rises.
 
     Args:
         rates: ascending learning rates, [steps].
@@ -82,15 +82,16 @@ def choose(rates: np.ndarray, losses: np.ndarray) -> float:
     if not finite.any():
         raise ValueError("range test: found no finite loss, expected one or more; check data and recipe")
     decades, logs = np.log10(rates[finite]), np.log(losses[finite] + 1e-6)
-    if len(logs) >= 3:
+    end = len(logs)
+    if end >= 3:
         smooth = _smooth(decades, logs)
         lowest = np.minimum.accumulate(smooth)
         risen = smooth - lowest > np.maximum(RISE * (smooth[0] - lowest), LEAST_RISE)
-        end = int(risen.argmax()) if risen.any() else len(smooth)
-        bottom = int(smooth[:end].argmin()) if end else 0
+        end = int(risen.argmax()) if risen.any() else end
+        bottom = int(smooth[:end].argmin())
         if bottom > 0:
             return float(10 ** max(decades[bottom] - MARGIN_DECADES, decades[0]))
-    return float(10 ** decades.mean())
+    return float(10 ** decades[:end].mean())
 
 
 def _smooth(decades: np.ndarray, values: np.ndarray) -> np.ndarray:
