@@ -26,13 +26,13 @@ class Spikes:
     """The upward spikes of one training run.
 
     Attributes:
-        at: position of each spike's peak in `loss` [K].
+        peak: position of each spike's peak in `loss` [K].
         height: loss at the peak as a multiple of the running median [K].
         recovery: steps from the peak until the loss is back at the running median [K]; to the end if never.
         loss, trend, step: the binned loss, its running median, and the last step of each bin [B].
     """
 
-    at: NDArray[np.intp]
+    peak: NDArray[np.intp]
     height: Reals
     recovery: Reals
     loss: Reals
@@ -67,7 +67,7 @@ def spikes(losses: Reals) -> Spikes | None:
     below = rise <= 0
     recovery = [int(np.argmax(below[i:])) if below[i:].any() else len(rise) - i for i in at]
     return Spikes(
-        at=at,
+        peak=at,
         height=np.exp(rise[at]),
         recovery=np.array(recovery, dtype=np.float64) * len(losses) / len(log),
         loss=binned,

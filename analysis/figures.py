@@ -109,8 +109,8 @@ def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images:
             label="running median" if not index else None,
         )
         axes.plot(
-            at[run.at],
-            run.loss[run.at],
+            at[run.peak],
+            run.loss[run.peak],
             "v",
             color="#000000",
             markersize=6,
@@ -120,7 +120,7 @@ def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images:
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
     axes.legend(ncols=min(5, len(runs) + 2), loc="upper right")
-    count = ", ".join(f"seed {seed}: {len(run.at)}" for seed, run in sorted(runs.items()))
+    count = ", ".join(f"seed {seed}: {len(run.peak)}" for seed, run in sorted(runs.items()))
     note(figure, f"Spikes: {count}. n = {len(runs)} seed(s). Definition, {SPIKE_DEFINITION}.")
     return figure
 

@@ -120,7 +120,7 @@ def _add_spikes(evidence: Evidence, cells: pd.DataFrame) -> None:
         for cell_id, rows in steps.sort_values(["cell_id", "step"]).groupby("cell_id", sort=False):
             found[str(cell_id)] = curves.spikes(rows["train_loss"].to_numpy(np.float64))
     runs = [found.get(cell_id) for cell_id in cells["cell_id"]]
-    counts = np.array([np.nan if run is None else len(run.at) for run in runs])
+    counts = np.array([np.nan if run is None else len(run.peak) for run in runs])
     cells["spikes"] = counts + (cells["failure"] == "diverged").to_numpy()
     cells["spike_height"] = [_median(run.height) if run else np.nan for run in runs]
     cells["spike_recovery_steps"] = [_median(run.recovery) if run else np.nan for run in runs]

@@ -98,16 +98,13 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
     size_axis(axes, sizes)
     axes.set_ylabel(area_label(metric))
     axes.legend(ncols=2, fontsize=7)
-    text = (
-        ""
-        if law is None
-        else (
-            f" Power law: exponent {law.exponent[0]:.2f} ({law.exponent[1]:.2f} to {law.exponent[2]:.2f}); at "
-            f"ten times "
-            f"the data {law.promised[0]:.3f} ({law.promised[1]:.3f} to {law.promised[2]:.3f}); band: 95 % "
-            f"bootstrap interval."
+    text = ""
+    if law is not None:
+        exponent, promised = (
+            f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+            for (value, low, high), digits in ((law.exponent, 2), (law.promised, 3))
         )
-    )
+        text = f" Power law: exponent {exponent}; at ten times the data {promised}; band: 95 % bootstrap interval."
     note(figure, area_note(rows).split(" Bars")[0] + text)
     return figure
 

@@ -85,17 +85,18 @@ def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float
 def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:
     """For counts of rare events per run, whose variance grows with their mean: quasi-Poisson.
 
-    Each network's mean count per run, times one dispersion for all (never below that of Poisson), is the
-    variance of one run. The dispersion comes from differences between seeds, or with one seed from what is
-    left after a level per network and one per size.
+    The variance of one run is its network's mean count times one dispersion for the whole arm (never below
+    that of Poisson). The dispersion comes from differences between seeds, or with one seed from what is left
+    after a level per network and one per size.
     """
-    used = np.flatnonzero(coefficients)
-    cells = measures.cells.iloc[used]
-    counts = cells[metric].to_numpy(float)
+    values = measures.values(metric)
+    arms = {measures.arms[row] for row in np.flatnonzero(coefficients)}
+    pool = np.array([arm in arms for arm in measures.arms]) & np.isfinite(values)
+    cells = measures.cells[pool]
     by_network = cells.groupby("architecture")[metric]
     mean = (by_network.transform("mean") + 0.5 / by_network.transform("size")).to_numpy(float)
-    repeated = cells.duplicated(["architecture", "train_images", "init", "freeze", "balance"]).any()
-    levels = ["architecture", "train_images", "init", "freeze"]
+    levels = ["architecture", "train_images", "init", "freeze", "balance"]
+    repeated = cells.duplicated(levels).any()
     if repeated:
         design = pd.get_dummies(cells[levels].astype(str).agg(" ".join, axis=1)).to_numpy(float)
     else:
@@ -104,7 +105,7 @@ def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.flo
     freedom = len(cells) - int(np.linalg.matrix_rank(design))
     if freedom < 1:
         return UNKNOWN
-    residual = left @ counts
+    residual = left @ values[pool]
     dispersion = max(float((residual**2 / mean).sum() / freedom), 1.0)
-    variance = float(np.sum(coefficients[used] ** 2 * dispersion * mean))
+    variance = float(np.sum(coefficients[pool] ** 2 * dispersion * mean))
     return SeedsPart("measured" if repeated else "runs", variance, variance**2 / freedom)

@@ -1,0 +1,182 @@
+"""Contrasts: a small grid worked by hand, and against scipy and statsmodels where those are exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
+
+from analysis.contrasts import Contrast, Estimate, Term, coefficients, estimate
+from analysis.measures import Measures
+from analysis.verdicts import decide, holm, p_values
+
+DEPTHS = {"shallow": 4, "middle": 8, "deep": 16}
+
+
+def cells(values: dict[tuple[str, int, str, int], float], metric: str = "train_loss") -> Measures:
+    """Measures from {(architecture, size, init, seed): value}."""
+    rows = [
+        {
+            "architecture": a, "train_images": n, "init": i, "freeze": "none", "seed": s,
+            "balance": "natural", "depth": DEPTHS[a], "parameters": 10 ** DEPTHS[a], metric: v,
+        }
+        for (a, n, i, s), v in values.items()
+    ]  # fmt: skip
+    return Measures(pd.DataFrame(rows))
+
+
+def test_a_small_grid_by_hand() -> None:
+    """Two seeds, three networks: loss 1.0, 1.2, 1.8 and 1.2, 1.2, 1.6.
+
+    Means 1.1, 1.2, 1.7; log2 depth 2, 3, 4: slope (1.7 - 1.1) / 2 = 0.3 per doubling, 0.6 from end to end.
+    Weights of the ends: -1 and +1. Variances over two seeds: 0.02, 0, 0.02; of the means 0.01, 0, 0.01.
+    Standard error sqrt(0.02), Satterthwaite (0.02)^2 / (0.01^2 + 0.01^2) = 2 degrees of freedom.
+    """
+    loss = {"shallow": (1.0, 1.2), "middle": (1.2, 1.2), "deep": (1.8, 1.6)}
+    measures = cells({(a, 100, "random", s): v for a, pair in loss.items() for s, v in enumerate(pair)})
+    found = estimate(measures, Contrast("by hand", "train_loss", (Term(1.0, 100),), "nats", "log2_depth"))
+    assert found is not None
+    assert found.estimate == pytest.approx(0.6)
+    assert found.standard_error == pytest.approx(np.sqrt(0.02))
+    assert found.degrees_of_freedom == pytest.approx(2)
+    assert found.high - found.estimate == pytest.approx(4.302653 * np.sqrt(0.02), rel=1e-5)
+    assert (found.seeds, found.cells, found.cells_missing, found.seed_part) == (2, 6, 0, "measured")
+    assert found.patients is None
+
+
+def test_paired_seeds_of_one_network_are_a_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    before, after = rng.normal(size=(2, 6))
+    after += before  # paired: what the seeds share must cancel
+    measures = cells(
+        {("deep", 100, "random", s): before[s] for s in range(6)}
+        | {("deep", 100, "photos", s): after[s] for s in range(6)}
+    )
+    contrast = Contrast("gain", "train_loss", (Term(1.0, 100, "photos"), Term(-1.0, 100)), "nats")
+    found = estimate(measures, contrast)
+    assert found is not None
+    exact = stats.ttest_rel(after, before)
+    interval = exact.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    _, refuted = p_values(found, "zero", 0.5)
+    assert refuted == pytest.approx(exact.pvalue)
+    supported, _ = p_values(found, "zero", 0.5)
+    assert supported == pytest.approx(ttost_paired(after, before, -0.5, 0.5)[0])
+    positive, below = p_values(found, "positive", 0.5)
+    above = stats.ttest_rel(after, before, alternative="greater").pvalue
+    assert positive == pytest.approx(min(1.0, 2 * above))
+    assert below == pytest.approx(stats.ttest_1samp(after - before, 0.5, alternative="less").pvalue)
+
+
+def test_holm_is_statsmodels_and_passes_over_what_is_undefined() -> None:
+    p = [0.01, 0.04, 0.03, 0.005, 0.6]
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+    with_gap = holm([0.01, float("nan"), 0.04])
+    assert with_gap[0] == pytest.approx(0.02)
+    assert np.isnan(with_gap[1])
+
+
+@pytest.mark.parametrize(
+    ("expects", "supported", "refuted", "verdict"),
+    [
+        ("positive", 0.01, 0.9, "supported"),
+        ("positive", 0.9, 0.01, "refuted"),
+        ("positive", 0.01, 0.01, "refuted"),  # there, but too small to matter
+        ("zero", 0.01, 0.01, "supported"),
+        ("not_positive", 0.01, 0.01, "supported"),
+        ("zero", 0.2, 0.2, "undecided"),
+        ("negative", float("nan"), float("nan"), "undecided"),
+    ],
+)
+def test_decisions(expects: str, supported: float, refuted: float, verdict: str) -> None:
+    assert decide(expects, supported, refuted) == verdict  # type: ignore[arg-type]
+
+
+def test_slope_is_least_squares_over_the_networks_that_are_there() -> None:
+    rng = np.random.default_rng(1)
+    loss = {a: rng.normal() for a in DEPTHS}
+    measures = cells({(a, 100, "random", 0): v for a, v in loss.items()})
+    found = estimate(measures, Contrast("slope", "train_loss", (Term(1.0, 100),), "nats", "log2_depth"))
+    assert found is not None
+    slope = np.polyfit(np.log2(list(DEPTHS.values())), list(loss.values()), 1)[0]
+    assert found.estimate == pytest.approx(slope * 2)  # from depth 4 to 16: two doublings
+    assert found.seed_part == "unknown"
+    assert np.isnan(found.low)
+
+
+def test_coefficients_give_the_estimate() -> None:
+    rng = np.random.default_rng(2)
+    values = {(a, n, "random", s): rng.normal() for a in DEPTHS for n in (100, 200) for s in range(3)}
+    measures = cells(values)
+    contrast = Contrast(
+        "gain", "train_loss", (Term(1.0, 200), Term(-1.0, 100)), "nats", "difference", group=("deep",)
+    )
+    found = estimate(measures, contrast)
+    assert found is not None
+    assert coefficients(measures, contrast) @ measures.values("train_loss") == pytest.approx(found.estimate)
+
+
+def test_missing_cells_are_counted_and_their_seed_is_left_out() -> None:
+    values = {("deep", n, "random", s): float(n + s) for n in (100, 200) for s in range(3)}
+    measures = cells(values)
+    measures.cells.loc[0, "train_loss"] = np.nan
+    contrast = Contrast("gain", "train_loss", (Term(1.0, 200), Term(-1.0, 100)), "nats")
+    found = estimate(measures, contrast)
+    assert found is not None
+    assert (found.seeds, found.cells, found.cells_missing) == (2, 4, 1)
+    assert found.estimate == pytest.approx(100)
+
+
+def test_nothing_to_compare_is_none() -> None:
+    measures = cells({("deep", 100, "random", 0): 1.0})
+    assert estimate(measures, Contrast("none", "train_loss", (Term(1.0, 999),), "nats")) is None
+    assert estimate(measures, Contrast("one", "train_loss", (Term(1.0, 100),), "nats", "log2_depth")) is None
+
+
+def test_patients_shared_by_both_arms_cancel() -> None:
+    """Two networks whose areas move together over patients: the difference has no patient part."""
+    measures = cells(
+        {
+            ("shallow", 100, "random", 0): 0.8,
+            ("deep", 100, "random", 0): 0.9,
+            ("middle", 100, "random", 0): 0.85,
+        },
+        metric="test_auroc",
+    )
+    measures.covariance["test_auroc"] = np.full((3, 3), 0.02**2)
+    measures.patients["test_auroc"] = 500
+    measures.positives["test_auroc"] = 100
+    difference = Contrast("slope", "test_auroc", (Term(1.0, 100),), "AUROC", "log2_depth")
+    found = estimate(measures, difference)
+    assert found is not None
+    assert found.standard_error == pytest.approx(0, abs=1e-9)
+    level = estimate(
+        measures, Contrast("level", "test_auroc", (Term(1.0, 100),), "AUROC", architectures=("deep",))
+    )
+    assert level is not None
+    assert level.standard_error == pytest.approx(0.02)
+    assert level.seed_part == "unknown"
+    assert level.patients == 500
+
+
+def test_an_effect_without_variation_is_not_tested() -> None:
+    found = Estimate(1.0, 1.0, 1.0, 0.0, float("inf"), "measured", 0.0, 2, None, None, 4, 0)
+    assert all(np.isnan(p) for p in p_values(found, "zero", 0.1))
+
+
+def test_one_seed_takes_the_scatter_around_learning_curves() -> None:
+    """Planted: level and slope per network, a common bend, noise of 0.05: the noise alone is found."""
+    rng = np.random.default_rng(3)
+    sizes = (100, 200, 400, 800, 1600)
+    rows = {}
+    for repeat in range(40):
+        for k, name in enumerate(DEPTHS):
+            for step, size in enumerate(sizes):
+                rows[name, size, f"arm{repeat}", 0] = k - 0.1 * k * step + 0.3 * step**2 + 0.05 * rng.normal()
+    noise = cells(rows).noise("train_loss")
+    assert len(noise) == 40
+    assert all(n.freedom == 6 for n in noise.values())  # (3 networks - 1) x (5 sizes - 2)
+    assert np.sqrt(np.mean([n.variance for n in noise.values()])) == pytest.approx(0.05, rel=0.12)

@@ -1,0 +1,244 @@
+"""The whole analysis on folders as a sweep leaves them: tables, figures, report, notebook, command line."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cell_folders as folders
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+import analysis
+from analysis.__main__ import main
+from analysis.html import number, table
+
+ROOT = Path(__file__).parent.parent
+FIGURES = [f"figure{n}" for n in range(1, 7)] + ["verdicts", "learning_curve", "gains", "range_tests"]
+
+
+def write_grid(out: Path, seeds: int = 1) -> None:
+    """A demo-like grid with a failed and a missing cell, and a hostile error text."""
+    rng = np.random.default_rng(0)
+    cells = folders.grid(seeds=seeds)
+    folders.write_plan(out, cells)
+    for k, cell in enumerate(cells[:-1]):
+        auroc = 0.75 + 0.03 * np.log2(cell["train_images"] / 100) - 0.04 * (cell["freeze"] == "backbone")
+        folders.write_cell(
+            out, cell, auroc=auroc, test=folders.predictions(auroc, rng, patients=60),
+            official=folders.predictions(auroc, rng, patients=40, per_patient=1),
+            status="failed" if k == 7 else "done", failure="<script>alert(1)</script>" if k == 7 else None,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("grid")
+    write_grid(out)
+    (out / "sweep.json").write_text(json.dumps({"natural_images": "photos", "recipe": folders.RECIPE}))
+    analysis.run(out)
+    return out
+
+
+def test_every_figure_is_a_picture_in_two_forms(done: Path) -> None:
+    for name in FIGURES:
+        with Image.open(done / "figures" / f"{name}.png") as image:
+            assert min(image.size) > 500
+            assert len(image.convert("L").getcolors(256) or []) > 20  # something is drawn
+        assert (done / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_areas_in_the_tables_are_those_of_the_predictions(done: Path) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    loaded = analysis.load(done)
+    levels = loaded.estimates[loaded.estimates["metric"] == "test_auroc"]
+    level = levels.dropna(subset=["architecture", "train_images", "init", "freeze"]).iloc[0]
+    mine = loaded.trials.query(
+        f"architecture == '{level['architecture']}' and train_images == {level['train_images']} "
+        f"and init == '{level['init']}' and freeze == '{level['freeze']}'"
+    )["cell_id"].iloc[0]
+    rows = loaded.predictions.query(f"cell_id == '{mine}' and split == 'test'")
+    assert level["estimate"] == pytest.approx(roc_auc_score(rows["label"], rows["logit"]))
+    assert level["low"] < level["estimate"] < level["high"]
+    assert level["patients"] == 60
+
+
+class Reader(html.parser.HTMLParser):
+    """Tags, sources of pictures and visible text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_report_is_one_file_without_scripts_and_with_its_pictures(done: Path) -> None:
+    reader = Reader()
+    reader.feed((done / "report.html").read_text())
+    assert "script" not in reader.tags
+    assert reader.tags.count("img") == len(FIGURES)
+    assert all(source.startswith(("data:", "#")) for source in reader.sources)
+    assert "<script>alert(1)</script>" in reader.text  # shown as text
+    verdicts, conclusion = reader.text.index("Deep models"), reader.text.index("Conclusion")
+    assert verdicts < conclusion
+    assert "photos" in reader.text
+    assert "ImageNet" not in (done / "conclusion.md").read_text()
+
+
+def test_the_report_says_what_is_missing(done: Path) -> None:
+    summary = analysis.run(done)
+    assert summary.counts == {"planned": 140, "done": 138, "failed": 1, "missing": 1}
+    text = (done / "report.html").read_text()
+    assert "Failed cells" in text
+    assert "138 of 140 planned cells" in (done / "conclusion.md").read_text()
+
+
+def test_the_tables_alone_are_enough_and_give_the_same_verdicts(done: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "mailed"
+    (copy / "evidence").mkdir(parents=True)
+    for name in ("trials", "epochs", "predictions"):
+        shutil.copy(done / "evidence" / f"{name}.parquet", copy / "evidence")
+    summary = analysis.run(copy)
+    columns = ["claim", "estimate", "low", "high", "verdict"]
+    ours = analysis.load(done).verdicts
+    areas = ours["metric"] != "spikes"  # spikes need the steps, which were not mailed
+    pd.testing.assert_frame_equal(summary.verdicts[columns][areas], ours[columns][areas], check_dtype=False)
+    assert summary.collection is None
+    assert (copy / "report.html").exists()
+
+
+def test_it_needs_neither_torch_nor_ray_nor_the_trial(done: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'ray', 'transfusion', 'sweeps', 'lightning', 'pytorch_lightning'):\n"
+        "    sys.modules[name] = None\n"
+        "from analysis.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(done)], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "Deep models are too difficult" in ran.stdout
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5])
+def test_grids_that_have_hardly_begun(tmp_path: Path, kept: int) -> None:
+    cells = folders.grid(("resnet50", "cbr_large_wide"), (100, 200))
+    folders.write_plan(tmp_path, cells)
+    for cell in cells[:kept]:
+        folders.write_cell(tmp_path, cell)
+    summary = analysis.run(tmp_path)
+    assert summary.counts["done"] == kept
+    assert set(summary.verdicts["verdict"]) == {"undecided"}
+    assert all((tmp_path / "figures" / f"{name}.png").exists() for name in FIGURES)
+
+
+def test_all_failed_and_one_class_splits_give_a_report_that_says_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    cells = folders.grid(("resnet50", "cbr_large_wide"), (100, 200, 400), folders.ARMS[:2])
+    folders.write_plan(tmp_path, cells)
+    one_class = folders.predictions(0.8, rng, patients=20).assign(label=np.float32(0))
+    for k, cell in enumerate(cells):
+        diverged = k % 3 == 0
+        folders.write_cell(
+            tmp_path, cell, test=one_class, status="failed" if diverged else "done",
+            failure="diverged" if diverged else None,
+        )  # fmt: skip
+    summary = analysis.run(tmp_path)
+    assert summary.counts["failed"] == 4
+    estimates = analysis.load(tmp_path).estimates
+    assert not (estimates["metric"] == "test_auroc").any()  # undefined is absent, not 0.5
+    assert "diverged" in (tmp_path / "report.html").read_text()
+
+
+def test_two_seeds_are_measured(tmp_path: Path) -> None:
+    cells = folders.grid(("resnet50", "cbr_large_wide"), (100, 200), folders.ARMS[:2], seeds=2)
+    folders.write_plan(tmp_path, cells)
+    rng = np.random.default_rng(0)
+    for cell in cells:
+        folders.write_cell(
+            tmp_path, cell, losses=rng.normal(0.4, 0.01, 6), test=folders.predictions(0.8, rng, 40)
+        )
+    analysis.run(tmp_path)
+    estimates = analysis.load(tmp_path).estimates
+    rows = estimates[estimates["metric"].isin(["train_loss", "test_auroc"])]
+    assert set(rows["seed_part"]) == {"measured"}
+
+
+def test_margins_are_options_and_are_recorded(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(done), "--margin", "auroc=0.03", "--margin", "loss=0.2"]) == 0
+    margins = analysis.load(done).verdicts.groupby("metric")["margin"].first()
+    assert (margins["test_auroc"], margins["train_loss"]) == (0.03, 0.2)
+    assert "More data is not needed" in capsys.readouterr().out
+    for wrong in ("auroc", "auroc=-1", "speed=2"):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(done), "--margin", wrong])
+        assert stopped.value.code == 2
+
+
+def test_a_folder_that_holds_nothing_ends_with_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "expected the --out folder of a sweep" in capsys.readouterr().err
+
+
+def test_numbers_are_rounded_for_reading_and_missing_is_empty() -> None:
+    assert (number(0.1234567), number(1_234_567), number(1.5e-7)) == ("0.123", "1,234,567", "1.5e-07")
+    assert "<td></td>" in table(pd.DataFrame({"a": [np.nan]}))
+    assert "&lt;b&gt;" in table(pd.DataFrame({"a": ["<b>"]}))
+
+
+def test_the_notebook_runs_from_top_to_bottom(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = nbformat.read(ROOT / "analysis" / "results.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    monkeypatch.setenv("OUT", str(done))
+    folder = {"metadata": {"path": str(ROOT / "analysis")}}
+    ran = NotebookClient(notebook, timeout=120, resources=folder).execute()
+    shown = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == len(FIGURES)
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium browser on this machine")
+def test_a_browser_shows_the_report_without_errors_at_phone_width(done: Path, tmp_path: Path) -> None:
+    """The page itself is loaded in a frame of 390 pixels, and asked for its width and pictures."""
+    probe = tmp_path / "probe.html"
+    probe.write_text(
+        f"""<iframe id=f style="width:390px;height:800px;border:0" src="file://{done}/report.html"></iframe>
+        <script>f.onload = () => {{ const d = f.contentDocument;
+        const broken = [...d.images].filter(i => !i.complete || !i.naturalWidth).length;
+        document.body.innerHTML = `<p id=r>pictures=${{d.images.length}} broken=${{broken}} ` +
+        `width=${{d.documentElement.scrollWidth}}</p>`; }}</script>"""
+    )
+    ran = subprocess.run(
+        [
+            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+            "--allow-file-access-from-files", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=10000", "--dump-dom", f"file://{probe}",
+        ],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert f"pictures={len(FIGURES)} broken=0 width=390" in ran.stdout, ran.stdout[-500:] + ran.stderr[-500:]
+    assert "CONSOLE" not in ran.stderr
