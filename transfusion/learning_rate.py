@@ -24,6 +24,9 @@ MARGIN_DECADES = 1.0
 RISE, LEAST_RISE = 0.5, 0.2
 """The descent is over once the smoothed log loss has risen by this share of its fall, and by so much."""
 
+LEAST_FALL = 0.02
+"""A smoothed log loss that falls by less does not fall."""
+
 SMOOTHING_DECADES = 0.25
 """Standard deviation, in decades of the rate, of the Gaussian that smooths the curve."""
 
@@ -89,7 +92,7 @@ def choose(rates: np.ndarray, losses: np.ndarray) -> float:
         risen = smooth - lowest > np.maximum(RISE * (smooth[0] - lowest), LEAST_RISE)
         end = int(risen.argmax()) if risen.any() else end
         bottom = int(smooth[:end].argmin())
-        if bottom > 0:
+        if smooth[0] - smooth[bottom] > LEAST_FALL:
             return float(10 ** max(decades[bottom] - MARGIN_DECADES, decades[0]))
     return float(10 ** decades[:end].mean())
 
