@@ -11,6 +11,7 @@ from typing import Any
 
 from ray import tune
 
+from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
 from transfusion.cell import ARCHITECTURES, FREEZES, INITS, Recipe, SettingError
 from transfusion.chexpert import FINDINGS
@@ -21,8 +22,10 @@ EPILOG = """examples:
   python sweeps/full_grid.py --seeds 3            two more seeds; what is done stays done
   python sweeps/full_grid.py --preset chexpert --data /data/CheXpert-v1.0-small --out /shared/study
 
-Running the same command again continues an interrupted grid and adds what is missing.
-Exit status: 0 all cells are done, 1 some cell failed, 2 unusable options or data (nothing was started)."""
+Running the same command again continues an interrupted grid and adds what is missing. Ctrl-C saves what is
+running and stops; a second Ctrl-C stops at once.
+Exit status: 0 all cells are done, 1 some cell failed or storage did, 2 unusable options or data (nothing was
+started), 130 interrupted."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +60,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/PRESET)")
     p.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images go (default: OUT/cache)")
     p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
+    p.add_argument("--retry-failed", action="store_true", help="train failed cells again")
+    p.add_argument("--fail-fast", action="store_true", help="stop at the first cell that fails")
+    p.add_argument("--wait", action="store_true", help="wait for another sweep on the same OUT to end")
+    p.add_argument(
+        "--prune",
+        action="store_true",
+        help="list the cells in OUT that no plan names; asked again, remove them. Starts nothing",
+    )
 
     axes = p.add_argument_group("axes of the grid")
     axes.add_argument(
@@ -83,8 +94,12 @@ def parser() -> argparse.ArgumentParser:
         "--gpus-per-trial",
         type=float,
         metavar="F",
-        help="share of a GPU per trial (default: 1 with GPUs, else 0)",
+        help="share of a GPU per trial, 0 for none (default: by the architecture's need for memory)",
     )
+    machine.add_argument("--gpu-price", type=float, metavar="X", help="price of one GPU for one hour")
+    watch = p.add_argument_group("watching")
+    watch.add_argument("--tensorboard", action="store_true", help="write TensorBoard files to OUT/tune")
+    watch.add_argument("--logger", choices=LOGGERS, help="send every epoch there; needs its package")
     return p
 
 

@@ -1,16 +1,18 @@
 """What a cell will cost: images to process times the seconds that its architecture takes for one.
 
-The speed is that of finished cells of the same architecture, image size and device where there are any, else
-the arithmetic of the network at a throughput typical of the device.
+The speed is that of finished cells of the same architecture, image size and device where there are any. Else
+it is the arithmetic of the network at a throughput typical of the device, corrected by how far that was off for
+the architectures that were measured.
 """
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-from transfusion import architectures, results
+from transfusion import architectures
 from transfusion.cell import NATURAL_IMAGES, Architecture, Cell, Recipe
 
 MACS_PER_SECOND = {"cpu": 45e9, "cuda": 5e12}
@@ -25,22 +27,46 @@ SECONDS_PER_CELL = 0.6
 FORWARD_SHARE = 0.25
 """Time of a forward pass alone, as a share of a training step's."""
 
+Speeds = dict[tuple[Architecture, int], float]
+
 
 @dataclass
 class CostModel:
-    """Expected durations on one slot; `measured` holds images a second by (architecture, image size)."""
+    """Expected durations on one slot.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        evaluation_images, selection_images: images of those parts.
+        measured: images a second by (architecture, image size).
+    """
 
     device: str
     evaluation_images: int
     selection_images: int
-    measured: dict[tuple[Architecture, int], float] = field(default_factory=dict)
+    measured: Speeds = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._corrections: dict[Recipe, float] = {}
 
     def seconds_per_image(self, architecture: Architecture, recipe: Recipe) -> float:
         """Seconds to train on one image once."""
         if speed := self.measured.get((architecture, recipe.image_size)):
             return 1 / speed
-        size = architectures.size_of(architecture, recipe.image_size)
-        layers = size["depth"] * SECONDS_PER_LAYER[self.device] / recipe.batch_size
+        return self.correction(recipe) * self._arithmetic(architecture, recipe.image_size, recipe.batch_size)
+
+    def correction(self, recipe: Recipe) -> float:
+        """Measured over arithmetical seconds, the median of the measured architectures; 1 without any."""
+        if recipe not in self._corrections:
+            ratios = [
+                1 / speed / self._arithmetic(architecture, size, recipe.batch_size)
+                for (architecture, size), speed in self.measured.items()
+            ]
+            self._corrections[recipe] = statistics.median(ratios) if ratios else 1.0
+        return self._corrections[recipe]
+
+    def _arithmetic(self, architecture: Architecture, image_size: int, batch_size: int) -> float:
+        size = architectures.size_of(architecture, image_size)
+        layers = size["depth"] * SECONDS_PER_LAYER[self.device] / batch_size
         return 3 * size["macs"] / MACS_PER_SECOND[self.device] + layers
 
     def seconds(self, cell: Cell, recipe: Recipe) -> float:
@@ -56,12 +82,13 @@ class CostModel:
         return SECONDS_PER_CELL + per_image * trained + forward * (self.selection_images * epochs + evaluated)
 
 
-def measured_speeds(cells: Path) -> dict[tuple[Architecture, int], float]:
+def measured_speeds(records: Mapping[str, dict[str, Any]], device: str) -> Speeds:
     """Median images a second of the finished cells with `freeze` none, by architecture and image size."""
     speeds: dict[tuple[Architecture, int], list[float]] = {}
-    for folder in cells.iterdir() if cells.is_dir() else ():
-        record = results.read_result(folder)
-        if record is None or record["status"] != "done" or record["cell"]["freeze"] != "none":
+    for record in records.values():
+        if record["status"] != "done" or record["cell"]["freeze"] != "none":
+            continue
+        if record["environment"].get("device") != device:
             continue
         key = (record["cell"]["architecture"], record["recipe"]["image_size"])
         speeds.setdefault(key, []).append(record["metrics"]["images_per_second"])

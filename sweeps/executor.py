@@ -1,4 +1,4 @@
-"""Ray Tune runs the missing cells: one experiment, one trial a cell, upstream cells before what needs them.
+"""Ray Tune runs the missing cells: one experiment, one trial an attempt, upstream cells before dependents.
 
 Tune's own state is disposable. What is finished is what lies on disk, so a run is always "wanted minus done".
 """
@@ -8,214 +8,181 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.tune.search import ConcurrencyLimiter
 
+from sweeps.cell_queue import CellQueue, Watcher
 from sweeps.plan import PlannedCell
-from transfusion import results
+from sweeps.resources import Resources
+from sweeps.stop import Stop
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied
+from transfusion.failures import Failure
+from transfusion.fitting import Hooks
 from transfusion.table import Table
 from transfusion.trial import run_trial, write_failure
 
-RETRIES = 2
-"""How often Tune starts a trial again whose process died."""
+ELASTIC_TRIALS = 1000
+"""Trials at once on a cluster that may grow; Tune itself bounds how many are pending."""
+
+SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+"""Ray's and Tune's switches: quiet, our own signals, metrics that come and go, and slow ends of trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What one trial gets, and how many fit at once."""
+class Work:
+    """What every trial of a sweep shares; Ray stores it once a node."""
 
-    cpus: int
-    gpus: float
-    slots: int
-
-
-class Watcher(Protocol):
-    """What the terminal wants to know of a run."""
-
-    def epoch(self, cell_id: str, done: int, of: int) -> None: ...
-    def finished(self, cell_id: str, record: dict[str, Any] | None) -> None: ...
-
-
-class CellQueue(Searcher):
-    """Hands Tune the next cell whose upstream is done: the most urgent first.
-
-    An upstream cell is as urgent as all that waits for it; one whose upstream failed is recorded as failed.
-    """
-
-    def __init__(
-        self, cells: Sequence[PlannedCell], done: set[str], upstream_failed: Callable[[PlannedCell], None]
-    ):
-        super().__init__(metric="train_loss", mode="min")
-        self.done, self.failed = set(done), set[str]()
-        self.upstream_failed = upstream_failed
-        urgency = {planned.id: planned.seconds for planned in cells}
-        for planned in cells:
-            if planned.upstream in urgency:
-                urgency[planned.upstream] += planned.seconds
-        self.waiting = sorted(cells, key=lambda planned: -urgency[planned.id])
-        self.running: dict[str, str] = {}
-
-    def suggest(self, trial_id: str) -> Any:
-        for planned in [planned for planned in self.waiting if planned.upstream in self.failed]:
-            self.waiting.remove(planned)
-            self.upstream_failed(planned)
-        for index, planned in enumerate(self.waiting):
-            if planned.upstream is None or planned.upstream in self.done:
-                del self.waiting[index]
-                self.running[trial_id] = planned.id
-                cell = planned.cell
-                return {"cell_id": planned.id, "cell": {name: getattr(cell, name) for name in cell.__slots__}}
-        return None if self.waiting else Searcher.FINISHED
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        one = self.running.pop(trial_id)
-        (self.done if result and result.get("status") == "done" and not error else self.failed).add(one)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its searcher into its own state, which nobody reads
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the next run plans anew from what lies on disk."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
+    recipe: Recipe
+    table: Table
+    supplied: Supplied = NOTHING_SUPPLIED
+    imagenet: Table | None = None
 
 
 class Relay(tune.Callback):
-    """Passes Tune's events on to a `Watcher`."""
+    """Tells the queue that an attempt's process died, and how."""
 
-    def __init__(self, watcher: Watcher, cells: Path) -> None:
-        self.watcher, self.cells = watcher, cells
+    def __init__(self, queue: CellQueue) -> None:
+        self.queue = queue
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # as CellQueue
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
-    ) -> None:
-        if "epoch" in result:
-            self.watcher.epoch(trial.config["cell_id"], result["epoch"], result["epochs"])
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        self._finished(trial)
-
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        self._finished(trial)
-
-    def _finished(self, trial: Any) -> None:
-        one = trial.config["cell_id"]
-        self.watcher.finished(one, results.read_result(self.cells / one))
+        file = trial.error_file
+        text = Path(file).read_text() if file and Path(file).exists() else ""
+        self.queue.lost(trial.trial_id, text)
 
 
 def trainable(
     config: dict[str, Any],
     *,
-    recipe: Recipe,
-    table: Table,
+    work: Work,
     cells: str,
     cache: str,
     device: str,
     threads: int,
-    supplied: Supplied,
-    imagenet: Table | None,
+    flag: Any,
 ) -> None:
     """One Tune trial: run a cell, report every epoch and at last its status."""
-    record = run_trial(
-        Cell(**config["cell"]),
-        recipe,
-        table,
-        cells=Path(cells),
-        cache=Path(cache),
-        device=device,
-        threads=threads,
-        report=tune.report,
-        supplied=supplied,
-        imagenet=imagenet,
-    )
+    if ray.get(flag.is_up.remote()):
+        tune.report({"status": "interrupted"})
+        return
+    try:
+        record = run_trial(
+            Cell(**config["cell"]),
+            work.recipe,
+            work.table,
+            cells=Path(cells),
+            cache=Path(cache),
+            device=device,
+            threads=threads,
+            share=config["share"],
+            hooks=Hooks(report=tune.report, stop=lambda: ray.get(flag.is_up.remote())),
+            supplied=work.supplied,
+            imagenet=work.imagenet,
+        )
+    except OSError as error:
+        tune.report({"status": "storage", "error": str(error)})
+        return
     scalars = {name: value for name, value in record["metrics"].items() if value is not None}
     tune.report({**scalars, "status": record["status"]})
 
 
 def start_ray(address: str | None) -> None:
-    """Connect to the cluster at `address`, or start Ray on this machine alone, quietly."""
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "120")
-    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+    """Connect to the cluster at `address`, or start Ray on this machine, reachable from it alone."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         ray.init(address=address, **quiet)
     else:
-        ray.init(include_dashboard=False, **quiet)
+        ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
 
 
 def execute(
     cells: Sequence[PlannedCell],
-    done: set[str],
+    work: Work,
     *,
-    recipe: Recipe,
-    table: Table,
+    done: set[str],
+    failed: set[str],
     out: Path,
     cache: Path,
     resources: Resources,
     watcher: Watcher,
-    supplied: Supplied = NOTHING_SUPPLIED,
-    imagenet: Table | None = None,
+    stop: Stop,
+    fail_fast: bool = False,
+    callbacks: Sequence[tune.Callback] = (),
 ) -> None:
     """Run `cells` on the Ray that is connected; every outcome lies in `out / "cells"` afterwards.
 
     Args:
-        done: ids of cells that have finished well, for those that wait for them.
+        done, failed: ids of cells that have finished, for those that wait for them.
+        stop: ends the run early where it is requested; its reason says whether it was.
+        callbacks: further ones of Tune, to watch with.
     """
     folder = out / "cells"
 
-    def upstream_failed(planned: PlannedCell) -> None:
-        record = write_failure(
+    def record(planned: PlannedCell, failure: Failure, error: str) -> None:
+        write_failure(
             planned.cell,
-            recipe,
-            table.fingerprint,
+            work.recipe,
+            work.table.fingerprint,
             folder / planned.id,
-            f"its upstream cell {planned.upstream} failed",
-            supplied,
+            failure,
+            error,
+            work.supplied,
         )
-        watcher.finished(planned.id, record)
 
-    queue = CellQueue(cells, done, upstream_failed)
+    queue = CellQueue(
+        cells, done=done, failed=failed, record=record, watcher=watcher, stop=stop, fail_fast=fail_fast
+    )
     function = tune.with_parameters(
         trainable,
-        recipe=recipe,
-        table=table,
+        work=work,
         cells=str(folder.resolve()),
         cache=str(cache.resolve()),
-        device="cuda" if resources.gpus else "cpu",
+        device=resources.device,
         threads=resources.cpus,
-        supplied=supplied,
-        imagenet=imagenet,
+        flag=stop.raise_flag_for(),
     )
+    slots = resources.slots(min((planned.share for planned in cells), default=1.0))
     tuner = tune.Tuner(
-        tune.with_resources(function, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune.with_resources(
+            function, lambda config: tune.PlacementGroupFactory([resources.request(config["share"])])
+        ),
         tune_config=tune.TuneConfig(
-            search_alg=ConcurrencyLimiter(queue, max_concurrent=resources.slots + 1),
-            num_samples=len(cells),
+            search_alg=ConcurrencyLimiter(
+                queue, max_concurrent=ELASTIC_TRIALS if resources.elastic else slots + 1
+            ),
+            num_samples=-1,
             reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.config["cell_id"],
+            trial_dirname_creator=lambda trial: f"{trial.config['cell_id']}-{trial.trial_id[-5:]}",
         ),
         run_config=tune.RunConfig(
             name=time.strftime("run-%Y%m%d-%H%M%S"),
             storage_path=str((out / "tune").resolve()),
-            callbacks=[Relay(watcher, folder)],
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            callbacks=[Relay(queue), *callbacks],
+            stop=stop,
             verbose=0,
         ),
     )
-    tuner.fit()
+    stop.executing = True
+    try:
+        tuner.fit()
+    finally:
+        stop.executing = False

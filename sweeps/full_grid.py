@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
-import os
-import platform
-import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import ray
-import torch
 from rich.console import Console
 
 import analysis
-from sweeps import cost, executor, plan, pretrained
+from sweeps import cost, executor, history, loggers, plan, pretrained, processes, resources
 from sweeps.command_line import parser, preset_of
 from sweeps.data import open_data, prepare
-from sweeps.progress import SweepProgress, failure_table, plan_table
+from sweeps.estimate import estimate
+from sweeps.lock import LockedError, held
+from sweeps.memory import measured_peaks, needed_bytes
+from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
+from sweeps.prune import prune
+from sweeps.record import write_sweep
 from sweeps.spaces import Preset, cells
+from sweeps.stop import INTERRUPTED, Stop, install, on_signals
 from transfusion import results
 from transfusion.cell import Cell, SettingError
-from transfusion.table import PARTS, DataError, Problem, Table
+from transfusion.failures import failure_of
+from transfusion.table import DataError, Problem, Table
 
 OK, FAILED, UNUSABLE = 0, 1, 2
 
@@ -34,58 +35,148 @@ OK, FAILED, UNUSABLE = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parser().parse_args(arguments)
+    out: Path = options.out or Path("results") / options.preset
+    stop = Stop()
     try:
-        return run(options, Console(highlight=False))
-    except (SettingError, DataError) as error:
+        with processes.marked(str(out.resolve())), on_signals(stop):
+            return run(options, out, Console(highlight=False), stop)
+    except (SettingError, DataError, LockedError) as error:
         print(f"Nothing was started.\n{error}", file=sys.stderr)
         return UNUSABLE
+    except KeyboardInterrupt:
+        print(f"{stop.reason or 'interrupted'}; the same command continues.", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        if failure_of(error) != "storage":
+            raise
+        print(f"Stopped: {error}\n{STORAGE_ADVICE}", file=sys.stderr)
+        return FAILED
 
 
-def run(options: argparse.Namespace, console: Console) -> int:
+STORAGE_ADVICE = "What was done is kept. Make room, or mend the storage; the same command then continues."
+
+
+def run(options: argparse.Namespace, out: Path, console: Console, stop: Stop) -> int:
     """Plan, check, execute, analyse."""
     preset = preset_of(options)
     wanted = cells(preset.space)
-    out: Path = options.out or Path("results") / preset.name
     cache: Path = options.cache or out / "cache"
-    table, origin = open_inputs(options, preset, wanted, out, console)
-    resources = resources_of(options)
-    model = cost.CostModel(
-        device="cuda" if resources.gpus else "cpu",
-        evaluation_images=len(table.rows("test")) + len(table.rows("official")),
-        selection_images=len(table.rows("selection")),
-        measured=cost.measured_speeds(out / "cells"),
-    )
-    work = plan.make(wanted, preset.recipe, table.fingerprint, out / "cells", model, origin.supplied)
-    console.print(plan_table(work, resources.slots))
-    if options.dry_run:
-        return OK
+    watching = loggers.callbacks(options.tensorboard, options.logger, out)
+    with ExitStack() as cleanup:
+        if not options.dry_run:
+            take(out, options.wait, cleanup, console)
+        table, origin = open_inputs(options, preset, wanted, out, console)
+        at_hand = open_resources(options, cleanup, stop)
+        past = history.read(out / "cells")
+        peaks = measured_peaks(past.records)
+        model = cost.CostModel(
+            device=at_hand.device,
+            evaluation_images=len(table.rows("test")) + len(table.rows("official")),
+            selection_images=len(table.rows("selection")),
+            measured=cost.measured_speeds(past.records, at_hand.device),
+        )
+        work = plan.make(
+            wanted,
+            preset.recipe,
+            table.fingerprint,
+            past,
+            model,
+            origin.supplied,
+            share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
+            retry_failed=options.retry_failed,
+        )
+        missing = work.missing()
+        expected = estimate(missing, at_hand, options.gpu_price)
+        slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
+        console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+        if options.dry_run:
+            return OK
+        if options.prune:
+            console.print(prune_table(prune(work, past, out)))
+            return OK
 
-    plan.write(work, out / "plan.parquet")
-    missing = work.missing()
-    if missing:
-        started = time.monotonic()
-        prepare(table, preset.recipe, cache, console)
-        pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
-        executor.start_ray(options.address)
-        try:
+        plan.write(work, out / "plan.parquet")
+        if missing:
+            started = time.monotonic()
+            prepare(table, preset.recipe, cache, console)
+            pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
+            for one in work.begun:
+                results.reopen(out / "cells" / one)
+            if not ray.is_initialized():
+                open_ray(None, cleanup, stop)
             with SweepProgress(console, missing) as progress:
                 executor.execute(
                     missing,
-                    {one for one, state in work.states.items() if state == "done"},
-                    recipe=preset.recipe,
-                    table=table,
+                    executor.Work(
+                        recipe=preset.recipe, table=table, supplied=origin.supplied, imagenet=origin.imagenet
+                    ),
+                    done=work.ids("done"),
+                    failed=work.ids("failed"),
                     out=out,
                     cache=cache,
-                    resources=resources,
+                    resources=at_hand,
                     watcher=progress,
-                    supplied=origin.supplied,
-                    imagenet=origin.imagenet,
+                    stop=stop,
+                    fail_fast=options.fail_fast,
+                    callbacks=watching,
                 )
-        finally:
-            ray.shutdown()
-        console.print(progress.describe())
-        write_sweep(out / "sweep.json", preset, table, resources, work, time.monotonic() - started)
+            console.print(progress.describe())
+            wall = time.monotonic() - started
+            write_sweep(out / "sweep.json", preset, table, at_hand, work, expected, wall, stop.reason)
+            if not stop.reason:
+                console.print(f"took {duration(wall)}, expected {duration(expected.wall_seconds)}")
+    if stop.reason:
+        console.print(stopped(stop, work, out))
+        if stop.by_signal:
+            return INTERRUPTED
+        if stop.reason.startswith("storage"):
+            return FAILED
     return conclude(work, out, console)
+
+
+def take(out: Path, wait: bool, cleanup: ExitStack, console: Console) -> None:
+    """Lock OUT until the end, and end what dead drivers left behind.
+
+    Raises:
+        LockedError: another driver is at work there.
+        SettingError: OUT cannot be written.
+    """
+    try:
+        cleanup.enter_context(held(out, wait=wait, say=console.print))
+    except OSError as error:
+        raise SettingError(
+            f"--out {out}: found a folder that cannot be written ({error.strerror}), expected one that can; "
+            "name another, or change its owner or mount"
+        ) from error
+    if orphans := processes.end_orphans(str(out.resolve())):
+        console.print(f"ended {orphans} processes that an earlier sweep on {out} left behind")
+
+
+def open_resources(options: argparse.Namespace, cleanup: ExitStack, stop: Stop) -> resources.Resources:
+    """What is at hand: the cluster at `--address`, which is connected for it, or this machine."""
+    if not options.address:
+        return resources.of_machine(options.cpus_per_trial, options.gpus_per_trial)
+    open_ray(options.address, cleanup, stop)
+    return resources.of_cluster(options.cpus_per_trial, options.gpus_per_trial)
+
+
+def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
+    """Connect to Ray, or start it; at the end leave it, and let no process of ours survive."""
+    if address is None:
+        cleanup.callback(processes.end_own)
+    cleanup.callback(ray.shutdown)
+    executor.start_ray(address)
+    install(stop)
+
+
+def stopped(stop: Stop, work: plan.Plan, out: Path) -> str:
+    """Why the sweep stopped, and what is left."""
+    left = sum(not (out / "cells" / planned.id / results.RESULT).exists() for planned in work.cells)
+    finished = len(work.cells) - left
+    text = f"Stopped: {stop.reason}\n{finished} of {len(work.cells)} cells are finished, {left} left"
+    if stop.reason.startswith("storage"):
+        return f"{text}.\n{STORAGE_ADVICE}"
+    return f"{text}; the same command continues."
 
 
 def open_inputs(
@@ -125,65 +216,6 @@ def conclude(work: plan.Plan, out: Path, console: Console) -> int:
         f"report   {out / 'report.html'}\nfigures  {out / 'figures'}\ntables   {out / 'evidence'}"
     )
     return FAILED if failed or absent else OK
-
-
-def resources_of(options: argparse.Namespace) -> executor.Resources:
-    """What a trial gets: a share of a GPU where this machine has one, else CPU cores."""
-    cpus = len(os.sched_getaffinity(0))
-    gpus = torch.cuda.device_count()
-    share = options.gpus_per_trial if options.gpus_per_trial is not None else float(gpus > 0)
-    if options.cpus_per_trial < 1 or share < 0:
-        raise SettingError(
-            "--cpus-per-trial, --gpus-per-trial: expected at least 1 core and a share of at least 0"
-        )
-    slots = cpus // options.cpus_per_trial
-    if share:
-        slots = min(slots, int(gpus / share + 1e-9))
-    if slots < 1 and not options.address:
-        raise SettingError(
-            f"--cpus-per-trial {options.cpus_per_trial}, --gpus-per-trial {share:g}: found {cpus} cores and "
-            f"{gpus} GPUs, expected room for one trial; ask for less"
-        )
-    return executor.Resources(cpus=options.cpus_per_trial, gpus=share, slots=max(slots, 1))
-
-
-def write_sweep(
-    path: Path,
-    preset: Preset,
-    table: Table,
-    resources: executor.Resources,
-    work: plan.Plan,
-    wall_seconds: float,
-) -> None:
-    """Record what was run, on what and how long, for the report."""
-    versions = {
-        name: importlib.metadata.version(name)
-        for name in ("ray", "torch", "torchvision", "pytorch-lightning")
-    }
-    record: dict[str, Any] = {
-        "schema": 1,
-        "preset": preset.name,
-        "recipe": {name: getattr(preset.recipe, name) for name in preset.recipe.__slots__},
-        "data": {
-            "name": "phantom" if preset.phantom else "CheXpert",
-            "fingerprint": table.fingerprint,
-            "parts": {part: len(table.rows(part)) for part in PARTS},
-        },
-        "natural_images": "photos"
-        if any(planned.cell.init == "photos" for planned in work.cells)
-        else "imagenet",
-        "command": shlex.join(["python", "sweeps/full_grid.py", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **versions},
-        "hardware": {
-            "cpus": os.cpu_count(),
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        },
-        "slots": resources.slots,
-        "estimated_seconds": sum(planned.seconds for planned in work.missing()) / resources.slots,
-        "wall_seconds": wall_seconds,
-    }
-    with results.atomic(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What OUT/cells holds, read once: the records of finished cells, and which cells have begun without a result."""
+"""What OUT/cells holds, read once: the records of finished cells, and which cells have only begun."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One driver at a time on one OUT, across processes and across the nodes that share the folder.
 
-The lock is the file `driver.json`: who holds it, renewed while it is held. On one machine a holder is known to
-be dead when its process is gone; one on another machine, when its file is not renewed while we watch.
+The lock is the file `driver.json`: who holds it, renewed while it is held. On one machine a holder is known
+to be dead when its process is gone; one on another machine, when its file is not renewed while we watch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much device memory a cell needs: measured where one like it has run, else from the network's arithmetic."""
+"""How much device memory a cell needs: measured where one like it has run, else by arithmetic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transfusion.cell import Architecture, Cell, Recipe
 from transfusion.task import EVALUATION_BATCH
 
 CONTEXT_BYTES = 700 * 2**20
-"""What CUDA and its libraries take in every process, outside torch's own accounting (typical, not measured)."""
+"""What CUDA takes in every process, outside torch's own accounting (typical, not measured)."""
 
 COPIES_OF_WEIGHTS = 5
 """Weights, gradients, Adam's two moments, and the state of the best epoch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import pandas as pd
 
 from sweeps.cost import CostModel
+from sweeps.history import History
+from sweeps.resources import larger_share
 from transfusion import architectures, results
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied, cell_id, upstream_of
 
@@ -23,12 +25,14 @@ class PlannedCell:
     Attributes:
         upstream: id of the cell that must be done before, or None.
         seconds: expected duration on one slot.
+        share: of a device that its first attempt gets.
     """
 
     id: str
     cell: Cell
     upstream: str | None
     seconds: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,15 @@ class Plan:
 
     Attributes:
         states: `done` or `failed` by cell id; a cell that is not there is missing.
-        others: finished cells in the folder that this plan does not name (another recipe, data or space).
+        begun: missing cells that have a folder: interrupted ones, and failed ones that are tried again.
+        others: finished cells in the folder that this plan does not name, by what sets them apart: `recipe`,
+            `data` or `axes`.
     """
 
     cells: tuple[PlannedCell, ...]
     states: dict[str, str]
-    others: int
+    begun: frozenset[str]
+    others: dict[str, int]
     recipe: Recipe
 
     def missing(self) -> list[PlannedCell]:
@@ -54,33 +61,61 @@ class Plan:
         counts = Counter(self.states.values())
         return len(self.cells) - sum(counts.values()) if state == "missing" else counts[state]
 
+    def ids(self, state: str) -> set[str]:
+        """The cells that are `done` or `failed`."""
+        return {one for one, found in self.states.items() if found == state}
+
 
 def make(
     cells: Sequence[Cell],
     recipe: Recipe,
     data: str,
-    folder: Path,
+    history: History,
     cost: CostModel,
     supplied: Supplied = NOTHING_SUPPLIED,
+    *,
+    share_of: Callable[[Cell], float] = lambda cell: 1.0,
+    retry_failed: bool = False,
 ) -> Plan:
-    """Add the upstream cells that `cells` need and look up in `folder` which of all have finished.
+    """Add the upstream cells that `cells` need, and tell which of all have finished.
 
     Args:
         data: fingerprint of the data set.
-        folder: OUT/cells.
         supplied: what `init=imagenet` starts from besides cells.
+        share_of: the share of a device that a cell needs; one that ran out of memory gets the next larger.
+        retry_failed: count failed cells as missing. A loss that is not finite stays: it is a result.
     """
-    upstreams = {above: None for cell in cells if (above := upstream_of(cell, recipe, supplied)) is not None}
+    above = {cell: upstream_of(cell, recipe, supplied) for cell in cells}
+    upstreams = {upstream: None for upstream in above.values() if upstream is not None}
     ids = {cell: cell_id(cell, recipe, data, supplied) for cell in [*upstreams, *cells]}
+    records = history.records
+    states = {one: records[one]["status"] for one in ids.values() if one in records}
+    if retry_failed:
+        states = {one: state for one, state in states.items() if not _again(records[one])}
     planned = []
     for cell, one in ids.items():
-        upstream = upstream_of(cell, recipe, supplied)
+        upstream = above.get(cell)
+        share = share_of(cell)
+        if one not in states and (exhausted := history.exhausted_share(one)) is not None:
+            share = max(share, larger_share(exhausted))
         planned.append(
-            PlannedCell(one, cell, ids[upstream] if upstream else None, cost.seconds(cell, recipe))
+            PlannedCell(one, cell, ids[upstream] if upstream else None, cost.seconds(cell, recipe), share)
         )
-    states = results.finished(folder, ids.values())
-    present = sum((entry / results.RESULT).exists() for entry in folder.iterdir()) if folder.is_dir() else 0
-    return Plan(tuple(planned), states, present - len(states), recipe)
+    begun = (history.unfinished | set(records)) & (set(ids.values()) - set(states))
+    wanted = set(ids.values())
+    others = Counter(_difference(records[one], recipe, data) for one in records if one not in wanted)
+    return Plan(tuple(planned), states, frozenset(begun), dict(others), recipe)
+
+
+def _again(record: dict[str, Any]) -> bool:
+    return record["status"] == "failed" and record["failure"] != "diverged"
+
+
+def _difference(record: dict[str, Any], recipe: Recipe, data: str) -> str:
+    """What sets a finished cell apart from the plan's."""
+    if Recipe(**record["recipe"]) != recipe:
+        return "recipe"
+    return "data" if record["data"] != data else "axes"
 
 
 def write(plan: Plan, path: Path) -> None:
@@ -88,13 +123,10 @@ def write(plan: Plan, path: Path) -> None:
     rows: list[dict[str, Any]] = []
     for planned in plan.cells:
         numbers = architectures.size_of(planned.cell.architecture, plan.recipe.image_size)
-        rows.append(
-            {
-                "cell_id": planned.id,
-                **dataclasses.asdict(planned.cell),
-                "upstream": planned.upstream,
-                **numbers,
-            }
-        )
+        axes = {name: getattr(planned.cell, name) for name in _AXES}
+        rows.append({"cell_id": planned.id, **axes, "upstream": planned.upstream, **numbers})
     with results.atomic(path) as temporary:
         pd.DataFrame(rows).to_parquet(temporary)
+
+
+_AXES = tuple(field.name for field in dataclasses.fields(Cell))

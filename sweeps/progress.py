@@ -14,11 +14,20 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table as TextTable
 from rich.text import Text
 
+from sweeps.estimate import Estimate
 from sweeps.plan import Plan, PlannedCell
+from sweeps.prune import Pruned
 from transfusion.cell import Cell
 
 PLAIN_SECONDS = 15.0
 """Seconds between two lines where the output is no terminal."""
+
+
+OTHERS = {
+    "recipe": "belong to other recipes",
+    "data": "belong to other data",
+    "axes": "of this recipe lie outside this plan",
+}
 
 
 def duration(seconds: float) -> str:
@@ -31,8 +40,8 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d} h"
 
 
-def plan_table(plan: Plan, slots: int) -> TextTable:
-    """The wanted cells along every axis, and what of them is done, failed and missing."""
+def plan_table(plan: Plan, cost: Estimate, slots: int) -> TextTable:
+    """The wanted cells along every axis: done, failed and missing, and what the rest costs."""
     table = TextTable(
         title="The plan", title_justify="left", caption_justify="left", caption_style="", box=SIMPLE
     )
@@ -59,12 +68,17 @@ def plan_table(plan: Plan, slots: int) -> TextTable:
             counts = (str(states.count(state)) for state in ("done", "failed", "missing"))
             table.add_row(axis if row == 0 else "", name, str(len(cells)), *counts, duration(seconds))
         table.add_section()
-    total = sum(planned.seconds for planned in plan.missing())
-    table.caption = f"about {duration(total)} of work; {slots} at a time, about {duration(total / slots)}"
-    if plan.others:
-        table.caption += (
-            f"\n{plan.others} more finished cells belong to another recipe, data or space; they stay"
-        )
+    table.caption = f"about {duration(cost.work_seconds)} of work"
+    if cost.gpu_hours:
+        table.caption += f", {cost.gpu_hours:.1f} GPU-hours"
+    table.caption += f"; up to {slots} at a time, about {duration(cost.wall_seconds)}"
+    if cost.price is not None:
+        table.caption += f", about {cost.price:,.2f} for the GPUs"
+    if plan.begun:
+        table.caption += f"\n{len(plan.begun)} of the missing cells were begun before and continue"
+    for difference, text in OTHERS.items():
+        if count := plan.others.get(difference):
+            table.caption += f"\n{count} more finished cells {text}; they stay, and no table mixes them in"
     return table
 
 
@@ -109,9 +123,9 @@ class SweepProgress:
         self.share[cell_id] = done / of
         self._refresh()
 
-    def finished(self, cell_id: str, record: dict[str, Any] | None) -> None:
+    def finished(self, cell_id: str, status: str) -> None:
         self.share[cell_id] = 1.0
-        if record is not None and record["status"] == "done":
+        if status == "done":
             self.done += 1
         else:
             self.failed += 1
@@ -166,3 +180,19 @@ def failure_table(records: Sequence[dict[str, Any]]) -> TextTable:
             str(record["error"]),
         )
     return table
+
+
+def prune_table(pruned: Pruned) -> str:
+    """What `--prune` found or did, in words."""
+    megabytes = pruned.freed / 2**20
+    if pruned.removed:
+        return f"Removed {len(pruned.removed)} cells that no plan names, {megabytes:.1f} MiB."
+    if not pruned.listed:
+        return "Every cell is named by a plan; there is nothing to prune."
+    return "\n".join(
+        [
+            *pruned.listed,
+            f"{len(pruned.listed)} cells, {megabytes:.1f} MiB, are named neither by this plan nor by the last "
+            "one that ran. The same command again removes them.",
+        ]
+    )

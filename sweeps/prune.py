@@ -30,7 +30,7 @@ class Pruned:
 
 
 def prune(work: Plan, history: History, out: Path) -> Pruned:
-    """List the cells in `out` that neither this plan nor the last executed one names; remove those listed before.
+    """List the cells in `out` that neither this plan nor the last executed one names, or remove those listed.
 
     A cell that was not on the earlier list is listed, not removed.
     """

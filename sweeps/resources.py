@@ -66,15 +66,15 @@ class Resources:
     def request(self, share: float) -> dict[str, float]:
         """The resources of a trial with this share, in Ray's terms."""
         if self.device == "cuda":
-            return {"cpu": self.cpus, "gpu": share}
-        return {"cpu": max(self.cpus, math.ceil(share * max(self.cores) - 1e-9)), "gpu": 0}
+            return {"CPU": self.cpus, "GPU": share}
+        return {"CPU": max(self.cpus, math.ceil(share * max(self.cores) - 1e-9))}
 
     def slots(self, share: float) -> int:
         """How many trials of this share run at once."""
         request = self.request(share)
         total = 0
         for node, cores in enumerate(self.cores):
-            fit = int(cores // request["cpu"])
+            fit = int(cores // request["CPU"])
             if self.device == "cuda":
                 gpus = self.gpus[node] if node < len(self.gpus) else 0
                 fit = min(fit, int(gpus) * int(1 / share + 1e-9))
@@ -110,10 +110,10 @@ def _smallest_gpu(nodes: Sequence[str]) -> int | None:
     @ray.remote(num_cpus=0, num_gpus=0.01)
     def memory() -> int:
         if not torch.cuda.is_available():
-            raise RuntimeError("Ray counts a GPU on this node, but torch finds none; check torch and the driver")
-        return min(
-            torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())
-        )
+            raise RuntimeError(
+                "Ray counts a GPU on this node, but torch finds none; check torch and the driver"
+            )
+        return min(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
 
     there = [
         memory.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()

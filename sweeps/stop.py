@@ -23,6 +23,10 @@ from sweeps import processes
 GRACE_SECONDS = 20.0
 """Below what batch systems leave between SIGTERM and SIGKILL (30 s with Slurm and Kubernetes)."""
 
+LAST_SECONDS = 6.0
+"""After the grace, for Tune to cut off what still runs; then everything ends. A batch system that sends
+SIGTERM to all processes ends Ray's as well, and Tune would wait for them for ever."""
+
 INTERRUPTED = 130
 """Exit status of a sweep that was interrupted."""
 
@@ -53,6 +57,7 @@ class Stop(tune.Stopper):
         self.reason, self.by_signal, self.executing = "", False, False
         self.grace, self.deadline = grace, float("inf")
         self.flag: Any = None
+        self.watchdog: threading.Timer | None = None
 
     def request(self, reason: str, *, by_signal: bool = False) -> None:
         """Ask for the end; the first reason stays. Safe in a signal handler."""
@@ -89,6 +94,8 @@ def on_signals(stop: Stop) -> Iterator[None]:
         install(stop)
         yield
     finally:
+        if stop.watchdog is not None:
+            stop.watchdog.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -101,10 +108,11 @@ def install(stop: Stop) -> None:
     def handle(number: int, _frame: Any) -> None:
         name = signal.Signals(number).name
         if stop.reason:
-            os.write(sys.stderr.fileno(), b"\nstopped at once\n")
-            processes.end_own()
-            os._exit(INTERRUPTED)
+            end_at_once()
         stop.request(name, by_signal=True)
+        stop.watchdog = threading.Timer(stop.grace + LAST_SECONDS, end_at_once)
+        stop.watchdog.daemon = True
+        stop.watchdog.start()
         if not stop.executing:
             raise KeyboardInterrupt(name)
         text = f"\n{name}: saving what is running, at most {stop.grace:.0f} s; once more stops at once\n"
@@ -112,3 +120,10 @@ def install(stop: Stop) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
+
+
+def end_at_once() -> None:
+    """End this process and all of its children now; what is on disk is whole, and the next run continues."""
+    os.write(sys.stderr.fileno(), b"\nstopped at once; the same command continues\n")
+    processes.end_own()
+    os._exit(INTERRUPTED)

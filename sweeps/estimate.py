@@ -1,0 +1,47 @@
+"""What the missing cells of a plan will cost in time, GPU-hours and money on the resources at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweeps.plan import PlannedCell
+from sweeps.resources import Resources
+
+SECONDS_PER_RUN = 12.0
+"""Start of Ray and of the first trials' processes (measured on two cores)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the missing cells will cost on the resources at hand.
+
+    Attributes:
+        work_seconds: of all cells, one after the other.
+        wall_seconds: with as many at once as fit; no less than the longest chain of upstream and dependent.
+        gpu_hours: shares of GPUs times hours; 0 without a GPU.
+        price: of all GPUs at hand for the whole wall time, None without a price.
+    """
+
+    work_seconds: float
+    wall_seconds: float
+    gpu_hours: float
+    price: float | None
+
+
+def estimate(cells: Sequence[PlannedCell], resources: Resources, gpu_price: float | None = None) -> Estimate:
+    """Expected work, wall time, GPU-hours and price of `cells`.
+
+    Args:
+        gpu_price: of one GPU for one hour.
+    """
+    work = sum(planned.seconds for planned in cells)
+    slots = {share: max(1, resources.slots(share)) for share in {planned.share for planned in cells}}
+    packed = sum(planned.seconds / slots[planned.share] for planned in cells)
+    own = {planned.id: planned.seconds for planned in cells}
+    longest = max((own.get(planned.upstream or "", 0.0) + planned.seconds for planned in cells), default=0.0)
+    wall = max(packed, longest) + SECONDS_PER_RUN if cells else 0.0
+    on_gpu = resources.device == "cuda"
+    gpu_hours = sum(planned.seconds * planned.share for planned in cells) / 3600 if on_gpu else 0.0
+    price = sum(resources.gpus) * wall / 3600 * gpu_price if gpu_price is not None else None
+    return Estimate(work, wall, gpu_hours, price)
