@@ -8,7 +8,7 @@ import torch
 from imagenet_folder import COLOURS, write_images
 from PIL import Image
 
-from transfusion import image_cache, imagenet, results
+from transfusion import decoding, image_cache, imagenet, results
 from transfusion.cell import Cell, Supplied, upstream_of
 from transfusion.initialization import load_stages
 from transfusion.table import DataError
@@ -80,7 +80,7 @@ def test_images_of_every_mode_become_rgb(mode, tmp_path):
         image = Image.fromarray(values).convert("RGB").convert(mode)
     image.save(tmp_path / "x.png")
     expected = np.asarray(image.convert("RGB")) if mode != "I;16" else np.repeat(values[..., None], 3, axis=2)
-    found = image_cache.decode(tmp_path / "x.png", 8, channels=3)
+    found = decoding.decode([tmp_path / "x.png"], 8, channels=3)[0]
     np.testing.assert_array_equal(found.transpose(1, 2, 0), expected)
 
 
