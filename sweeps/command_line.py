@@ -13,7 +13,7 @@ from ray import tune
 
 from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
-from transfusion.cell import ARCHITECTURES, FREEZES, INITS, Recipe, SettingError
+from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
 from transfusion.chexpert import FINDINGS
 
 EPILOG = """examples:
@@ -76,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     axes.add_argument("--train-images", nargs="+", type=int, metavar="N", help="data set sizes")
     axes.add_argument("--inits", nargs="+", choices=INITS, metavar="I", help=", ".join(INITS))
     axes.add_argument("--freeze", nargs="+", choices=FREEZES, metavar="F", help=", ".join(FREEZES))
+    axes.add_argument(
+        "--balance", nargs="+", choices=BALANCES, metavar="B", help="classes in training: " + ", ".join(BALANCES)
+    )
     axes.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
     axes.add_argument(
         "--finding", choices=FINDINGS, metavar="F", help="which finding is trained (default: Edema)"
@@ -124,6 +127,7 @@ def override_space(space: Space, options: argparse.Namespace) -> Space:
         "train_images": options.train_images,
         "init": options.inits,
         "freeze": options.freeze,
+        "balance": options.balance,
         "seed": None if options.seeds is None else list(range(options.seeds)),
     }
     replaced = {

@@ -28,7 +28,10 @@ def open_data(
             raise SettingError(
                 f"--data: found nothing, expected a folder in CheXpert's layout (preset {preset.name})"
             )
-        data = phantom.write(out / "phantom", images=preset.phantom.images, size=preset.phantom.size)
+        embedded = preset.phantom
+        data = phantom.write(
+            out / "phantom", images=embedded.images, size=embedded.size, difficulty=embedded.difficulty
+        )
     table = chexpert.read(data, views=preset.recipe.views)
     trained = [*wanted, *(upstream for cell in wanted if (upstream := upstream_of(cell, preset.recipe)))]
     on_table = [cell for cell in trained if cell.finding in chexpert.FINDINGS]

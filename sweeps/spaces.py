@@ -13,17 +13,28 @@ from typing import Any
 
 from ray import tune
 
-from transfusion.cell import ARCHITECTURES, FREEZES, Architecture, Cell, Freeze, Init, Recipe, SettingError
+from transfusion.cell import (
+    ARCHITECTURES,
+    FREEZES,
+    Architecture,
+    Balance,
+    Cell,
+    Freeze,
+    Init,
+    Recipe,
+    SettingError,
+)
 
 Space = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phantom:
-    """The embedded data set of a preset: how many images of which size (pixels), and how hard."""
+    """The embedded data set of a preset: how many images of which size (pixels), and how hard (0 to 1)."""
 
     images: int
     size: int
+    difficulty: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +54,17 @@ def grid(
     train_images: Sequence[int],
     inits: Sequence[Init],
     freezes: Sequence[Freeze] = FREEZES,
+    balances: Sequence[Balance] = ("natural",),
     seeds: int = 1,
     finding: str = "Edema",
 ) -> Space:
-    """The full grid over the five axes of the study."""
+    """The full grid over the five axes of the study; `balances` adds trials on balanced classes."""
     return {
         "architecture": tune.grid_search(list(architectures)),
         "train_images": tune.grid_search(list(train_images)),
         "init": tune.grid_search(list(inits)),
         "freeze": tune.grid_search(list(freezes)),
+        "balance": tune.grid_search(list(balances)),
         "seed": tune.grid_search(list(range(seeds))),
         "finding": finding,
     }
@@ -109,26 +122,26 @@ SMOKE = Preset(
         upstream_images=64,
         upstream_epochs=2,
     ),
-    phantom=Phantom(images=600, size=64),
+    phantom=Phantom(images=600, size=64, difficulty=0.4),
 )
 
 DEMO = Preset(
     name="demo",
     summary="the whole grid on the embedded data, sized for two CPU cores",
-    space=grid(train_images=(64, 128, 256, 512), inits=("random", "photos", "consolidation")),
+    space=grid(train_images=(48, 96, 192, 384), inits=("random", "photos", "consolidation")),
     recipe=Recipe(
         image_size=24,
-        epochs=6,
-        batch_size=16,
-        range_test_steps=20,
-        range_test_low=1e-5,
+        epochs=5,
+        batch_size=32,
+        range_test_steps=10,
+        range_test_low=5e-4,
         range_test_high=1e-1,
         batch_norm_momentum=0.2,
         frozen_views=3,
-        upstream_images=512,
-        upstream_epochs=6,
+        upstream_images=384,
+        upstream_epochs=5,
     ),
-    phantom=Phantom(images=3400, size=64),
+    phantom=Phantom(images=3400, size=64, difficulty=0.4),
 )
 
 CHEXPERT = Preset(

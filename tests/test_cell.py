@@ -28,7 +28,11 @@ def test_cell_id_is_stable_across_processes_and_machines():
     )
     for seed in ("0", "1"):
         other = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed},
         )
         assert other.stdout.strip() == cell_id(CELL, Recipe(), DATA)
 
@@ -38,6 +42,7 @@ def test_cell_id_changes_with_every_axis():
         dataclasses.replace(CELL, kind="upstream"),
         dataclasses.replace(CELL, finding="Consolidation"),
         dataclasses.replace(CELL, train_images=65),
+        dataclasses.replace(CELL, balance="balanced"),
         dataclasses.replace(CELL, seed=1),
         *(dataclasses.replace(CELL, architecture=a) for a in ARCHITECTURES if a != CELL.architecture),
         *(dataclasses.replace(CELL, init=init) for init in INITS if init != "random"),
@@ -55,9 +60,13 @@ def test_cell_id_changes_with_every_setting(field):
         "blank": "ignore",
         "views": "all",
         "range_test_low": 1e-7,
-    }.get(field.name, value + 1 if isinstance(value, int) else value * 0.5 if isinstance(value, float) else None)
+    }.get(
+        field.name, value + 1 if isinstance(value, int) else value * 0.5 if isinstance(value, float) else None
+    )
     assert other is not None
-    assert cell_id(CELL, dataclasses.replace(Recipe(), **{field.name: other}), DATA) != cell_id(CELL, Recipe(), DATA)
+    assert cell_id(CELL, dataclasses.replace(Recipe(), **{field.name: other}), DATA) != cell_id(
+        CELL, Recipe(), DATA
+    )
 
 
 def test_cell_id_changes_with_the_data_and_not_with_the_spelling_of_a_number():

@@ -20,11 +20,13 @@ Architecture = Literal[
 ]
 Init = Literal["random", "imagenet", "photos", "consolidation"]
 Freeze = Literal["none", "backbone"]
+Balance = Literal["natural", "balanced"]
 Kind = Literal["upstream", "grid"]
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 INITS: tuple[Init, ...] = get_args(Init)
 FREEZES: tuple[Freeze, ...] = get_args(Freeze)
+BALANCES: tuple[Balance, ...] = get_args(Balance)
 
 NATURAL_IMAGES: tuple[Init, ...] = ("imagenet", "photos")
 """The upstream tasks that are natural images; `Cell.finding` of such an upstream cell is the task's name."""
@@ -46,6 +48,8 @@ class Cell:
         train_images: number of training images; the smaller subset lies inside the larger.
         init: where the weights come from; other than `random` it names the upstream task.
         freeze: `none` trains every weight, `backbone` the head alone.
+        balance: `natural` trains on the classes as they are; `balanced` fills every epoch with as many images
+            of either class, of which the rarer one repeats and the more frequent one takes turns.
         seed: initialisation, order and augmentation.
     """
 
@@ -55,6 +59,7 @@ class Cell:
     train_images: int
     init: Init = "random"
     freeze: Freeze = "none"
+    balance: Balance = "natural"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +69,7 @@ class Cell:
             ("architecture", ARCHITECTURES),
             ("init", INITS),
             ("freeze", FREEZES),
+            ("balance", BALANCES),
         ):
             if getattr(self, name) not in values:
                 problems.append(f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(values)}")

@@ -114,7 +114,7 @@ def find_learning_rate(module: TrainingModule, device: torch.device) -> RangeTes
         epoch = 0
         while True:
             order = stream(module.seed, RANGE_TEST, epoch)
-            yield from Batches(task.inputs, task.targets, task.training_rows(epoch), recipe.batch_size, order)
+            yield from Batches(task, task.training_rows(epoch, order), recipe.batch_size)
             epoch += 1
 
     supply = batches()

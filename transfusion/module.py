@@ -71,12 +71,10 @@ class TrainingModule(pl.LightningModule):
 
     def train_dataloader(self) -> Batches:
         order = stream(self.seed, ORDER, self.current_epoch)
-        return Batches(
-            self.task.inputs, self.task.targets, self.task.rows["train"], self.recipe.batch_size, order
-        )
+        return Batches(self.task, self.task.training_rows(self.current_epoch, order), self.recipe.batch_size)
 
     def val_dataloader(self) -> Batches:
-        return Batches(self.task.inputs, self.task.targets, self.task.rows["selection"], EVALUATION_BATCH)
+        return Batches(self.task, self.task.rows["selection"], EVALUATION_BATCH)
 
     # -- training
 

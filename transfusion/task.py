@@ -26,6 +26,7 @@ class Task:
         targets: float32 [N, 1] (1, 0, NaN = masked) of a finding, or int64 [N] classes.
         outputs: logits of the head.
         rows: int64 row positions of each part that the task has.
+        balanced: fill every training epoch with as many positives as negatives.
         views: number of versions of the training inputs; version v lies v * len(rows["train"]) rows further.
     """
 
@@ -34,10 +35,24 @@ class Task:
     outputs: int
     rows: dict[str, np.ndarray]
     views: int = 1
+    balanced: bool = False
 
-    def training_rows(self, epoch: int) -> np.ndarray:
-        """The training rows of an epoch, counted from 0; the views take turns."""
-        return self.rows["train"] + (epoch % self.views) * len(self.rows["train"])
+    def training_rows(self, epoch: int, order: np.random.Generator) -> np.ndarray:
+        """The training rows of an epoch, counted from 0, in random order; the views take turns.
+
+        Balanced, half of the rows are positive: permutations of each class, repeated as often as need be.
+        """
+        rows = self.rows["train"] + (epoch % self.views) * len(self.rows["train"])
+        if not self.balanced:
+            return order.permutation(rows)
+        halves = []
+        for label, count in ((1, len(rows) // 2), (0, len(rows) - len(rows) // 2)):
+            part = rows[self.targets[rows, 0] == label]
+            if not len(part):
+                raise ValueError(f"balance: found no training image of label {label}, expected both")
+            turns = [order.permutation(part) for _ in range(-(-count // len(part)))]
+            halves.append(np.concatenate(turns)[:count])
+        return order.permutation(np.concatenate(halves))
 
 
 def finding_task(cell: Cell, recipe: Recipe, table: Table, images: np.ndarray) -> Task:
@@ -48,7 +63,7 @@ def finding_task(cell: Cell, recipe: Recipe, table: Table, images: np.ndarray) -
     """
     targets = table.labels(cell.finding, recipe.uncertain_policy(cell.finding), recipe.blank)
     rows = {part: table.rows(part, cell.train_images if part == "train" else None) for part in PARTS}
-    return Task(images[:, None], targets[:, None], 1, rows)
+    return Task(images[:, None], targets[:, None], 1, rows, balanced=cell.balance == "balanced")
 
 
 def photos_task(cell: Cell, recipe: Recipe) -> Task:
@@ -72,26 +87,16 @@ def imagenet_task(cell: Cell, table: Table, images: np.ndarray) -> Task:
 
 
 class Batches:
-    """An iterable of (inputs, targets) batches; one random order for each epoch, or the order of `rows`.
+    """An iterable of (inputs, targets) batches in the order of `rows`.
 
     Args:
-        inputs: array or memory-map [N, ...]; only the rows of a batch are read.
-        targets: [N, ...].
+        task: only the rows of a batch are read of its inputs.
         rows: which rows, [n].
-        order: a generator for a fresh permutation, or None to keep the order of `rows`.
     """
 
-    def __init__(
-        self,
-        inputs: np.ndarray,
-        targets: np.ndarray,
-        rows: np.ndarray,
-        batch_size: int,
-        order: np.random.Generator | None = None,
-    ) -> None:
-        self.inputs, self.targets = inputs, targets
-        self.rows = rows if order is None else order.permutation(rows)
-        self.batch_size = batch_size
+    def __init__(self, task: Task, rows: np.ndarray, batch_size: int) -> None:
+        self.inputs, self.targets = task.inputs, task.targets
+        self.rows, self.batch_size = rows, batch_size
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
