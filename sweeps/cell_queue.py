@@ -106,6 +106,8 @@ class CellQueue(Searcher):
             self.stop.request(f"storage: {(result or {})['error']}")
         elif not self.stop.reason:
             self.died[trial_id] = planned  # what killed it, Tune's callback tells `lost` next
+            if not error:
+                self.lost(trial_id, "Tune ended the trial before it had finished")
 
     def lost(self, trial_id: str, error: str) -> None:
         """The process of an attempt died, or its node.

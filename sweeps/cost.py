@@ -1,8 +1,8 @@
 """What a cell will cost: images to process times the seconds that its architecture takes for one.
 
 The speed is that of finished cells of the same architecture, image size and device where there are any. Else
-it is the arithmetic of the network at a throughput typical of the device, corrected by how far that was off for
-the architectures that were measured.
+it is the arithmetic of the network at a throughput typical of the device, corrected by how far that was off
+for the architectures that were measured.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{stop.reason or 'interrupted'}; the same command continues.", file=sys.stderr)
         return INTERRUPTED
-    except OSError as error:
+    except Exception as error:
         if failure_of(error) != "storage":
             raise
         print(f"Stopped: {error}\n{STORAGE_ADVICE}", file=sys.stderr)

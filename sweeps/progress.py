@@ -192,7 +192,7 @@ def prune_table(pruned: Pruned) -> str:
     return "\n".join(
         [
             *pruned.listed,
-            f"{len(pruned.listed)} cells, {megabytes:.1f} MiB, are named neither by this plan nor by the last "
-            "one that ran. The same command again removes them.",
+            f"{len(pruned.listed)} cells, {megabytes:.1f} MiB, are named neither by this plan nor by the "
+            "last one that ran. The same command again removes them.",
         ]
     )

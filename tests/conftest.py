@@ -40,3 +40,19 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def quick() -> Recipe:
     return QUICK
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The fault suite as a table: what was done to a sweep, and what came of it."""
+    rows = [
+        (value, outcome)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "fault"
+    ]
+    if rows:
+        terminalreporter.section("faults")
+        for text, outcome in rows:
+            terminalreporter.line(f"{outcome:7} {text}")

@@ -113,10 +113,10 @@ def test_progress_counts_and_estimates(first):
     cells = [PlannedCell(str(n), Cell(architecture="cbr_tiny", train_images=n), None, float(n)) for n in (1, 2, 3)]
     with SweepProgress(Console(file=io.StringIO()), cells) as progress:
         progress.epoch("3", 1, 2)
-        progress.finished("1", {"status": "done"})
-        progress.finished("2", {"status": "failed"})
+        progress.finished("1", "done")
+        progress.finished("2", "failed")
         assert progress.describe().startswith("1 done, 1 failed, 1 to go")
         assert "left (until" in progress.describe()
-        progress.finished("3", None)
+        progress.finished("3", "failed")
         assert progress.describe().startswith("1 done, 2 failed, 0 to go")
         assert "left" not in progress.describe()

@@ -1,34 +1,33 @@
-"""Wanted minus done, upstream cells, costs, and the order in which cells run."""
+"""Wanted minus done, upstream cells, costs, and shares."""
 
 import dataclasses
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from sweeps import plan
+from sweeps import history, plan
 from sweeps.cost import CostModel, measured_speeds
-from sweeps.executor import CellQueue
+from sweeps.estimate import SECONDS_PER_RUN, estimate
+from sweeps.resources import Resources
 from sweeps.spaces import DEMO, cells, grid
-from transfusion import results
+from transfusion import attempts, results
 from transfusion.cell import Cell, cell_id, upstream_of
 
 DATA = "fingerprint"
-NOWHERE = Path("/nonexistent")
 COST = CostModel(device="cpu", evaluation_images=100, selection_images=20)
 RECIPE = DEMO.recipe
 
 
-def finish(folder, cell, recipe=RECIPE, data=DATA, status="done", **metrics):
+def finish(folder, cell, recipe=RECIPE, data=DATA, status="done", failure=None, **metrics):
     results.write_result(
         folder / cell_id(cell, recipe, data), cell=cell, recipe=recipe, data=data, status=status, metrics=metrics,
-        environment={}, started="", finished="",
+        environment={"device": "cpu"}, started="", finished="", failure=failure,
     )  # fmt: skip
 
 
 def test_upstream_cells_come_with_those_that_need_them(tmp_path):
     wanted = cells(DEMO.space)
-    work = plan.make(wanted, RECIPE, DATA, tmp_path / "cells", COST)
+    work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path / "cells"), COST)
     upstream = [planned for planned in work.cells if planned.cell.kind == "upstream"]
     assert len(upstream) == 14
     assert len(work.cells) == 154
@@ -45,9 +44,10 @@ def test_only_the_missing_cells_are_left(tmp_path):
     finish(tmp_path, wanted[1], status="failed")
     finish(tmp_path, wanted[2], recipe=dataclasses.replace(RECIPE, epochs=99))
     (tmp_path / cell_id(wanted[3], RECIPE, DATA)).mkdir()  # interrupted: no result
-    work = plan.make(wanted, RECIPE, DATA, tmp_path, COST)
+    work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path), COST)
     assert [work.count(state) for state in ("done", "failed", "missing")] == [1, 1, 152]
-    assert work.others == 1
+    assert work.others == {"recipe": 1}
+    assert work.begun == {cell_id(wanted[3], RECIPE, DATA)}
     missing = {planned.cell for planned in work.missing()}
     assert wanted[0] not in missing
     assert wanted[1] not in missing
@@ -56,16 +56,20 @@ def test_only_the_missing_cells_are_left(tmp_path):
 
 def test_more_seeds_add_exactly_their_own_cells(tmp_path):
     sizes, inits = (64, 128), ("random", "photos")
-    one = plan.make(cells(grid(train_images=sizes, inits=inits, seeds=1)), RECIPE, DATA, tmp_path, COST)
+    one = plan.make(
+        cells(grid(train_images=sizes, inits=inits, seeds=1)), RECIPE, DATA, history.read(tmp_path), COST
+    )
     for planned in one.cells:
         finish(tmp_path, planned.cell)
-    three = plan.make(cells(grid(train_images=sizes, inits=inits, seeds=3)), RECIPE, DATA, tmp_path, COST)
+    three = plan.make(
+        cells(grid(train_images=sizes, inits=inits, seeds=3)), RECIPE, DATA, history.read(tmp_path), COST
+    )
     assert {planned.cell.seed for planned in three.missing()} == {1, 2}
     assert len(three.missing()) == 2 * len(one.cells)
 
 
 def test_the_plan_on_disk_names_every_wanted_cell(tmp_path):
-    work = plan.make(cells(DEMO.space), RECIPE, DATA, tmp_path / "cells", COST)
+    work = plan.make(cells(DEMO.space), RECIPE, DATA, history.read(tmp_path / "cells"), COST)
     plan.write(work, tmp_path / "plan.parquet")
     frame = pd.read_parquet(tmp_path / "plan.parquet")
     assert frame["cell_id"].tolist() == [planned.id for planned in work.cells]
@@ -88,59 +92,62 @@ def test_cost_follows_the_speeds_that_were_measured(tmp_path):
     finish(tmp_path, fast, images_per_second=50.0)
     finish(tmp_path, slow, images_per_second=30.0)
     finish(tmp_path, dataclasses.replace(fast, init="photos", freeze="backbone"), images_per_second=9e9)
-    speeds = measured_speeds(tmp_path)
+    records = history.read(tmp_path).records
+    assert measured_speeds(records, "cuda") == {}
+    speeds = measured_speeds(records, "cpu")
     assert speeds == {("resnet18", RECIPE.image_size): 40.0}
     model = dataclasses.replace(COST, measured=speeds)
     assert model.seconds_per_image("resnet18", RECIPE) == pytest.approx(1 / 40)
-    assert model.seconds_per_image("resnet34", RECIPE) == COST.seconds_per_image("resnet34", RECIPE)
+    off = (1 / 40) / COST.seconds_per_image("resnet18", RECIPE)
+    other = model.seconds_per_image("resnet34", RECIPE)
+    assert other == pytest.approx(off * COST.seconds_per_image("resnet34", RECIPE))
 
 
-def queue_of(wanted, done=()):
-    work = plan.make(wanted, RECIPE, DATA, NOWHERE, COST)
-    failures = []
-    return work, CellQueue(work.cells, set(done), failures.append), failures
+def test_failed_cells_are_missing_when_retried_but_a_divergence_is_a_result(tmp_path):
+    wanted = cells(DEMO.space)
+    finish(tmp_path, wanted[0], status="failed", failure="error")
+    finish(tmp_path, wanted[1], status="failed", failure="diverged")
+    finish(tmp_path, wanted[2], status="failed", failure="upstream")
+    past = history.read(tmp_path)
+    assert plan.make(wanted, RECIPE, DATA, past, COST).count("missing") == 151
+    work = plan.make(wanted, RECIPE, DATA, past, COST, retry_failed=True)
+    missing = {planned.cell for planned in work.missing()}
+    assert wanted[0] in missing
+    assert wanted[1] not in missing
+    assert wanted[2] in missing
+    assert work.begun == {cell_id(wanted[i], RECIPE, DATA) for i in (0, 2)}
 
 
-def test_a_cell_waits_for_its_upstream_and_the_others_do_not():
-    scratch = Cell(architecture="cbr_tiny", train_images=64)
-    tuned = dataclasses.replace(scratch, init="photos")
-    work, queue, _ = queue_of([scratch, tuned])
-    ids = {planned.cell: planned.id for planned in work.cells}
-    upstream = upstream_of(tuned, RECIPE)
-    assert queue.suggest("t1")["cell_id"] == ids[upstream]
-    assert queue.suggest("t2")["cell_id"] == ids[scratch]
-    assert queue.suggest("t3") is None
-    queue.on_trial_complete("t2", {"status": "done"})
-    assert queue.suggest("t3") is None
-    queue.on_trial_complete("t1", {"status": "done"})
-    assert queue.suggest("t3")["cell_id"] == ids[tuned]
-    assert queue.suggest("t4") == CellQueue.FINISHED
+def test_finished_cells_outside_the_plan_are_told_apart(tmp_path):
+    wanted = cells(DEMO.space)
+    finish(tmp_path, wanted[0], recipe=dataclasses.replace(RECIPE, epochs=99))
+    finish(tmp_path, wanted[0], data="other")
+    finish(tmp_path, wanted[1], data="other")
+    finish(tmp_path, dataclasses.replace(wanted[0], seed=7))
+    work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path), COST)
+    assert work.others == {"recipe": 1, "data": 2, "axes": 1}
 
 
-@pytest.mark.parametrize(
-    ("result", "error"), [({"status": "failed"}, False), (None, True), ({"epoch": 1}, False)]
-)
-def test_what_waits_for_a_failed_upstream_fails_with_it(result, error):
-    tuned = Cell(architecture="cbr_tiny", train_images=64, init="photos")
-    _, queue, failures = queue_of([tuned])
-    assert queue.suggest("t1")["cell"]["kind"] == "upstream"
-    queue.on_trial_complete("t1", result, error=error)
-    assert queue.suggest("t2") == CellQueue.FINISHED
-    assert [planned.cell for planned in failures] == [tuned]
+def test_a_cell_that_ran_out_of_memory_is_planned_at_the_next_larger_share(tmp_path):
+    wanted = cells(DEMO.space)[:3]
+    attempts.add(tmp_path / cell_id(wanted[0], RECIPE, DATA), "out_of_memory", 0.25)
+    attempts.add(tmp_path / cell_id(wanted[1], RECIPE, DATA), "started", 0.25)
+    work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path), COST, share_of=lambda cell: 0.25)
+    shares = {planned.cell: planned.share for planned in work.cells}
+    assert [shares[cell] for cell in wanted] == [0.5, 0.25, 0.25]
 
 
-def test_an_upstream_that_is_done_is_not_waited_for():
-    tuned = Cell(architecture="cbr_tiny", train_images=64, init="photos")
-    upstream = cell_id(upstream_of(tuned, RECIPE), RECIPE, DATA)
-    planned = plan.PlannedCell(cell_id(tuned, RECIPE, DATA), tuned, upstream, 1.0)
-    queue = CellQueue([planned], {upstream}, pytest.fail)
-    assert queue.suggest("t1")["cell_id"] == planned.id
+def test_the_estimate_is_the_work_divided_or_the_longest_chain():
+    def planned(one, seconds, upstream=None, share=0.5):
+        return plan.PlannedCell(one, Cell(architecture="cbr_tiny", train_images=1), upstream, seconds, share)
 
-
-def test_large_cells_and_what_much_waits_for_come_first():
-    work, queue, _ = queue_of(cells(DEMO.space))
-    first = [queue.suggest(str(i))["cell"] for i in range(20)]
-    assert all(cell["kind"] == "upstream" for cell in first[:4])
-    scratch = [cell for cell in first if cell["kind"] == "grid"]
-    assert scratch
-    assert scratch[0]["train_images"] == 512
+    machine = Resources(device="cuda", cpus=1, cores=(8,), gpus=(2.0,), gpu_memory=2**34)
+    many = [planned(str(i), 100) for i in range(8)]
+    found = estimate(many, machine, gpu_price=3.6)
+    assert found.work_seconds == 800
+    assert found.wall_seconds == 800 / 4 + SECONDS_PER_RUN
+    assert found.gpu_hours == pytest.approx(800 * 0.5 / 3600)
+    assert found.price == pytest.approx(2 * found.wall_seconds / 3600 * 3.6)
+    chain = [planned("a", 100), planned("b", 300, upstream="a")]
+    assert estimate(chain, machine).wall_seconds == 400 + SECONDS_PER_RUN
+    assert estimate([], machine).wall_seconds == 0

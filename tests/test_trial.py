@@ -9,8 +9,9 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from transfusion import fitting, results, trial
+from transfusion import attempts, fitting, results, slate, trial
 from transfusion.cell import Cell, cell_id, upstream_of
+from transfusion.fitting import Hooks
 from transfusion.trial import initial_network, run_trial
 
 CELL = Cell(architecture="cbr_tiny", train_images=48)
@@ -44,7 +45,7 @@ def assert_same(one, two):
 
 def test_the_records_of_a_cell(run, table, quick):
     reported = []
-    record, folder = run(report=reported.append)
+    record, folder = run(hooks=Hooks(report=reported.append))
     assert record["status"] == "done", record["error"]
     assert json.loads((folder / "result.json").read_text()) == record
     assert folder.name == cell_id(CELL, quick, table.fingerprint)
@@ -111,7 +112,7 @@ def test_an_interrupted_cell_continues_to_the_same_bits(run, tmp_path, quick, fr
             raise Killed
 
     with pytest.raises(Killed):
-        run(cell, recipe, tmp_path / "broken", report=killer, checkpoint_seconds=0)
+        run(cell, recipe, tmp_path / "broken", hooks=Hooks(report=killer, checkpoint_seconds=0))
     folder = tmp_path / "broken" / whole[0]["cell_id"]
     assert (folder / results.CHECKPOINT).exists()
     assert results.read_result(folder) is None
@@ -121,8 +122,7 @@ def test_an_interrupted_cell_continues_to_the_same_bits(run, tmp_path, quick, fr
         cell,
         recipe,
         tmp_path / "broken",
-        report=lambda metrics: epochs.append(metrics["epoch"]),
-        checkpoint_seconds=0,
+        hooks=Hooks(report=lambda metrics: epochs.append(metrics["epoch"]), checkpoint_seconds=0),
     )
     assert epochs == [3, 4], "the finished epochs are not trained again"
     assert not (folder / results.CHECKPOINT).exists()
