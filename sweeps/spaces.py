@@ -122,7 +122,7 @@ SMOKE = Preset(
         upstream_images=64,
         upstream_epochs=2,
     ),
-    phantom=Phantom(images=600, size=64, difficulty=0.4),
+    phantom=Phantom(images=800, size=64, difficulty=0.4),
 )
 
 DEMO = Preset(
@@ -141,7 +141,7 @@ DEMO = Preset(
         upstream_images=384,
         upstream_epochs=5,
     ),
-    phantom=Phantom(images=3400, size=64, difficulty=0.4),
+    phantom=Phantom(images=4000, size=64, difficulty=0.4),
 )
 
 CHEXPERT = Preset(
