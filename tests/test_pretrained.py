@@ -15,15 +15,23 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
+def command(phantom_folder, tmp_path, monkeypatch, capsys):
     """Status and text of a dry run on the smoke preset, without any cached weights."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(weights, "urlopen", offline)
     monkeypatch.setattr(full_grid.executor, "start_ray", lambda *args, **more: pytest.fail("Ray was started"))
 
     def command(*arguments):
-        fixed = ["--preset", "smoke", "--dry-run", "--out", str(tmp_path / "out"), *arguments]
-        status = full_grid.main(fixed)
+        fixed = [
+            "--preset",
+            "smoke",
+            "--dry-run",
+            "--data",
+            str(phantom_folder),
+            "--out",
+            str(tmp_path / "out"),
+        ]
+        status = full_grid.main([*fixed, *arguments])
         printed = capsys.readouterr()
         assert not (tmp_path / "out" / "cells").exists()
         return status, printed.out + printed.err
