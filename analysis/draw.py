@@ -113,6 +113,8 @@ def _figure1(evidence: Evidence, trained: pd.DataFrame, architecture: str = "res
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write `name.png` and `name.pdf`, neither ever half written."""
     folder.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout is done, once for both forms
     for suffix, options in ((".png", {"dpi": DOTS_PER_INCH}), (".pdf", {"metadata": {"CreationDate": None}})):
         part = folder / f".{name}.part{suffix}"
         figure.savefig(part, **options)

@@ -104,7 +104,7 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
             f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
             for (value, low, high), digits in ((law.exponent, 2), (law.promised, 3))
         )
-        text = f" Power law: exponent {exponent}; at ten times the data {promised}; band: 95 % bootstrap interval."
+        text = f" Power law: exponent {exponent}; at ten times the data {promised}; band: 95 % bootstrap."
     note(figure, area_note(rows).split(" Bars")[0] + text)
     return figure
 
