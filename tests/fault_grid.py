@@ -32,8 +32,8 @@ class Grid:
         return [
             sys.executable, "sweeps/full_grid.py", "--preset", "smoke", "--architectures", "cbr_tiny",
             "--train-images", "16", "--inits", "random", "photos", "--seeds", str(self.seeds),
-            "--data", str(self.data), "--cache", str(self.cache), "--out", str(self.out), *options,
-            "--recipe", *RECIPE,
+            "--data", str(self.data), "--cache", str(self.cache), "--out", str(self.out),
+            "--recipe", *RECIPE, *options,
         ]  # fmt: skip
 
     def start(self, *options, **popen):
