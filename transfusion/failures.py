@@ -33,6 +33,7 @@ STORAGE_WORDS = (
     "os error 122",
     "os error 30",
     "PytorchStreamWriter failed writing",
+    "inline_container.cc",
 )
 """What writers that raise no OSError say (torch's archive writer, the serializer of safetensors)."""
 

@@ -1,0 +1,64 @@
+"""`ray job submit` on a real cluster of two nodes, started with `ray start` on loopback."""
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import psutil
+import pytest
+from fault_grid import ROOT, Grid
+
+from transfusion import phantom
+
+pytestmark = pytest.mark.slow
+RAY = str(Path(sys.executable).with_name("ray"))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Two nodes of one core each; yields the dashboard's address and the environment."""
+    pytest.importorskip("aiohttp_cors", reason="ray job submit needs ray[default]")
+    mark = uuid.uuid4().hex
+    environment = {**os.environ, "TEST_CLUSTER": mark, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    port, dashboard = free_port(), free_port()
+    head = ["--head", f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    try:
+        for options in (head, [f"--address=127.0.0.1:{port}"]):
+            subprocess.run(
+                [RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1", "--disable-usage-stats"],
+                env=environment, check=True, capture_output=True, timeout=120,
+            )  # fmt: skip
+        yield f"http://127.0.0.1:{dashboard}", {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}"}
+    finally:
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("TEST_CLUSTER") == mark:
+                    process.kill()
+            except (psutil.Error, OSError):
+                continue
+
+
+def test_a_submitted_job_runs_the_grid_on_two_nodes(tmp_path, cluster, record_property):
+    dashboard, environment = cluster
+    data = phantom.write(tmp_path / "phantom", images=600, size=48)
+    grid = Grid(tmp_path / "out", data, tmp_path / "cache", seeds=2)
+    command = f"cd {ROOT} && {shlex.join(grid.command('--address', 'auto'))}"
+    environment.pop("RAY_ADDRESS")
+    job = subprocess.run(
+        [RAY, "job", "submit", f"--address={dashboard}", "--", "bash", "-c", shlex.quote(command)],
+        env=environment, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+    assert job.returncode == 0, job.stdout[-3000:] + job.stderr[-3000:]
+    assert len(grid.finished()) == grid.wanted()
+    assert f"{grid.wanted()} cells done, 0 failed, 0 missing" in job.stdout
+    record_property("fault", f"ray job submit on two nodes: {grid.wanted()} cells done")
