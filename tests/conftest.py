@@ -23,7 +23,7 @@ QUICK = Recipe(
 
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return phantom.write(tmp_path_factory.mktemp("phantom"), images=400, size=48, workers=2)
+    return phantom.write(tmp_path_factory.mktemp("phantom"), images=800, size=48, workers=2)
 
 
 @pytest.fixture(scope="session")
