@@ -1,6 +1,6 @@
 """Image files to square uint8 pixels, fast: whole slices of files at a time.
 
-A gray JPEG costs hardly more than its decoding: torch resizes up to four gray images at the price of one, as
+A gray image costs little more than its decoding: torch resizes up to four gray images at the price of one, as
 the channels of one image.
 """
 
@@ -9,14 +9,12 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.nn.functional import interpolate
-from torchvision.io import decode_jpeg
 
 from transfusion.table import DataError, Problem
 
@@ -24,11 +22,6 @@ Array = np.ndarray
 
 TOGETHER = 4
 """Gray images that are resized together."""
-
-SMALL = 2**18
-"""Bytes; a longer JPEG is decoded at half its size, or less, where that leaves twice the pixels needed."""
-
-JPEG_START = b"\xff\xd8\xff"
 
 
 class ImageError(DataError):
@@ -65,13 +58,9 @@ def decode(files: Sequence[Path], size: int, channels: int = 1) -> Array:
 
 
 def _pixels(file: Path, size: int, channels: int) -> Array:
-    """uint8 [H, W] or [H, W, 3]."""
+    """uint8 [H, W] or [H, W, 3]; a JPEG at half its size or less where twice the pixels needed remain."""
     try:
-        data = np.fromfile(file, dtype=np.uint8)
-        quick = _small_gray_jpeg(data) if channels == 1 else None
-        if quick is not None:
-            return quick
-        with Image.open(BytesIO(data.tobytes())) as image:
+        with Image.open(file) as image:
             if image.format == "JPEG":
                 image.draft("L" if channels == 1 else "RGB", (2 * size, 2 * size))
             return np.asarray(_gray(image) if channels == 1 else _rgb(image))
@@ -79,17 +68,6 @@ def _pixels(file: Path, size: int, channels: int) -> Array:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         advice = "fetch the file again, or drop its row"
         raise ImageError([Problem(str(file), found, "an image", advice)]) from error
-
-
-def _small_gray_jpeg(data: Array) -> Array | None:
-    """The pixels of a small gray JPEG, by torchvision, which copies less than PIL; None for all else."""
-    if len(data) > SMALL or bytes(data[:3]) != JPEG_START:
-        return None
-    try:
-        planes = decode_jpeg(torch.from_numpy(data))
-    except RuntimeError:  # the other decoder says what is wrong with it
-        return None
-    return planes[0].numpy() if len(planes) == 1 else None
 
 
 def _gray(image: Image.Image) -> Image.Image:

@@ -23,7 +23,7 @@ from transfusion.table import DataError, Problem, Table
 VERSION = 2
 """Raised whenever the same image would give other pixels."""
 
-STRIDE = 2048
+STRIDE = 1024
 """Images between two records of what is finished."""
 
 SLICE = 64
@@ -89,13 +89,18 @@ def _build(
     resumed = record.exists() and partial.exists() and partial.stat().st_size == needed
     _reserve(partial, needed)
     pixels = np.memmap(partial, dtype=np.uint8, mode="r+", shape=shape)
+    finished = int(record.read_text()) if resumed else 0
 
     def fill(rows: range) -> int:
         pixels[rows.start : rows.stop] = decode(images[rows.start : rows.stop], size, channels)
         return len(rows)
 
-    finished = int(record.read_text()) if resumed else 0
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with (
+        partial.open("r+b") as stream,
+        ThreadPoolExecutor(max_workers=workers) as pool,
+        ThreadPoolExecutor(max_workers=1) as keeper,
+    ):
+        kept = []
         while finished < len(images):
             end = min(finished + STRIDE, len(images))
             slices = [range(first, min(first + SLICE, end)) for first in range(finished, end, SLICE)]
@@ -103,9 +108,9 @@ def _build(
                 finished += count
                 if progress is not None:
                     progress(finished, len(images))
-            pixels.flush()
-            _write_record(record, finished)
-    with partial.open("r+b") as stream:
+            kept.append(keeper.submit(_keep, stream.fileno(), record, finished))
+        for future in kept:
+            future.result()
         stream.seek(int(np.prod(shape)))
         stream.write(key.encode())
         stream.flush()
@@ -114,7 +119,9 @@ def _build(
     partial.replace(file)
 
 
-def _write_record(record: Path, finished: int) -> None:
+def _keep(partial: int, record: Path, finished: int) -> None:
+    """Writes the pixels so far to disk (file descriptor `partial`), and only then that they are finished."""
+    os.fsync(partial)
     fresh = record.with_suffix(".finished-new")
     fresh.write_text(str(finished))
     fresh.replace(record)
