@@ -122,7 +122,7 @@ SMOKE = Preset(
         upstream_images=64,
         upstream_epochs=2,
     ),
-    phantom=Phantom(images=800, size=64, difficulty=0.4),
+    phantom=Phantom(images=1500, size=64, difficulty=0.4),
 )
 
 DEMO = Preset(
@@ -133,15 +133,15 @@ DEMO = Preset(
         image_size=24,
         epochs=5,
         batch_size=32,
-        range_test_steps=10,
-        range_test_low=5e-4,
+        range_test_steps=8,
+        range_test_low=1e-3,
         range_test_high=1e-1,
         batch_norm_momentum=0.2,
         frozen_views=3,
         upstream_images=384,
         upstream_epochs=5,
     ),
-    phantom=Phantom(images=4000, size=64, difficulty=0.4),
+    phantom=Phantom(images=6000, size=64, difficulty=0.4),
 )
 
 CHEXPERT = Preset(
