@@ -54,7 +54,8 @@ def test_resnets_compute_what_torchvisions_do(architecture):
     network = build(architecture).eval()
     ours = {name.replace("stages.stem.", "").replace("stages.", ""): name for name in network.state_dict()}
     state = {
-        ours.get(name, ours.get(name.replace("fc.", "head."))): value for name, value in reference.state_dict().items()
+        ours.get(name, ours.get(name.replace("fc.", "head."))): value
+        for name, value in reference.state_dict().items()
     }
     network.load_state_dict(state)
     images = torch.rand(2, 3, 64, 64)
@@ -85,11 +86,14 @@ def test_multiply_adds_by_hand():
 
 def test_pooling_comes_after_all_blocks_but_the_fifth_of_large_tall():
     pools = [
-        any(isinstance(layer, nn.MaxPool2d) for layer in block) for block in build("cbr_large_tall").stages.children()
+        any(isinstance(layer, nn.MaxPool2d) for layer in block)
+        for block in build("cbr_large_tall").stages.children()
     ]
     assert pools == [True, True, True, True, False]
 
 
 def test_batch_norm_momentum():
-    momenta = {layer.momentum for layer in build("resnet18", 1, 0.3).modules() if isinstance(layer, nn.BatchNorm2d)}
+    momenta = {
+        layer.momentum for layer in build("resnet18", 1, 0.3).modules() if isinstance(layer, nn.BatchNorm2d)
+    }
     assert momenta == {0.3}

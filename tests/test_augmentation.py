@@ -42,7 +42,9 @@ def test_each_image_is_moved_as_torchvision_would(kind):
         )
         # torchvision shifts by whole pixels.
         tolerance = 12 if kind == "translate_fraction" else 2
-        torch.testing.assert_close(ours[i, :, centre, centre], theirs[:, centre, centre], atol=tolerance, rtol=0)
+        torch.testing.assert_close(
+            ours[i, :, centre, centre], theirs[:, centre, centre], atol=tolerance, rtol=0
+        )
         assert (ours[i] - images[i]).abs().max() > 12, "the draw moves the image, so the comparison can fail"
 
 

@@ -47,7 +47,7 @@ class Network(nn.Module):
         self.head = nn.Linear(features, outputs)
 
     def features(self, images: Tensor) -> Tensor:
-        """Pooled features [B, features] of float images [B, 1 or 3, H, W]; gray is repeated to three channels."""
+        """Pooled features [B, features] of float images [B, 1 or 3, H, W]; gray is repeated to 3 channels."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         return self.stages(images).mean(dim=(2, 3))

@@ -13,7 +13,7 @@ def _defined(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def auroc(labels: np.ndarray, logits: np.ndarray) -> float | None:
-    """Area under the ROC curve of `logits` [N] for `labels` [N] (1, 0, NaN = unknown), or None if undefined."""
+    """Area under the ROC curve of `logits` [N] for `labels` [N] (1, 0, NaN unknown), or None if undefined."""
     pair = _defined(labels, logits)
     return float(roc_auc_score(*pair)) if pair else None
 
