@@ -81,7 +81,12 @@ class CellQueue(Searcher):
                 del self.waiting[index]
                 self.running[trial_id] = planned
                 cell = {name: getattr(planned.cell, name) for name in planned.cell.__slots__}
-                return {"cell_id": planned.id, "cell": cell, "share": planned.share}
+                return {
+                    "cell_id": planned.id,
+                    "cell": cell,
+                    "share": planned.share,
+                    "upstream": planned.upstream,
+                }
         return None if self.waiting or self.running else Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -57,7 +57,11 @@ def parser() -> argparse.ArgumentParser:
         help="weights for --inits imagenet, safetensors or a saved state dict (default for the ResNets: "
         "torchvision's, downloaded when not in its cache)",
     )  # fmt: skip
-    p.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/PRESET)")
+    p.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where results go, a folder or s3://bucket/prefix (default: results/PRESET)",
+    )
     p.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images go (default: OUT/cache)")
     p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
     p.add_argument("--retry-failed", action="store_true", help="train failed cells again")
@@ -77,7 +81,11 @@ def parser() -> argparse.ArgumentParser:
     axes.add_argument("--inits", nargs="+", choices=INITS, metavar="I", help=", ".join(INITS))
     axes.add_argument("--freeze", nargs="+", choices=FREEZES, metavar="F", help=", ".join(FREEZES))
     axes.add_argument(
-        "--balance", nargs="+", choices=BALANCES, metavar="B", help="classes in training: " + ", ".join(BALANCES)
+        "--balance",
+        nargs="+",
+        choices=BALANCES,
+        metavar="B",
+        help="classes in training: " + ", ".join(BALANCES),
     )
     axes.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
     axes.add_argument(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
 from sweeps.cell_queue import CellQueue, Watcher
+from sweeps.object_store import ObjectStore, scratch
 from sweeps.plan import PlannedCell
 from sweeps.resources import Resources
 from sweeps.stop import Stop
+from transfusion import results
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied
 from transfusion.failures import Failure
 from transfusion.fitting import Hooks
@@ -77,30 +80,51 @@ def trainable(
     device: str,
     threads: int,
     flag: Any,
+    store: ObjectStore | None = None,
 ) -> None:
     """One Tune trial: run a cell, report every epoch and at last its status."""
     if ray.get(flag.is_up.remote()):
         tune.report({"status": "interrupted"})
         return
+    place: AbstractContextManager[tuple[Path, Callable[[], None]]] = nullcontext((Path(cells), lambda: None))
+    if store is not None:
+        place = scratch(store, config["cell_id"], config["upstream"], Path(cache))
     try:
-        record = run_trial(
-            Cell(**config["cell"]),
-            work.recipe,
-            work.table,
-            cells=Path(cells),
-            cache=Path(cache),
-            device=device,
-            threads=threads,
-            share=config["share"],
-            hooks=Hooks(report=tune.report, stop=lambda: ray.get(flag.is_up.remote())),
-            supplied=work.supplied,
-            imagenet=work.imagenet,
-        )
+        with place as (folder, send):
+            record = _run(config, work, folder, send, cache, device, threads, flag)
     except OSError as error:
         tune.report({"status": "storage", "error": str(error)})
         return
     scalars = {name: value for name, value in record["metrics"].items() if value is not None}
     tune.report({**scalars, "status": record["status"]})
+
+
+def _run(
+    config: dict[str, Any],
+    work: Work,
+    cells: Path,
+    send: Callable[[], None],
+    cache: str,
+    device: str,
+    threads: int,
+    flag: Any,
+) -> dict[str, Any]:
+    record = run_trial(
+        Cell(**config["cell"]),
+        work.recipe,
+        work.table,
+        cells=cells,
+        cache=Path(cache),
+        device=device,
+        threads=threads,
+        share=config["share"],
+        hooks=Hooks(report=tune.report, stop=lambda: ray.get(flag.is_up.remote()), saved=send),
+        supplied=work.supplied,
+        imagenet=work.imagenet,
+    )
+    if record["status"] in ("done", "failed"):
+        send()
+    return record
 
 
 def start_ray(address: str | None) -> None:
@@ -127,6 +151,7 @@ def execute(
     stop: Stop,
     fail_fast: bool = False,
     callbacks: Sequence[tune.Callback] = (),
+    store: ObjectStore | None = None,
 ) -> None:
     """Run `cells` on the Ray that is connected; every outcome lies in `out / "cells"` afterwards.
 
@@ -134,6 +159,7 @@ def execute(
         done, failed: ids of cells that have finished, for those that wait for them.
         stop: ends the run early where it is requested; its reason says whether it was.
         callbacks: further ones of Tune, to watch with.
+        store: where the cells lie, if not in `out`.
     """
     folder = out / "cells"
 
@@ -147,6 +173,8 @@ def execute(
             error,
             work.supplied,
         )
+        if store is not None:
+            store.send(folder / planned.id / results.RESULT, f"cells/{planned.id}/{results.RESULT}")
 
     queue = CellQueue(
         cells, done=done, failed=failed, record=record, watcher=watcher, stop=stop, fail_fast=fail_fast
@@ -159,6 +187,7 @@ def execute(
         device=resources.device,
         threads=resources.cpus,
         flag=stop.raise_flag_for(),
+        store=store,
     )
     slots = resources.slots(min((planned.share for planned in cells), default=1.0))
     tuner = tune.Tuner(

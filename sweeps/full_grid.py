@@ -13,7 +13,7 @@ import ray
 from rich.console import Console
 
 import analysis
-from sweeps import cost, executor, history, loggers, plan, pretrained, processes, resources
+from sweeps import cost, executor, history, loggers, object_store, plan, pretrained, processes, resources
 from sweeps.command_line import parser, preset_of
 from sweeps.data import open_data, prepare
 from sweeps.estimate import estimate
@@ -35,11 +35,13 @@ OK, FAILED, UNUSABLE = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parser().parse_args(arguments)
-    out: Path = options.out or Path("results") / options.preset
-    stop = Stop()
+    place = options.out or f"results/{options.preset}"
+    stop, store = Stop(), None
     try:
+        store = object_store.ObjectStore(place) if "://" in place else None
+        out = store.mirror() if store else Path(place)
         with processes.marked(str(out.resolve())), on_signals(stop):
-            return run(options, out, Console(highlight=False), stop)
+            return run(options, out, store, Console(highlight=False), stop)
     except (SettingError, DataError, LockedError) as error:
         print(f"Nothing was started.\n{error}", file=sys.stderr)
         return UNUSABLE
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{stop.reason or 'interrupted'}; the same command continues.", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if failure_of(error) != "storage":
+        if failure_of(error) != "storage" and not (store and isinstance(error, OSError)):
             raise
         print(f"Stopped: {error}\n{STORAGE_ADVICE}", file=sys.stderr)
         return FAILED
@@ -56,7 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 STORAGE_ADVICE = "What was done is kept. Make room, or mend the storage; the same command then continues."
 
 
-def run(options: argparse.Namespace, out: Path, console: Console, stop: Stop) -> int:
+def run(
+    options: argparse.Namespace,
+    out: Path,
+    store: object_store.ObjectStore | None,
+    console: Console,
+    stop: Stop,
+) -> int:
     """Plan, check, execute, analyse."""
     preset = preset_of(options)
     wanted = cells(preset.space)
@@ -65,7 +73,13 @@ def run(options: argparse.Namespace, out: Path, console: Console, stop: Stop) ->
     with ExitStack() as cleanup:
         if not options.dry_run:
             take(out, options.wait, cleanup, console)
+        if store:
+            fetch(store, out)
         table, origin = open_inputs(options, preset, wanted, out, console)
+        if store and origin.supplied.weights:
+            raise SettingError(
+                "--weights: an object store as --out has no room for them yet; use a shared folder"
+            )
         at_hand = open_resources(options, cleanup, stop)
         past = history.read(out / "cells")
         peaks = measured_peaks(past.records)
@@ -92,7 +106,10 @@ def run(options: argparse.Namespace, out: Path, console: Console, stop: Stop) ->
         if options.dry_run:
             return OK
         if options.prune:
-            console.print(prune_table(prune(work, past, out)))
+            pruned = prune(work, past, out)
+            if store:
+                store.remove_cells(pruned.removed)
+            console.print(prune_table(pruned))
             return OK
 
         plan.write(work, out / "plan.parquet")
@@ -102,6 +119,9 @@ def run(options: argparse.Namespace, out: Path, console: Console, stop: Stop) ->
             pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
             for one in work.begun:
                 results.reopen(out / "cells" / one)
+            if store:
+                store.reopen(work.begun)
+                store.share_cache(cache)
             if not ray.is_initialized():
                 open_ray(None, cleanup, stop)
             with SweepProgress(console, missing) as progress:
@@ -119,7 +139,10 @@ def run(options: argparse.Namespace, out: Path, console: Console, stop: Stop) ->
                     stop=stop,
                     fail_fast=options.fail_fast,
                     callbacks=watching,
+                    store=store,
                 )
+            if store:
+                object_store.pull(store, out)
             console.print(progress.describe())
             wall = time.monotonic() - started
             write_sweep(out / "sweep.json", preset, table, at_hand, work, expected, wall, stop.reason)
@@ -131,7 +154,26 @@ def run(options: argparse.Namespace, out: Path, console: Console, stop: Stop) ->
             return INTERRUPTED
         if stop.reason.startswith("storage"):
             return FAILED
-    return conclude(work, out, console)
+    status = conclude(work, out, console)
+    if store:
+        object_store.push(store, out)
+        console.print(f"all of it is in {store.uri}")
+    return status
+
+
+def fetch(store: object_store.ObjectStore, out: Path) -> None:
+    """Bring the local mirror up to date.
+
+    Raises:
+        SettingError: the store cannot be reached or read.
+    """
+    try:
+        object_store.pull(store, out)
+    except OSError as error:
+        raise SettingError(
+            f"--out {store.uri}: found a store that cannot be read ({error}), expected one that can; "
+            "check the address, the region or endpoint, and the keys in the environment"
+        ) from error
 
 
 def take(out: Path, wait: bool, cleanup: ExitStack, console: Console) -> None:

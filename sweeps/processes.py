@@ -7,7 +7,7 @@ carry the mark of a driver that is dead, and nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -15,6 +15,8 @@ import psutil
 MARK = "TRANSFUSION_SWEEP"
 SECONDS = 5.0
 """How long to wait for processes to end."""
+ROUNDS = 5
+"""How often to look again for what a dying process has started."""
 
 
 @contextmanager
@@ -42,22 +44,12 @@ def alive(pid: int, created: float) -> bool:
 
 def end_orphans(out: str) -> int:
     """End what dead drivers of `out` left behind on this machine; returns how many processes."""
-    orphans = []
-    for process in psutil.process_iter():
-        pid, created, theirs = _mark_of(process)
-        if theirs == out and pid != os.getpid() and not alive(pid, created):
-            orphans.append(process)
-    return _end(orphans)
+    return _end(lambda pid, created, theirs: theirs == out and pid != os.getpid() and not alive(pid, created))
 
 
 def end_own() -> int:
     """End every process that carries this driver's mark, but not the driver; returns how many."""
-    own = [
-        process
-        for process in psutil.process_iter()
-        if process.pid != os.getpid() and _mark_of(process)[0] == os.getpid()
-    ]
-    return _end(own)
+    return _end(lambda pid, created, theirs: pid == os.getpid())
 
 
 def _mark_of(process: psutil.Process) -> tuple[int, float, str]:
@@ -73,11 +65,18 @@ def _mark_of(process: psutil.Process) -> tuple[int, float, str]:
     return (int(pid), float(created), out) if pid else (0, 0.0, "")
 
 
-def _end(found: list[psutil.Process]) -> int:
-    for process in found:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(found, timeout=SECONDS)
-    return len(found)
+def _end(ours: Callable[[int, float, str], bool]) -> int:
+    """End the processes whose mark is `ours`, and again what they were just starting."""
+    ended = 0
+    for _ in range(ROUNDS):
+        found = [one for one in psutil.process_iter() if one.pid != os.getpid() and ours(*_mark_of(one))]
+        for process in found:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(found, timeout=SECONDS)
+        ended += len(found)
+        if not found:
+            break
+    return ended

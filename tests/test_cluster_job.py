@@ -35,7 +35,7 @@ def cluster(tmp_path):
     try:
         for options in (head, [f"--address=127.0.0.1:{port}"]):
             subprocess.run(
-                [RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1", "--disable-usage-stats"],
+                [RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1"],
                 env=environment, check=True, capture_output=True, timeout=120,
             )  # fmt: skip
         yield f"http://127.0.0.1:{dashboard}", {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}"}

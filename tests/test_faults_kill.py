@@ -135,7 +135,7 @@ def test_a_signal_saves_what_runs(grid_of, number, record_property):
     grid = grid_of(f"signal-{number.name}", seeds=1)
     slow = ("--inits", "random", "--seeds", "2", "--train-images", "128")
     driver = grid.start(*slow, "--recipe", "epochs=400")
-    patience = time.monotonic() + 120
+    patience = time.monotonic() + 400
     while not any(grid.starts().values()) and time.monotonic() < patience:
         time.sleep(0.2)
     time.sleep(6)
@@ -153,7 +153,7 @@ def test_a_signal_saves_what_runs(grid_of, number, record_property):
 def test_two_signals_stop_at_once(grid_of, record_property):
     grid = grid_of("twice", seeds=2)
     driver = grid.start()
-    patience = time.monotonic() + 120
+    patience = time.monotonic() + 400
     while not any(grid.starts().values()) and time.monotonic() < patience:
         time.sleep(0.1)
     driver.send_signal(signal.SIGINT)

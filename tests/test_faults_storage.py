@@ -58,7 +58,7 @@ def test_out_of_memory_finishes_at_a_larger_share_also_after_a_kill(folder, data
     (folder / "sitecustomize.py").write_text(STARVED)
     environment = python_path(folder)
     driver = grid.start(*only, env={**environment, "HANG_AT_LARGE": "1"})
-    log, patience = [], time.monotonic() + 150
+    log, patience = [], time.monotonic() + 400
     while [line["event"] for line in log] != ["started", "out_of_memory", "started"]:
         assert driver.poll() is None, grid.log()[-3000:]
         assert time.monotonic() < patience, log
