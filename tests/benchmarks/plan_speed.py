@@ -1,0 +1,49 @@
+"""How long planning takes: 100,000 wanted cells, and 10,000 finished ones to look up.
+
+python tests/benchmarks/plan_speed.py
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+from sweeps import history, plan
+from sweeps.cost import CostModel, measured_speeds
+from sweeps.spaces import DEMO, cells, grid
+from transfusion import results
+from transfusion.cell import cell_id
+
+RECIPE = DEMO.recipe
+
+
+def main() -> None:
+    space = grid(train_images=(64, 128, 256, 512), inits=("random", "photos", "consolidation"), seeds=715)
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place)
+        began = time.perf_counter()
+        wanted = cells(space)
+        spaced = time.perf_counter()
+        model = CostModel(device="cpu", evaluation_images=400, selection_images=200)
+        work = plan.make(wanted, RECIPE, "data", history.read(out / "cells"), model)
+        planned = time.perf_counter()
+        plan.write(work, out / "plan.parquet")
+        written = time.perf_counter()
+        print(f"{len(wanted):,} cells of the space {spaced - began:.1f} s, {len(work.cells):,} planned "
+              f"{planned - spaced:.1f} s, written {written - planned:.1f} s")  # fmt: skip
+
+        for cell in wanted[:10_000]:
+            results.write_result(
+                out / "cells" / cell_id(cell, RECIPE, "data"), cell=cell, recipe=RECIPE, data="data",
+                status="done", metrics={"images_per_second": 100.0}, environment={"device": "cpu"}, started="", finished="",
+            )  # fmt: skip
+        began = time.perf_counter()
+        past = history.read(out / "cells")
+        model = CostModel("cpu", 400, 200, measured_speeds(past.records, "cpu"))
+        work = plan.make(wanted[:10_000], RECIPE, "data", past, model)
+        print(
+            f"{work.count('done'):,} finished cells looked up and planned {time.perf_counter() - began:.1f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()
