@@ -34,7 +34,8 @@ def main() -> None:
         for cell in wanted[:10_000]:
             results.write_result(
                 out / "cells" / cell_id(cell, RECIPE, "data"), cell=cell, recipe=RECIPE, data="data",
-                status="done", metrics={"images_per_second": 100.0}, environment={"device": "cpu"}, started="", finished="",
+                status="done", metrics={"images_per_second": 100.0}, environment={"device": "cpu"},
+                started="", finished="",
             )  # fmt: skip
         began = time.perf_counter()
         past = history.read(out / "cells")
