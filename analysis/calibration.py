@@ -30,15 +30,15 @@ EFFECTS = (0.0, 1.0, 2.0)
 OVERALL, ANY = "overall ", "any claim"
 DEMO = Setting(
     "demo",
-    (128, 256, 512, 1024),
+    (48, 96, 192, 384),
     1,
-    150,
-    300,
+    109,
+    308,
     SMALL_TEST,
-    auroc=0.75,
-    auroc_sd=0.015,
-    loss_sd=0.02,
-    network_sd=0.01,
+    prevalence=0.23,
+    auroc=0.76,
+    auroc_sd=0.02,
+    loss_sd=0.08,
 )
 CHEXPERT = Setting(
     "chexpert", (5_000, 50_000, 100_000, 200_000), 3, 6_450, 22_000, LARGE_TEST, auroc_sd=0.004

@@ -9,41 +9,22 @@ import pandas as pd
 from analysis.conjectures import CONJECTURES
 from analysis.palette import init_name
 from analysis.power_law import PowerLaw
+from analysis.sentences import ONE_SEED
 from analysis.tables import Evidence
 
-ANSWERS = {
-    (
-        1,
-        "supported",
-    ): "Deeper networks end at a higher training loss on the same data: they are harder to train.",
-    (
-        1,
-        "refuted",
-    ): "Depth does not raise the training loss by an amount that matters: difficulty of training is "
-    "not the reason.",
-    (
-        2,
-        "supported",
-    ): "Small and large networks reach the same training loss and the same AUROC: the task does not "
-    "need a large network.",
-    (
-        2,
-        "refuted",
-    ): "The size of the network makes a difference that matters somewhere: the task is not too simple "
-    "for it.",
-    (3, "supported"): "The last doubling of the data gained nothing that matters: there were enough images.",
-    (3, "refuted"): "The last doubling of the data still changed AUROC: the data do not saturate the task.",
-    (
-        4,
-        "supported",
-    ): "Weights from {natural} gain nothing that matters and weights from the same domain gain more: "
-    "the domains are too different.",
-    (
-        4,
-        "refuted",
-    ): "Weights from {natural} gain something that matters, or weights from the same domain gain no "
-    "more than they do: difference of domains is not the reason.",
+SUPPORTED = {
+    1: "Deeper networks end at a higher training loss on the same data: they are harder to train.",
+    2: "Small and large networks reach the same training loss and the same AUROC: no large one is needed.",
+    3: "The last doubling of the data gained nothing that matters: there were enough images.",
+    4: "Weights from {natural} gain nothing that matters, those from the same domain more: they differ.",
 }
+REFUTED = {
+    1: "Depth does not raise the training loss by an amount that matters: that is not the reason.",
+    3: "The last doubling of the data still changed AUROC: the data do not saturate the task.",
+    4: "Weights from {natural} gain something that matters, or those from the same domain gain no "
+    "more: different domains are not the reason.",
+}
+OPEN = "This grid does not decide it."
 
 
 def write(evidence: Evidence, verdicts: pd.DataFrame, findings: pd.DataFrame, law: PowerLaw | None) -> str:
@@ -66,9 +47,9 @@ def paragraphs(
     found = [_opening(overall, decided)]
     for number, title in CONJECTURES.items():
         claims = verdicts[(verdicts["conjecture"] == number) & (verdicts["claim"] != "overall")]
-        lead = ANSWERS.get((number, overall[number]), "This grid does not decide it.").format(natural=natural)
-        told = claims[claims["needed"].astype(bool)]["why"]
-        found.append(f"**{number}. {title}: {overall[number]}.** {lead} " + " ".join(told))
+        told = " ".join(claims[claims["needed"].astype(bool)]["why"]).replace(f" {ONE_SEED}", "")
+        lead = _answer(number, overall[number], claims).format(natural=natural)
+        found.append(f"**{number}. {title}: {overall[number]}.** {lead} {told}")
         if number == 3 and law is not None:
             found[-1] += (
                 f" A power law through the sizes has exponent {law.exponent[0]:.2f} "
@@ -84,6 +65,22 @@ def paragraphs(
     )
     found.append(_limits(evidence))
     return found
+
+
+def _answer(number: int, verdict: str, claims: pd.DataFrame) -> str:
+    """What a verdict means; where size matters, which way, from the refuted claims on AUROC."""
+    if verdict == "supported":
+        return SUPPORTED[number]
+    if verdict == "undecided":
+        return OPEN
+    if number != 2:
+        return REFUTED[number]
+    rows = claims[(claims["verdict"] == "refuted") & (claims["metric"] == "test_auroc")]
+    if len(rows) and (rows["estimate"] < 0).all():
+        return "Size makes a difference, but larger or deeper networks end at a lower AUROC: none is needed."
+    if len(rows) and (rows["estimate"] > 0).all():
+        return "Larger or deeper networks end at a higher AUROC: the task is not too simple for them."
+    return "The size of the network makes a difference: networks do not all do the same on this task."
 
 
 def _opening(overall: pd.Series, decided: list[int]) -> str:

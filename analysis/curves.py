@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 BINS = 2_000
+FEWEST_STEPS = 10
 THRESHOLD = 6.0
 LOWEST_HEIGHT = 1.1
 SPIKE_DEFINITION = (
@@ -41,7 +42,7 @@ class Spikes:
 
 
 def spikes(losses: Reals) -> Spikes | None:
-    """Find the spikes in the training losses per step [N]; None for fewer than 20 finite losses.
+    """Find the spikes in the training losses per step [N]; None for fewer than 10 finite losses.
 
     There is no canonical definition; this one is robust. The log loss is detrended by a centred running
     median over 5 % of the run (at least 7 bins); its noise is 1.4826 times the running median of the
@@ -49,7 +50,7 @@ def spikes(losses: Reals) -> Spikes | None:
     Neighbouring bins above the threshold are one spike.
     """
     losses = losses[np.isfinite(losses) & (losses > 0)]
-    if len(losses) < 20:
+    if len(losses) < FEWEST_STEPS:
         return None
     edges = np.linspace(0, len(losses), min(BINS, len(losses)) + 1).astype(int)
     binned = np.add.reduceat(losses, edges[:-1]) / np.diff(edges)
@@ -58,7 +59,9 @@ def spikes(losses: Reals) -> Spikes | None:
     trend = log.rolling(window, center=True, min_periods=window // 2 + 1).median()
     residual = log - trend
     wide = max(21, len(log) // 4) | 1
-    noise = 1.4826 * residual.abs().rolling(wide, center=True, min_periods=wide // 2 + 1).median()
+    noise = (
+        1.4826 * residual.abs().rolling(wide, center=True, min_periods=min(wide // 2 + 1, len(log))).median()
+    )
     high = ((residual > THRESHOLD * noise) & (residual > np.log(LOWEST_HEIGHT))).to_numpy()
     starts = np.flatnonzero(high & ~np.concatenate(([False], high[:-1])))
     ends = np.flatnonzero(high & ~np.concatenate((high[1:], [False]))) + 1

@@ -2,84 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import wraps
-from typing import Any, ParamSpec
+from collections.abc import Iterable
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from analysis.canvas import area_label, area_note, empty, new_figure, note, size_axis, styled
 from analysis.curves import SPIKE_DEFINITION, Spikes
 from analysis.palette import PUBLISHED, arm_name, arm_style, look, ordered
 from analysis.references import Published
-
-COLUMN = 5.2
-"""Width of a figure in inches; legible at a column's width in print."""
-
-STYLE: dict[str, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#E5E5E5",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 5,
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-}
-
-P = ParamSpec("P")
-
-
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw with `STYLE`, whatever the user's own settings are."""
-
-    @wraps(draw)
-    def styled_draw(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-            return draw(*args, **kwargs)
-
-    return styled_draw
-
-
-def new_figure(
-    columns: int = 1, *, width: float = COLUMN, height: float = 3.6, **axes: Any
-) -> tuple[Figure, list[Axes]]:
-    """A figure with `columns` panels side by side."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False, **axes)[0])
-
-
-def note(figure: Figure, text: str) -> None:
-    """A line below the panels: n, and what bands and bars are."""
-    figure.supxlabel(text, fontsize=7, color="#555555", x=0.01, ha="left", wrap=True)
-
-
-def empty(axes: Axes, why: str) -> None:
-    """Say in the panel itself why it is empty."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes, color="#555555", wrap=True)
-
-
-def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
-    """A logarithmic axis with a tick at every data set size."""
-    ticks = sorted(set(sizes))
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_xlabel("training images")
 
 
 @styled
@@ -117,6 +51,7 @@ def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images:
             fillstyle="none",
             label=None if index else "spike",
         )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
     axes.legend(ncols=min(5, len(runs) + 2), loc="upper right")
@@ -137,7 +72,7 @@ def training_losses(
         wanted: networks in the figure.
     """
     figure, (axes,) = new_figure()
-    axes.set_title(f"{title}, from scratch, {train_images:,} training images")
+    axes.set_title(f"{title}\nfrom scratch, {train_images:,} training images")
     wanted = set(wanted)
     there = [name for name in ordered(set(bands["architecture"])) if name in wanted]
     if not there:
@@ -161,6 +96,7 @@ def training_losses(
             markevery=every,
             label=f"{style.label} (n = {seeds})",
         )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
     axes.legend()
@@ -257,13 +193,16 @@ def auroc_by_network(
         return figure
     networks = points.drop_duplicates("architecture").set_index("architecture")
     sizes = sorted({int(rows["train_images"].max()), int(rows["train_images"].min())}, reverse=True)
+    names = ordered(set(rows["architecture"]))
+    apart = {name: 1.035 ** (k - (len(names) - 1) / 2) for k, name in enumerate(names)}
     for axes, column, label, letter in zip(
         panels, ("parameters", "depth"), ("parameters", "depth (layers with weights)"), "ab", strict=True
     ):
         for size in sizes:
             largest = size == sizes[0]
             for one in rows[rows["train_images"] == size].itertuples():
-                style, at = look(one.architecture), networks.loc[one.architecture, column]
+                style = look(one.architecture)
+                at = networks.loc[one.architecture, column] * apart[one.architecture]
                 low, high = (
                     abs(end - one.estimate) if np.isfinite(end) else 0.0 for end in (one.low, one.high)
                 )
@@ -328,26 +267,3 @@ def auroc_by_network(
     figure.legend(handles=handles, loc="outside right center")
     note(figure, area_note(rows))
     return figure
-
-
-def area_label(metric: str) -> str:
-    """Name of an area for an axis, with its split."""
-    split = "official validation split" if metric.startswith("official") else "hold-out test split"
-    return f"{'AUPRC' if metric.endswith('auprc') else 'AUROC'}, {split}"
-
-
-def area_note(rows: pd.DataFrame) -> str:
-    """The n behind levels of an area, and what their bars hold."""
-    seeds = int(rows["seeds"].max()) if rows["seeds"].notna().any() else 0
-    if not rows["patients"].notna().any():
-        return f"n = {seeds} seed(s); no predictions, so no intervals over patients. Dots: single seeds."
-    sources = set(rows["seed_part"])
-    parts = "patients and seeds"
-    if sources == {"runs"}:
-        parts = "patients and the scatter of runs around learning curves (one seed)"
-    elif "unknown" in sources:
-        parts = "patients alone where there is one seed (the between-seed part is unknown)"
-    return (
-        f"n = {int(rows['patients'].max()):,} patients, {int(rows['positives'].max()):,} positive images, "
-        f"{seeds} seed(s). Bars: 95 % interval over {parts}. Dots: single seeds."
-    )

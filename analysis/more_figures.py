@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures import area_label, area_note, empty, new_figure, note, size_axis, styled
+from analysis.canvas import area_label, area_note, empty, new_figure, note, size_axis, styled
 from analysis.palette import init_name, look, ordered
 from analysis.power_law import PowerLaw
 

@@ -10,6 +10,8 @@ import numpy as np
 from analysis.contrasts import Estimate
 from analysis.units import unit
 
+ONE_SEED = "One seed only: the scatter of runs around smooth learning curves stands in for more."
+
 
 class Worded(Protocol):
     """What a sentence needs to know of a claim or finding."""
@@ -59,7 +61,7 @@ def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str
     limit = f"{margin:.{digits}f}"
     parts = [measured(claim, found)]
     if found.seed_part == "runs":
-        parts.append("One seed only: the scatter of runs around smooth learning curves stands in for more.")
+        parts.append(ONE_SEED)
     if verdict == "undecided":
         if found.seed_part == "unknown":
             parts.append("One seed only, and too little else to judge chance by: run more seeds.")

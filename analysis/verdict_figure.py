@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import note, styled
+from analysis.canvas import note, styled
 from analysis.palette import VERDICTS
 
 REACH = 3.2
