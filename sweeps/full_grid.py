@@ -65,100 +65,119 @@ def run(
     console: Console,
     stop: Stop,
 ) -> int:
-    """Plan, check, execute, analyse."""
-    preset = preset_of(options)
-    wanted = cells(preset.space)
-    cache: Path = options.cache or out / "cache"
-    watching = loggers.callbacks(options.tensorboard, options.logger, out)
-    with ExitStack() as cleanup:
+    """Lock OUT, plan, check, execute, analyse."""
+    with ExitStack() as lock:
         if not options.dry_run:
-            take(out, options.wait, cleanup, console)
+            take(out, options.wait, lock, console)
         if store:
             fetch(store, out)
-        table, origin = open_inputs(options, preset, wanted, out, console)
-        if store and origin.supplied.weights:
-            raise SettingError(
-                "--weights: an object store as --out has no room for them yet; use a shared folder"
-            )
-        at_hand = open_resources(options, cleanup, stop)
-        past = history.read(out / "cells")
-        peaks = measured_peaks(past.records)
-        model = cost.CostModel(
-            device=at_hand.device,
-            evaluation_images=len(table.rows("test")) + len(table.rows("official")),
-            selection_images=len(table.rows("selection")),
-            measured=cost.measured_speeds(past.records, at_hand.device),
-        )
-        work = plan.make(
-            wanted,
-            preset.recipe,
-            table.fingerprint,
-            past,
-            model,
-            origin.supplied,
-            share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
-            retry_failed=options.retry_failed,
-        )
-        missing = work.missing()
-        expected = estimate(missing, at_hand, options.gpu_price)
-        slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
-        console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
-        if options.dry_run:
+        with ExitStack() as connection:
+            work = sweep(options, out, store, console, stop, connection)
+        if work is None:
             return OK
-        if options.prune:
-            pruned = prune(work, past, out)
-            if store:
-                store.remove_cells(pruned.removed)
-            console.print(prune_table(pruned))
-            return OK
-
-        plan.write(work, out / "plan.parquet")
-        if missing:
-            started = time.monotonic()
-            prepare(table, preset.recipe, cache, console)
-            pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
-            for one in work.begun:
-                results.reopen(out / "cells" / one)
-            if store:
-                store.reopen(work.begun)
-                store.share_cache(cache)
-            if not ray.is_initialized():
-                open_ray(None, cleanup, stop)
-            with SweepProgress(console, missing) as progress:
-                executor.execute(
-                    missing,
-                    executor.Work(
-                        recipe=preset.recipe, table=table, supplied=origin.supplied, imagenet=origin.imagenet
-                    ),
-                    done=work.ids("done"),
-                    failed=work.ids("failed"),
-                    out=out,
-                    cache=cache,
-                    resources=at_hand,
-                    watcher=progress,
-                    stop=stop,
-                    fail_fast=options.fail_fast,
-                    callbacks=watching,
-                    store=store,
-                )
-            if store:
-                object_store.pull(store, out)
-            console.print(progress.describe())
-            wall = time.monotonic() - started
-            write_sweep(out / "sweep.json", preset, table, at_hand, work, expected, wall, stop.reason)
-            if not stop.reason:
-                console.print(f"took {duration(wall)}, expected {duration(expected.wall_seconds)}")
-    if stop.reason:
-        console.print(stopped(stop, work, out))
+        if stop.reason:
+            console.print(stopped(stop, work, out))
         if stop.by_signal:
             return INTERRUPTED
         if stop.reason.startswith("storage"):
             return FAILED
-    status = conclude(work, out, console)
+        status = conclude(work, out, console)
+        if store:
+            object_store.push(store, out)
+            console.print(f"all of it is in {store.uri}")
+        return status
+
+
+def sweep(
+    options: argparse.Namespace,
+    out: Path,
+    store: object_store.ObjectStore | None,
+    console: Console,
+    stop: Stop,
+    connection: ExitStack,
+) -> plan.Plan | None:
+    """Plan and execute; None where only a look at the plan was asked for.
+
+    Args:
+        connection: closes what Ray opened.
+    """
+    preset = preset_of(options)
+    wanted = cells(preset.space)
+    cache: Path = options.cache or out / "cache"
+    watching = loggers.callbacks(options.tensorboard, options.logger, out)
+    table, origin = open_inputs(options, preset, wanted, out, console)
+    if store and origin.supplied.weights:
+        raise SettingError("--weights: found an object store as --out, expected a shared folder; name one")
+    at_hand = open_resources(options, connection, stop)
+    past = history.read(out / "cells")
+    peaks = measured_peaks(past.records)
+    model = cost.CostModel(
+        device=at_hand.device,
+        evaluation_images=len(table.rows("test")) + len(table.rows("official")),
+        selection_images=len(table.rows("selection")),
+        measured=cost.measured_speeds(past.records, at_hand.device),
+    )
+    work = plan.make(
+        wanted,
+        preset.recipe,
+        table.fingerprint,
+        past,
+        model,
+        origin.supplied,
+        share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
+        retry_failed=options.retry_failed,
+    )
+    missing = work.missing()
+    expected = estimate(missing, at_hand, options.gpu_price)
+    slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
+    console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+    if options.dry_run:
+        return None
+    if options.prune:
+        pruned = prune(work, past, out)
+        if store:
+            store.remove_cells(pruned.removed)
+        console.print(prune_table(pruned))
+        return None
+
+    plan.write(work, out / "plan.parquet")
+    if not missing:
+        return work
+    started = time.monotonic()
+    prepare(table, preset.recipe, cache, console)
+    pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
+    for one in work.begun:
+        results.reopen(out / "cells" / one)
     if store:
-        object_store.push(store, out)
-        console.print(f"all of it is in {store.uri}")
-    return status
+        store.reopen(work.begun)
+        store.share_cache(cache)
+    if not options.address:
+        open_ray(None, connection, stop)
+    with SweepProgress(console, missing) as progress:
+        executor.execute(
+            missing,
+            executor.Work(
+                recipe=preset.recipe, table=table, supplied=origin.supplied, imagenet=origin.imagenet
+            ),
+            done=work.ids("done"),
+            failed=work.ids("failed"),
+            out=out,
+            cache=cache,
+            resources=at_hand,
+            watcher=progress,
+            stop=stop,
+            fail_fast=options.fail_fast,
+            callbacks=watching,
+            store=store,
+        )
+    if store:
+        object_store.pull(store, out)
+    console.print(progress.describe())
+    wall = time.monotonic() - started
+    write_sweep(out / "sweep.json", preset, table, at_hand, work, expected, wall, stop.reason)
+    if not stop.reason:
+        console.print(f"took {duration(wall)}, expected {duration(expected.wall_seconds)}")
+    return work
 
 
 def fetch(store: object_store.ObjectStore, out: Path) -> None:

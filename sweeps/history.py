@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from transfusion import attempts, results
+from transfusion.cell import SettingError
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ def read(folder: Path) -> History:
     """The history in `folder`; empty if there is none.
 
     Raises:
-        ValueError: a record is damaged, naming its file.
+        SettingError: a record is damaged, naming its file and what to do.
     """
-    records, unfinished = results.read_all(folder)
+    try:
+        records, unfinished = results.read_all(folder)
+    except ValueError as error:
+        raise SettingError(str(error)) from error
     return History(folder, records, frozenset(unfinished))
