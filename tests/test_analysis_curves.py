@@ -50,7 +50,7 @@ def test_a_spike_in_a_long_run_survives_the_binning() -> None:
 
 
 def test_too_few_steps_have_no_answer() -> None:
-    assert curves.spikes(np.ones(19)) is None
+    assert curves.spikes(np.ones(9)) is None
     assert curves.spikes(np.full(100, np.nan)) is None
 
 
