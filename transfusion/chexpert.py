@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -91,12 +92,12 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[Problem]]:
         problems.append(Problem(where, str(raw["Path"].iloc[i]), expected, "correct the path"))
     known_view = raw["Frontal/Lateral"].isin(["Frontal", "Lateral"]).to_numpy()
     for where, i in rows_where(path, ~known_view):
-        found = repr(raw["Frontal/Lateral"].iloc[i])
+        found = repr(str(raw["Frontal/Lateral"].iloc[i]))
         place = f"{where}, column 'Frontal/Lateral'"
         problems.append(Problem(place, found, "Frontal or Lateral", "correct the field"))
     age = pd.to_numeric(raw["Age"], errors="coerce")
     for where, i in rows_where(path, ~age.between(0, 150).to_numpy()):
-        found = repr(raw["Age"].iloc[i])
+        found = repr(str(raw["Age"].iloc[i]))
         problems.append(Problem(f"{where}, column 'Age'", found, "an age in years", "correct the field"))
     labels, wrong = parse_labels(path, raw, FINDINGS)
     frame = pd.DataFrame(
@@ -122,10 +123,13 @@ def _shared_patients(path: Path, train: pd.DataFrame, valid: pd.DataFrame) -> li
 
 def _folder_of(data: Path) -> Path:
     """The folder of the CSVs: `data` itself or one of the distributed names below it."""
-    for folder in (data, *(data / name for name in FOLDERS)):
-        if (folder / "train.csv").exists() or (folder / "valid.csv").exists():
-            return folder
-    found = "no such folder" if not data.exists() else "neither train.csv nor valid.csv"
+    try:
+        for folder in (data, *(data / name for name in FOLDERS)):
+            if (folder / "train.csv").exists() or (folder / "valid.csv").exists():
+                return folder
+        found = "neither train.csv nor valid.csv" if data.exists() else "no such folder"
+    except PermissionError as error:
+        found = f"no permission to look into {error.filename}"
     expected = f"train.csv and valid.csv in it, in {FOLDERS[0]} or in {FOLDERS[1]}"
     raise DataError(
         [Problem(str(data), found, expected, "name the folder that CheXpert was unpacked to (--data)")]
@@ -136,4 +140,4 @@ def _image_root(folder: Path, images: pd.Series) -> Path:
     """Where most of a few evenly spaced images lie: beside the CSVs, or in a distributed name below them."""
     sample = images.iloc[np.unique(np.linspace(0, len(images) - 1, 16).round().astype(int))]
     candidates = [folder, *(folder / name for name in FOLDERS)]
-    return max(candidates, key=lambda root: sum((root / name).is_file() for name in sample))
+    return max(candidates, key=lambda root: sum(os.access(root / name, os.F_OK) for name in sample))

@@ -87,7 +87,9 @@ def parse_labels(
         values = pd.to_numeric(raw, errors="coerce").to_numpy(np.float32)
         bad = raw.notna().to_numpy() & ~np.isin(values, (1.0, 0.0, -1.0))
         problems += [
-            Problem(f"{where}, column {finding!r}", repr(raw.iloc[i]), LABELS, "correct or empty the field")
+            Problem(
+                f"{where}, column {finding!r}", repr(str(raw.iloc[i])), LABELS, "correct or empty the field"
+            )
             for where, i in rows_where(path, bad)
         ]
         labels[finding] = values

@@ -1,0 +1,57 @@
+"""How long CheXpert's real training CSV takes from file to subsets: all 223,414 rows.
+
+python tests/benchmarks/table_speed.py
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as Rows
+
+from transfusion import chexpert
+from transfusion.phantom_labels import as_fields, official_rows
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from real_csv import unpacked
+
+SIZES = (5_000, 50_000, 100_000, 200_000)
+
+
+def main() -> None:
+    """Prints the seconds of every step and their sum; the aim is 5 s."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        unpacked("chexpert_train.csv.gz", folder / "train.csv")
+        with (folder / "valid.csv").open("w", newline="") as stream:
+            rows = official_rows(234, seed=0, first_patient=64_541)
+            csv.writer(stream).writerows([list(chexpert.COLUMNS), *map(as_fields, rows)])
+        times = [("start", time.perf_counter())]
+        table = chexpert.read(folder, views="all")
+        times.append(("parse, check and split", time.perf_counter()))
+        for finding in chexpert.FINDINGS:
+            for uncertain in ("ones", "zeros", "ignore"):
+                for blank in ("zeros", "ignore"):
+                    table.labels(finding, uncertain, blank)
+        times.append(("six policies of fourteen findings", time.perf_counter()))
+        for size in SIZES:
+            table.rows("train", size)
+        for part in ("selection", "test", "official"):
+            table.rows(part)
+        times.append(("four subsets and three parts", time.perf_counter()))
+    shown = Rows("step", "seconds", title=f"{len(table.frame)} rows")
+    for (_, before), (step, after) in pairwise(times):
+        shown.add_row(step, f"{after - before:.2f}")
+    shown.add_row("all", f"{times[-1][1] - times[0][1]:.2f}")
+    Console().print(shown)
+
+
+if __name__ == "__main__":
+    main()
