@@ -145,4 +145,5 @@ class Witness:
 
 def python_path(folder):
     """An environment in which every Python process first runs `sitecustomize.py` from `folder`."""
-    return {**os.environ, "PYTHONPATH": str(folder)}
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
