@@ -11,10 +11,10 @@ from typing import Any
 
 from ray import tune
 
+from sweeps.data import DATASETS
 from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
 from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
-from transfusion.chexpert import FINDINGS
 
 EPILOG = """examples:
   python sweeps/full_grid.py                      the whole grid on embedded data, on this machine
@@ -45,8 +45,16 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         type=Path,
         metavar="DIR",
-        help="a folder in CheXpert's layout (default: the embedded phantom)",
+        help="the data: a folder as CheXpert or ChestX-ray14 is distributed, or a CSV of your own "
+        "(default: the embedded phantom)",
     )
+    p.add_argument(
+        "--dataset", choices=DATASETS, default="chexpert",
+        help="what --data is: CheXpert's layout, NIH ChestX-ray14, or a CSV with the columns that follow "
+        "(default: chexpert)",
+    )  # fmt: skip
+    p.add_argument("--path-column", metavar="C", help="table: the image's path, relative to the CSV")
+    p.add_argument("--patient-column", metavar="C", help="table: whose image it is")
     p.add_argument(
         "--imagenet", type=Path, metavar="DIR",
         help="a folder in ImageNet's layout, on which networks without public weights (the CBR family) are "
@@ -88,9 +96,13 @@ def parser() -> argparse.ArgumentParser:
         help="classes in training: " + ", ".join(BALANCES),
     )
     axes.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
+    axes.add_argument("--finding", metavar="F", help="which finding of the data is trained (default: Edema)")
+    axes.add_argument("--views", choices=("frontal", "all"), help="which views are used")
     axes.add_argument(
-        "--finding", choices=FINDINGS, metavar="F", help="which finding is trained (default: Edema)"
-    )
+        "--uncertain", nargs="+", metavar="FINDING=POLICY",
+        help="what the label -1 means: ones (default for Edema and Atelectasis), zeros (else) or ignore",
+    )  # fmt: skip
+    axes.add_argument("--blank", choices=("zeros", "ignore"), help="what an empty label means")
     axes.add_argument(
         "--recipe", nargs="+", default=[], metavar="NAME=VALUE",
         help="settings of the recipe: " + ", ".join(field.name for field in dataclasses.fields(Recipe)),
@@ -124,8 +136,18 @@ def preset_of(options: argparse.Namespace) -> Preset:
     return dataclasses.replace(
         preset,
         space=override_space(preset.space, options),
-        recipe=override_recipe(preset.recipe, options.recipe),
+        recipe=override_recipe(label_policy(preset.recipe, options), options.recipe),
     )
+
+
+def label_policy(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """`recipe` with the views and the label policies that the options give."""
+    given = {name: value for name in ("views", "blank") if (value := getattr(options, name)) is not None}
+    policies = dict(recipe.uncertain)
+    for assignment in options.uncertain or []:
+        finding, _, policy = assignment.partition("=")
+        policies[finding] = policy
+    return dataclasses.replace(recipe, uncertain=tuple(policies.items()), **given)
 
 
 def override_space(space: Space, options: argparse.Namespace) -> Space:

@@ -15,7 +15,7 @@ from rich.console import Console
 import analysis
 from sweeps import cost, executor, history, loggers, object_store, plan, pretrained, processes, resources
 from sweeps.command_line import parser, preset_of
-from sweeps.data import open_data, prepare
+from sweeps.data import name_of, open_data, prepare
 from sweeps.estimate import estimate
 from sweeps.lock import LockedError, held
 from sweeps.memory import measured_peaks, needed_bytes
@@ -174,7 +174,9 @@ def sweep(
         object_store.pull(store, out)
     console.print(progress.describe())
     wall = time.monotonic() - started
-    write_sweep(out / "sweep.json", preset, table, at_hand, work, expected, wall, stop.reason)
+    write_sweep(
+        out / "sweep.json", preset, name_of(options), table, at_hand, work, expected, wall, stop.reason
+    )
     if not stop.reason:
         console.print(f"took {duration(wall)}, expected {duration(expected.wall_seconds)}")
     return work
@@ -252,7 +254,7 @@ def open_inputs(
     table = origin = None
     problems: list[Problem] = []
     try:
-        table = open_data(preset, options.data, out, wanted, console)
+        table = open_data(preset, options, out, wanted, console)
     except DataError as error:
         problems += error.problems
     try:

@@ -26,6 +26,7 @@ PACKAGES = ("ray", "torch", "torchvision", "pytorch-lightning")
 def write_sweep(
     path: Path,
     preset: Preset,
+    data: str,
     table: Table,
     resources: Resources,
     work: Plan,
@@ -36,6 +37,7 @@ def write_sweep(
     """Record a run for the report.
 
     Args:
+        data: what the data are called.
         wall_seconds: from the first decoded image to the last finished cell.
         stopped: why the run ended early, if it did: then expected and real time do not compare.
     """
@@ -45,7 +47,7 @@ def write_sweep(
         "preset": preset.name,
         "recipe": {name: getattr(preset.recipe, name) for name in preset.recipe.__slots__},
         "data": {
-            "name": "phantom" if preset.phantom else "CheXpert",
+            "name": data,
             "fingerprint": table.fingerprint,
             "parts": {part: len(table.rows(part)) for part in PARTS},
         },

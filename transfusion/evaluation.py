@@ -17,6 +17,8 @@ from transfusion.task import EVALUATION_BATCH, Batches, Task
 @torch.no_grad()
 def predict(network: nn.Module, task: Task, rows: np.ndarray, device: torch.device) -> np.ndarray:
     """Logits float32 [n, outputs] of the given rows, the network in evaluation mode."""
+    if not len(rows):
+        return np.empty((0, task.outputs), np.float32)
     network.eval()
     logits = [
         network(evaluation_inputs(inputs.to(device))).float().cpu().numpy()

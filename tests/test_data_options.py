@@ -1,0 +1,76 @@
+"""Every data set that the command reads, and what it refuses."""
+
+import re
+
+import pytest
+from other_layouts import as_nih, as_own_table
+
+from sweeps import full_grid
+from sweeps.command_line import parser, preset_of
+from sweeps.data import name_of, read_table
+from transfusion.cell import Cell
+from transfusion.trial import run_trial
+
+SMALL = ["--preset", "smoke", "--architectures", "cbr_tiny", "--train-images", "8", "16", "--inits", "random"]
+
+
+@pytest.fixture(scope="module")
+def folders(phantom_folder, tmp_path_factory):
+    nih = as_nih(phantom_folder, tmp_path_factory.mktemp("nih"))
+    table = as_own_table(phantom_folder, tmp_path_factory.mktemp("own"))
+    columns = ["--path-column", "file", "--patient-column", "person"]
+    return {
+        "chexpert": ["--data", str(phantom_folder)],
+        "nih": ["--dataset", "nih", "--data", str(nih)],
+        "table": ["--dataset", "table", "--data", str(table), *columns],
+    }
+
+
+@pytest.mark.parametrize("dataset", ["chexpert", "nih", "table"])
+def test_every_data_set_is_planned(folders, dataset, tmp_path, capsys):
+    status = full_grid.main([*SMALL, *folders[dataset], "--dry-run", "--out", str(tmp_path / "out")])
+    text = capsys.readouterr().out
+    assert status == 0, text
+    assert re.search(r"all\s+2\s+0\s+0\s+2", text)
+
+
+def test_a_table_of_the_users_own_trains_and_has_no_official_area(folders, tmp_path, quick):
+    options = parser().parse_args([*SMALL, *folders["table"]])
+    table = read_table(preset_of(options), options, tmp_path, ["Edema"])
+    cell = Cell(architecture="cbr_tiny", train_images=16)
+    record = run_trial(cell, quick, table, cells=tmp_path / "cells", cache=tmp_path / "cache")
+    assert record["status"] == "done", record["error"]
+    assert 0 <= record["metrics"]["test_auroc"] <= 1
+    assert record["metrics"]["official_auroc"] is None
+    assert record["metrics"]["official_study_auroc"] is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "arguments", "named"),
+    [
+        ("chexpert", ["--finding", "Gout"], "Gout"),
+        ("nih", ["--finding", "Fracture"], "Fracture"),
+        ("table", ["--finding", "Gout"], "Gout"),
+        ("table", ["--path-column", "nowhere"], "nowhere"),
+        ("chexpert", ["--dataset", "table"], "--path-column"),
+        ("chexpert", ["--uncertain", "Edema=perhaps"], "Edema=perhaps"),
+    ],
+)
+def test_what_the_data_do_not_have_is_refused(folders, dataset, arguments, named, tmp_path, capsys):
+    out = ["--dry-run", "--out", str(tmp_path / "out")]
+    assert full_grid.main([*SMALL, *folders[dataset], *out, *arguments]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_label_policies_reach_the_recipe():
+    options = parser().parse_args(
+        ["--views", "all", "--blank", "ignore", "--uncertain", "Edema=ignore", "Fracture=ones"]
+    )
+    recipe = preset_of(options).recipe
+    assert (recipe.views, recipe.blank) == ("all", "ignore")
+    assert [recipe.uncertain_policy(f) for f in ("Edema", "Fracture", "Consolidation")] == [
+        "ignore",
+        "ones",
+        "zeros",
+    ]
+    assert name_of(options) == "the embedded phantom"
