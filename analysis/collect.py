@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,14 +28,15 @@ from analysis.schema import AXES, NETWORK, TRIALS, EvidenceError, arrow_schema, 
 from analysis.tables import replace
 
 LONG_TABLES = {
-    "epochs": "epochs",
-    "steps": "steps",
-    "range_tests": "range_test",
-    "predictions": "predictions",
+    "epochs": "epochs.parquet",
+    "steps": "steps.parquet",
+    "range_tests": "range_test.parquet",
+    "predictions": "predictions.parquet",
 }
 """Table of evidence -> name of the file in a cell's folder."""
 
 CELLS_AT_ONCE = 256
+NAMES_AT_ONCE = 32
 ROWS_AT_ONCE = 1 << 20
 AXIS_NAMES = tuple(c.name for c in AXES)
 _METRICS = frozenset(c.name for c in TRIALS if pa.types.is_floating(c.type)) | {
@@ -96,8 +98,9 @@ def collect(out: Path) -> Collection | None:
         if fill or stored - keep or not path.exists():
             _rewrite(path, table, keep, cells, fill, file)
     replace(trials, folder / "trials.parquet")
+    stored_now = set(wanted)
     for name, row in records.items():
-        row["in_tables"] = name in keep or name in set(fill)
+        row["in_tables"] = name in stored_now
     if new or fill or set(known) != set(records) or stored - keep:
         replace(pa.Table.from_pylist(list(records.values()), schema=_INDEX), folder / "collected.parquet")
     return Collection(trials.num_rows, len(new), len(records) - len(wanted), running, note)
@@ -132,9 +135,12 @@ def _known(folder: Path) -> dict[str, dict[str, Any]]:
     return {row["cell_id"]: row for row in data.to_pylist()}
 
 
-def _parallel(function: Callable[[str], Any], names: Iterable[str]) -> Iterator[Any]:
+def _parallel(function: Callable[[str], Any], names: list[str]) -> Iterator[Any]:
+    """`map` by a few threads, some names at a time, in the order of the names."""
+    slices = [names[i : i + NAMES_AT_ONCE] for i in range(0, len(names), NAMES_AT_ONCE)]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        yield from pool.map(function, names)
+        for results in pool.map(lambda some: [function(name) for name in some], slices):
+            yield from results
 
 
 def _read_result(folder: Path) -> dict[str, Any]:
@@ -213,8 +219,7 @@ def _newest(records: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], s
 def _rewrite(path: Path, table: str, keep: set[str], cells: Path, fill: list[str], file: str) -> None:
     """Write a long table anew: the rows of the cells in `keep` as they are, then those of `fill`."""
     part = path.with_name(f".{path.name}.part")
-    schema = arrow_schema(table)
-    with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(part, arrow_schema(table), compression="zstd") as writer:
         if path.exists() and keep:
             names = pa.array(sorted(keep))
             with pq.ParquetFile(path) as old:
@@ -222,34 +227,50 @@ def _rewrite(path: Path, table: str, keep: set[str], cells: Path, fill: list[str
                     kept = batch.filter(pc.is_in(batch.column("cell_id"), value_set=names))
                     writer.write_batch(kept, row_group_size=ROWS_AT_ONCE)
         for start in range(0, len(fill), CELLS_AT_ONCE):
-            names_now = fill[start : start + CELLS_AT_ONCE]
-            pending: list[pa.Table] = []
-            for data in _parallel(
-                lambda name: _cell_table(cells / name / f"{file}.parquet", table), names_now
+            chunk = fill[start : start + CELLS_AT_ONCE]
+            pending: dict[str, pa.Table] = {}
+            rows = 0
+            for name, data in zip(
+                chunk, _parallel(lambda name: _cell_table(cells / name / file), chunk), strict=True
             ):
-                pending.append(data)
-                if sum(t.num_rows for t in pending) >= ROWS_AT_ONCE:
-                    writer.write_table(pa.concat_tables(pending), row_group_size=ROWS_AT_ONCE)
-                    pending = []
+                if data is not None:
+                    pending[name] = data
+                    rows += len(data)
+                if rows >= ROWS_AT_ONCE:
+                    writer.write_table(_joined(pending, table, cells), row_group_size=ROWS_AT_ONCE)
+                    pending, rows = {}, 0
             if pending:
-                writer.write_table(pa.concat_tables(pending), row_group_size=ROWS_AT_ONCE)
+                writer.write_table(_joined(pending, table, cells), row_group_size=ROWS_AT_ONCE)
     part.replace(path)
 
 
-def _cell_table(file: Path, table: str) -> pa.Table:
-    """One cell's rows of `table`, its folder's name as `cell_id`; none if it did not get that far."""
-    schema = arrow_schema(table)
+def _cell_table(file: Path) -> pa.Table | None:
+    """One table of one cell as it was written; None if the cell did not get that far."""
     try:
         with pq.ParquetFile(file) as source:
-            data = conform(source.read(), table, file, without=("cell_id",))
+            return source.read(use_threads=False)
     except FileNotFoundError:
-        return schema.empty_table()
+        return None
     except (pa.ArrowInvalid, OSError) as problem:
         raise EvidenceError(
             f"{file}: found no readable Parquet file ({problem}); remove the cell's folder and run the "
-            f"sweep again"
+            "sweep again"
         ) from problem
-    return data.add_column(0, schema.field(0), pa.repeat(file.parent.name, len(data)))
+
+
+def _joined(tables: dict[str, pa.Table], table: str, cells: Path) -> pa.Table:
+    """Cells' tables one below the other with the columns of the schema, each cell's name as `cell_id`."""
+    try:
+        data = pa.concat_tables(tables.values(), promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
+        raise EvidenceError(
+            f"{cells}: found columns of the table {table} whose types differ between the cells "
+            f"{', '.join(tables)} ({problem})"
+        ) from problem
+    rows = np.repeat(np.arange(len(tables)), [len(t) for t in tables.values()])
+    names = pa.array(list(tables)).take(pa.array(rows))
+    data = conform(data, table, cells, without=("cell_id",))
+    return data.add_column(0, arrow_schema(table).field(0), names)
 
 
 def completeness(trials: pd.DataFrame) -> pd.DataFrame:
