@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray._private import ray_constants
 from ray.tune.search import ConcurrencyLimiter
 
 from sweeps.cell_queue import CellQueue, Watcher
@@ -132,6 +133,9 @@ def start_ray(address: str | None) -> None:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    # Ray binds to loopback where it is told that no cluster is wanted, and to every interface otherwise.
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "1" if address else "0"
+    ray_constants.ENABLE_RAY_CLUSTER = bool(address)
     if address:
         ray.init(address=address, **quiet)
     else:
