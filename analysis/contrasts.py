@@ -9,7 +9,8 @@ weights: what cells share cancels.
 
 **Seeds.** `analysis.seeds`: measured between seeds, or with a single seed judged by the scatter of single
 runs around smooth learning curves, or unknown. The t distribution's degrees of freedom are Satterthwaite's
-(1946).
+(1946) with Welch's correction (1947) for variances from few replicates: each part counts with two degrees
+more, and two are taken off the whole.
 """
 
 from __future__ import annotations
@@ -125,8 +126,8 @@ def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
     if seeds_part.source == "unknown" and patients is None:
         patient_part = float("nan")
     variance = patient_part + seeds_part.variance
-    doubt = seeds_part.doubt + (patient_part**2 / (patients - 1) if patients and patients > 1 else 0.0)
-    freedom = variance**2 / doubt if doubt > 0 else float("inf")
+    doubt = seeds_part.doubt + (patient_part**2 / (patients + 1) if patients else 0.0)
+    freedom = max(variance**2 / doubt - 2, 1.0) if doubt > 0 else float("inf")
     error = float(np.sqrt(variance))
     reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
     return Estimate(

@@ -25,7 +25,7 @@ SeedPart = Literal["measured", "runs", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class SeedsPart:
-    """A variance and half of its own variance (`doubt`): `variance**2 / doubt` are its degrees of freedom."""
+    """A variance, and the sum over its parts of square / (degrees of freedom + 2), its `doubt`."""
 
     source: SeedPart
     variance: float
@@ -60,7 +60,7 @@ def between_seeds(
             explained[k] = (np.trace(own) - own.sum() / count[k]) / (count[k] - 1)
     spread[~several], explained[~several] = spread[several].mean(), explained[several].mean()
     share = weights**2 / count
-    doubt = ((share * spread)[several] ** 2 / (count[several] - 1)).sum()
+    doubt = ((share * spread)[several] ** 2 / (count[several] + 1)).sum()
     return SeedsPart("measured", max(float(share @ (spread - explained)), 0.0), float(doubt))
 
 
@@ -78,7 +78,7 @@ def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float
     if not share.keys() <= noise.keys():
         return UNKNOWN
     variance = sum(weight * noise[arm].variance for arm, weight in share.items())
-    doubt = sum((weight * noise[arm].raw) ** 2 / noise[arm].freedom for arm, weight in share.items())
+    doubt = sum((weight * noise[arm].raw) ** 2 / (noise[arm].freedom + 2) for arm, weight in share.items())
     return SeedsPart("runs", variance, doubt)
 
 
@@ -108,4 +108,4 @@ def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.flo
     residual = left @ values[pool]
     dispersion = max(float((residual**2 / mean).sum() / freedom), 1.0)
     variance = float(np.sum(coefficients[pool] ** 2 * dispersion * mean))
-    return SeedsPart("measured" if repeated else "runs", variance, variance**2 / freedom)
+    return SeedsPart("measured" if repeated else "runs", variance, variance**2 / (freedom + 2))

@@ -33,7 +33,8 @@ def test_a_small_grid_by_hand() -> None:
 
     Means 1.1, 1.2, 1.7; log2 depth 2, 3, 4: slope (1.7 - 1.1) / 2 = 0.3 per doubling, 0.6 from end to end.
     Weights of the ends: -1 and +1. Variances over two seeds: 0.02, 0, 0.02; of the means 0.01, 0, 0.01.
-    Standard error sqrt(0.02), Satterthwaite (0.02)^2 / (0.01^2 + 0.01^2) = 2 degrees of freedom.
+    Standard error sqrt(0.02); Satterthwaite with Welch's correction: each part has one degree of freedom, so
+    0.02^2 / (0.01^2 / 3 + 0.01^2 / 3) - 2 = 4.
     """
     loss = {"shallow": (1.0, 1.2), "middle": (1.2, 1.2), "deep": (1.8, 1.6)}
     measures = cells({(a, 100, "random", s): v for a, pair in loss.items() for s, v in enumerate(pair)})
@@ -41,8 +42,8 @@ def test_a_small_grid_by_hand() -> None:
     assert found is not None
     assert found.estimate == pytest.approx(0.6)
     assert found.standard_error == pytest.approx(np.sqrt(0.02))
-    assert found.degrees_of_freedom == pytest.approx(2)
-    assert found.high - found.estimate == pytest.approx(4.302653 * np.sqrt(0.02), rel=1e-5)
+    assert found.degrees_of_freedom == pytest.approx(4)
+    assert found.high - found.estimate == pytest.approx(2.776445 * np.sqrt(0.02), rel=1e-5)
     assert (found.seeds, found.cells, found.cells_missing, found.seed_part) == (2, 6, 0, "measured")
     assert found.patients is None
 

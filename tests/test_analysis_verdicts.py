@@ -115,9 +115,9 @@ def test_one_seed_is_said_to_be_one_seed() -> None:
 
 
 def test_one_seed_and_one_size_decide_nothing() -> None:
-    setting = dataclasses.replace(DEMO, sizes=(512,), name="one size")
+    setting = dataclasses.replace(DEMO, sizes=DEMO.sizes[-1:], name="one size")
     cells = planted(DEMO, 2.0, np.random.default_rng(0), simulated_claims())
-    truth = cells[cells["train_images"] == 512].reset_index(drop=True)
+    truth = cells[cells["train_images"] == DEMO.sizes[-1]].reset_index(drop=True)
     measures = simulate(setting, truth, np.random.default_rng(1))
     table = verdict_table(judge(measures, "natural", SMALL_TEST), "natural")
     claims = table[(table["claim"] != "overall") & (table["metric"] != "spikes")]
