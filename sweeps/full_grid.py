@@ -267,8 +267,10 @@ def open_inputs(
 
 
 def conclude(work: plan.Plan, out: Path, console: Console) -> int:
-    """Tables, figures, report; then where they lie and which cells failed."""
-    analysis.run(out)
+    """Tables, figures, report, where they are not up to date; then where they lie and which cells failed."""
+    if not up_to_date(work, out):
+        console.print("Writing tables, figures and report...")
+        analysis.run(out)
     records = [results.read_result(out / "cells" / planned.id) for planned in work.cells]
     failed = [record for record in records if record is not None and record["status"] == "failed"]
     absent = sum(record is None for record in records)
@@ -279,6 +281,14 @@ def conclude(work: plan.Plan, out: Path, console: Console) -> int:
         f"report   {out / 'report.html'}\nfigures  {out / 'figures'}\ntables   {out / 'evidence'}"
     )
     return FAILED if failed or absent else OK
+
+
+def up_to_date(work: plan.Plan, out: Path) -> bool:
+    """Whether the report was written after the plan and after every cell of it."""
+    report = out / "report.html"
+    sources = [out / "plan.parquet", *(out / "cells" / planned.id / results.RESULT for planned in work.cells)]
+    written = [path.stat().st_mtime for path in sources if path.exists()]
+    return report.exists() and max(written) <= report.stat().st_mtime
 
 
 if __name__ == "__main__":

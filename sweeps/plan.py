@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from sweeps.cost import CostModel
 from sweeps.history import History
@@ -119,7 +120,13 @@ def _difference(record: dict[str, Any], recipe: Recipe, data: str) -> str:
 
 
 def write(plan: Plan, path: Path) -> None:
-    """Write the wanted cells as a Parquet table, one row each, for the analysis to know what is missing."""
+    """Write the wanted cells as a Parquet table, one row each, for the analysis to know what is missing.
+
+    A file that names the same cells is left as it is.
+    """
+    ids = [planned.id for planned in plan.cells]
+    if path.exists() and pq.read_table(path, columns=["cell_id"])["cell_id"].to_pylist() == ids:
+        return
     rows: list[dict[str, Any]] = []
     for planned in plan.cells:
         numbers = architectures.size_of(planned.cell.architecture, plan.recipe.image_size)

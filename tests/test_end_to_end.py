@@ -1,4 +1,4 @@
-"""The whole way, through a real Ray: the command, its cells, its tables and figures, again, and with a failure."""
+"""The whole way, through a real Ray: the command, its cells, tables and figures, again, and with a failure."""
 
 import io
 import json
@@ -63,6 +63,7 @@ def test_the_same_command_again_trains_nothing(first, monkeypatch):
     out, _, _ = first
     before = {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*")}
     monkeypatch.setattr(executor, "start_ray", lambda *args: pytest.fail("Ray was started"))
+    monkeypatch.setattr(full_grid.analysis, "run", lambda *args: pytest.fail("the report was written again"))
     status, text = command("--out", str(out))
     assert status == 0
     assert re.search(r"all\s+24\s+24\s+0\s+0", text)
@@ -81,12 +82,13 @@ def test_a_failing_cell_is_reported_and_the_others_go_on(first, tmp_path):
     """An upstream cell whose weights are of another network breaks what starts from it, and nothing else."""
     out, _, _ = first
     plan = pd.read_parquet(out / "plan.parquet")
-    upstream = plan.query("kind == 'upstream' and architecture == 'cbr_tiny' and finding == 'photos'")["cell_id"].item()
-    wrong = plan.query("kind == 'upstream' and architecture == 'resnet18' and finding == 'photos'")["cell_id"].item()
+    photos = plan.query("kind == 'upstream' and finding == 'photos'").set_index("architecture")["cell_id"]
+    upstream, wrong = photos["cbr_tiny"], photos["resnet18"]
     weights = out / "cells" / upstream / "weights.safetensors"
     weights.write_bytes((out / "cells" / wrong / "weights.safetensors").read_bytes())
     victims = plan[plan["upstream"] == upstream]["cell_id"].tolist()
-    good = plan.query("init == 'random' and kind == 'grid' and architecture == 'cbr_tiny'")["cell_id"].tolist()
+    scratch = "kind == 'grid' and architecture == 'cbr_tiny' and init == 'random'"
+    good = plan.query(scratch)["cell_id"].tolist()
     for one in [*victims, *good]:
         (out / "cells" / one / "result.json").unlink()
 
@@ -110,7 +112,8 @@ def test_progress_counts_and_estimates(first):
     from sweeps.plan import PlannedCell
     from transfusion.cell import Cell
 
-    cells = [PlannedCell(str(n), Cell(architecture="cbr_tiny", train_images=n), None, float(n)) for n in (1, 2, 3)]
+    cell = Cell(architecture="cbr_tiny", train_images=8)
+    cells = [PlannedCell(str(seconds), cell, None, float(seconds)) for seconds in (1, 2, 3)]
     with SweepProgress(Console(file=io.StringIO()), cells) as progress:
         progress.epoch("3", 1, 2)
         progress.finished("1", "done")
