@@ -139,7 +139,8 @@ def start_ray(address: str | None) -> None:
     if address:
         ray.init(address=address, **quiet)
     else:
-        ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+        # "local": a cluster that happens to run on this machine is joined only where `--address` asks for it.
+        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
 
 
 def execute(

@@ -40,8 +40,8 @@ class Sweep:
         self.recorded, self.watcher, self.stop = [], Watcher(), Stop()
         missing = [one for one in self.work.cells if one.id not in {*done, *failed}]
         self.queue = CellQueue(
-            missing, done=set(done), failed=set(failed), record=self.record, watcher=self.watcher, stop=self.stop,
-            **options,
+            missing, done=set(done), failed=set(failed), record=self.record, watcher=self.watcher,
+            stop=self.stop, **options,
         )  # fmt: skip
 
     def record(self, planned, failure, error):

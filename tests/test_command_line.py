@@ -18,8 +18,8 @@ def test_without_options_it_is_the_demo():
 
 def test_every_axis_can_be_set():
     preset = chosen(
-        "--architectures", "cbr_tiny", "resnet18", "--train-images", "10", "20", "--inits", "random", "photos",
-        "--freeze", "none", "--seeds", "3", "--finding", "Pneumonia",
+        "--architectures", "cbr_tiny", "resnet18", "--train-images", "10", "20",
+        "--inits", "random", "photos", "--freeze", "none", "--seeds", "3", "--finding", "Pneumonia",
     )  # fmt: skip
     found = cells(preset.space)
     assert len(found) == 2 * 2 * 2 * 3

@@ -20,8 +20,8 @@ RECIPE = DEMO.recipe
 
 def finish(folder, cell, recipe=RECIPE, data=DATA, status="done", failure=None, **metrics):
     results.write_result(
-        folder / cell_id(cell, recipe, data), cell=cell, recipe=recipe, data=data, status=status, metrics=metrics,
-        environment={"device": "cpu"}, started="", finished="", failure=failure,
+        folder / cell_id(cell, recipe, data), cell=cell, recipe=recipe, data=data, status=status,
+        metrics=metrics, environment={"device": "cpu"}, started="", finished="", failure=failure,
     )  # fmt: skip
 
 
