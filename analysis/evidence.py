@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from analysis.conjectures import (
     IN_DOMAIN_FROZEN,
@@ -122,10 +123,26 @@ def row(contrast: Contrast, found: Estimate, where: dict[str, object]) -> dict[s
     return {**head, **where, **dataclasses.asdict(found)}
 
 
+def within_bounds(found: Estimate) -> Estimate:
+    """A level between 0 and 1 with its interval symmetric in log odds, so that it stays between 0 and 1.
+
+    An area of exactly 0 or 1 has no interval by these means: null.
+    """
+    area = found.estimate
+    if not 0 < area < 1:
+        return dataclasses.replace(found, low=float("nan"), high=float("nan"))
+    odds, reach = logit(area), (found.high - area) / (area * (1 - area))
+    return dataclasses.replace(found, low=float(expit(odds - reach)), high=float(expit(odds + reach)))
+
+
 def estimate_table(measures: Measures, grid: Grid, law: PowerLaw | None) -> pd.DataFrame:
     """All levels and contrasts that can be estimated; columns of `analysis.schema.ESTIMATES`."""
     rows: list[dict[str, object]] = []
-    for wanted in (levels(measures), comparisons(measures, grid), doublings(measures, grid)):
+    for contrast, where in levels(measures):
+        found = estimate(measures, contrast)
+        if found is not None:
+            rows.append(row(contrast, within_bounds(found) if contrast.metric in AREAS else found, where))
+    for wanted in (comparisons(measures, grid), doublings(measures, grid)):
         for contrast, where in wanted:
             found = estimate(measures, contrast)
             if found is not None:

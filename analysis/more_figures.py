@@ -23,7 +23,7 @@ def gains(
     """
     inits = [*([natural] if natural else []), "consolidation"]
     figure, panels = new_figure(len(inits), width=7.2, height=3.6, sharey=True)
-    drawn = False
+    drawn: list[pd.DataFrame] = []
     for axes, init in zip(panels, inits, strict=True):
         label = f"{metric}, {init} minus scratch at "
         rows = estimates[estimates["name"].str.startswith(label)]
@@ -31,7 +31,7 @@ def gains(
         if rows.empty:
             empty(axes, "no finished pair of cells yet")
             continue
-        drawn = True
+        drawn.append(rows)
         for position, name in enumerate(ordered(set(rows["architecture"].dropna()))):
             line = rows[rows["architecture"] == name].sort_values("train_images")
             style = look(name)
@@ -61,7 +61,7 @@ def gains(
         figure.legend(*handles, loc="outside right center")
         note(
             figure,
-            f"{area_note(estimates[estimates['metric'] == metric])} Gray band: 95 % interval of "
+            f"{area_note(pd.concat(drawn)).split(' Bars')[0]} Gray band: 95 % interval of "
             f"the mean. "
             f"Green: smaller than the margin of {margin:g}.",
         )

@@ -36,8 +36,8 @@ BY_CONJECTURE = {
     4: ("gains", "figure6"),
 }
 CLAIM_COLUMNS = (
-    "question", "verdict", "estimate", "low", "high", "margin", "unit", "seeds", "patients", "cells",
-    "cells_missing", "p_supported", "p_refuted", "smallest_effect", "why",
+    "question", "verdict", "why", "estimate", "low", "high", "margin", "unit", "seeds", "patients", "cells",
+    "cells_missing", "p_supported", "p_refuted", "smallest_effect",
 )  # fmt: skip
 
 

@@ -70,15 +70,24 @@ def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str
         elif found.standard_error == 0:
             parts.append("Without any variation there is nothing to judge chance by.")
         else:
-            parts.append(
-                f"Compatible with nothing as well as with an effect that matters ({limit}); "
-                f"this grid could have shown {found.smallest_effect:.{digits}f}."
-            )
+            parts.append(_undecided(found, margin, limit, digits))
     else:
         parts.append(_decided(claim.expects, verdict, found, limit))
     if found.cells_missing:
         parts.append(f"{found.cells_missing} of the cells it asks for are missing.")
     return " ".join(parts)
+
+
+def _undecided(found: Estimate, margin: float, limit: str, digits: int) -> str:
+    """Why an interval decides nothing: by itself, or once corrected for the number of claims."""
+    if found.low > 0 or found.high < 0:
+        return "Alone that would be beyond chance, but not once corrected for the number of claims."
+    if -margin < found.low and found.high < margin:
+        return f"Alone that would rule out {limit}, but not once corrected for the number of claims."
+    return (
+        f"Compatible with nothing as well as with an effect that matters ({limit}); this grid could have "
+        f"shown {found.smallest_effect:.{digits}f}."
+    )
 
 
 def _decided(expects: str, verdict: str, found: Estimate, limit: str) -> str:

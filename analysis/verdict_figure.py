@@ -16,7 +16,7 @@ from analysis.palette import VERDICTS
 REACH = 3.2
 """Margins to either side; what lies beyond ends in an arrow."""
 
-LEFT, RIGHT = 9.6, 8.6
+LEFT, RIGHT = 10.6, 8.6
 """Room for the questions on one side, numbers and verdicts on the other."""
 
 

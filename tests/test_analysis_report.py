@@ -19,7 +19,11 @@ from PIL import Image
 
 import analysis
 from analysis.__main__ import main
+from analysis.collect import collect
+from analysis.conjectures import grid_of
+from analysis.evidence import estimate_table
 from analysis.html import number, table
+from analysis.measures import measure
 
 ROOT = Path(__file__).parent.parent
 MARGINS = ("--margin", "auroc=0.03", "--margin", "loss=0.2")
@@ -69,7 +73,9 @@ def test_areas_in_the_tables_are_those_of_the_predictions(done: Path) -> None:
     )["cell_id"].iloc[0]
     rows = loaded.predictions.query(f"cell_id == '{mine}' and split == 'test'")
     assert level["estimate"] == pytest.approx(roc_auc_score(rows["label"], rows["logit"]))
-    assert level["low"] < level["estimate"] < level["high"]
+    assert 0 < level["low"] < level["estimate"] < level["high"] < 1
+    every = levels.dropna(subset=["architecture", "train_images", "init", "freeze", "low"])
+    assert ((every["low"] > 0) & (every["high"] < 1)).all()
     assert level["patients"] == 60
 
 
@@ -180,9 +186,11 @@ def test_two_seeds_are_measured(tmp_path: Path) -> None:
         folders.write_cell(
             tmp_path, cell, losses=rng.normal(0.4, 0.01, 6), test=folders.predictions(0.8, rng, 40)
         )
-    analysis.run(tmp_path)
-    estimates = analysis.load(tmp_path).estimates
+    collect(tmp_path)
+    measures = measure(analysis.load(tmp_path))
+    estimates = estimate_table(measures, grid_of(measures, "photos"), law=None)
     rows = estimates[estimates["metric"].isin(["train_loss", "test_auroc"])]
+    assert len(rows) > 50
     assert set(rows["seed_part"]) == {"measured"}
 
 

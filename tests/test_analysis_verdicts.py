@@ -189,6 +189,7 @@ CLAIM = Claim(
         (0.002, 0.006, "supported", "above zero beyond chance, but smaller than 0.010"),
         (0.02, 0.03, "refuted", "above zero beyond chance"),
         (-0.02, 0.03, "undecided", "could have shown"),
+        (0.002, 0.03, "undecided", "not once corrected for the number of claims"),
     ],
 )
 def test_sentences(low: float, high: float, verdict: str, words: str) -> None:
