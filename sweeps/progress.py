@@ -166,18 +166,16 @@ class _Counts(ProgressColumn):
 def failure_table(records: Sequence[dict[str, Any]]) -> TextTable:
     """Which cells failed and why."""
     table = TextTable(title="Failed cells", title_justify="left", box=SIMPLE)
-    for column in ("cell", "architecture", "images", "start", "seed", "failure", "reason"):
-        table.add_column(column, overflow="fold")
+    table.add_column("cell", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    table.add_column("why", overflow="fold")
     for record in records:
         cell = Cell(**record["cell"])
+        start = start_of(cell) if cell.kind == "grid" else f"upstream {cell.finding}"
         table.add_row(
             record["cell_id"],
-            cell.architecture,
-            f"{cell.train_images:,}",
-            start_of(cell) if cell.kind == "grid" else f"upstream {cell.finding}",
-            str(cell.seed),
-            str(record["failure"]),
-            str(record["error"]),
+            f"{cell.architecture}, {cell.train_images:,} images, {start}, seed {cell.seed}",
+            f"{record['failure']}: {record['error']}",
         )
     return table
 

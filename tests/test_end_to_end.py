@@ -1,4 +1,4 @@
-"""The whole way, through a real Ray: the command, its cells, tables and figures, twice, and with a failure."""
+"""The whole way through a real Ray: the command, its cells, tables and figures, twice, and with a failure."""
 
 import io
 import json
