@@ -103,7 +103,7 @@ def test_5_losses_of_a_node(grid_of, undisturbed, record_property):
     from ray.cluster_utils import Cluster
 
     draw = np.random.default_rng(3)
-    grid = grid_of("nodes", seeds=10)
+    grid = grid_of("nodes", seeds=24)
     witness, losses = Witness(grid), 0
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
