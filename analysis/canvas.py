@@ -95,5 +95,5 @@ def area_note(rows: pd.DataFrame) -> str:
         parts = "patients alone where there is one seed (the between-seed part is unknown)"
     return (
         f"n = {int(rows['patients'].max()):,} patients, {int(rows['positives'].max()):,} positive images, "
-        f"{seeds} seed(s). Bars: 95 % interval over {parts}. Dots: single seeds."
+        f"{seeds} seed(s). Bars and bands: 95 % interval over {parts}. Dots: single seeds."
     )

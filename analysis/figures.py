@@ -142,6 +142,7 @@ def auroc_by_size(
         at = line["train_images"].to_numpy(float) * shift
         sizes |= set(line["train_images"])
         low, high = (np.abs(line[end] - line["estimate"]).to_numpy(float) for end in ("low", "high"))
+        axes.fill_between(at, line["low"], line["high"], color=style.colour, alpha=0.07, linewidth=0)
         axes.errorbar(
             at,
             line["estimate"],

@@ -59,6 +59,11 @@ def _bold(found: re.Match[str]) -> str:
     return f"<b>{found[1]}</b>"
 
 
+def details(title: str, inside: str) -> str:
+    """Something long that opens on a click, without scripts."""
+    return f"<details><summary>{escape(title)}</summary>{inside}</details>"
+
+
 def picture(file: Path, caption: str) -> str:
     """An image, embedded, with its caption."""
     data = base64.b64encode(file.read_bytes()).decode()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.collect import Collection, completeness
 from analysis.conjectures import CONJECTURES, Margins
 from analysis.curves import SPIKE_DEFINITION
-from analysis.html import escape, nested, page, paragraph, picture, prose, table
+from analysis.draw import level_rows
+from analysis.html import details, escape, nested, page, paragraph, picture, prose, table
 from analysis.measures import Measures
 from analysis.palette import VERDICTS, init_name
 from analysis.references import PUBLISHED
@@ -35,6 +37,10 @@ BY_CONJECTURE = {
     3: ("learning_curve", "figure4"),
     4: ("gains", "figure6"),
 }
+LEVEL_METRICS = (
+    "test_auroc", "test_auprc", "official_auroc", "official_auprc", "official_study_auroc", "train_loss",
+    "convergence_epochs", "spikes", "spike_height", "spike_recovery_steps",
+)  # fmt: skip
 CLAIM_COLUMNS = (
     "question", "verdict", "why", "estimate", "low", "high", "margin", "unit", "seeds", "patients", "cells",
     "cells_missing", "p_supported", "p_refuted", "smallest_effect",
@@ -44,6 +50,7 @@ CLAIM_COLUMNS = (
 def write(
     evidence: Evidence,
     measures: Measures,
+    estimates: pd.DataFrame,
     verdicts: pd.DataFrame,
     findings: pd.DataFrame,
     margins: Margins,
@@ -78,6 +85,11 @@ def write(
         table(pd.DataFrame([asdict(p) for p in PUBLISHED])),
         "<h2>What is here and what is missing</h2>",
         _missing(evidence, collection),
+        "<h2>Every condition</h2>",
+        details(
+            "Test and official split, training loss, convergence and spikes of every condition",
+            levels(estimates),
+        ),
         "<h2>How it was measured</h2>",
         _methods(measures, margins),
         image("range_tests"),
@@ -123,6 +135,24 @@ def _conjecture(number: int, verdicts: pd.DataFrame, image: object) -> str:
             *(image(name) for name in BY_CONJECTURE[number]),
         ]
     )
+
+
+def levels(estimates: pd.DataFrame) -> str:
+    """A row per condition: its areas with intervals on both splits, training loss, convergence and spikes."""
+    rows = level_rows(estimates)
+    if rows.empty:
+        return paragraph("No cell has finished yet.")
+    shown = rows.assign(text=[_with_interval(row) for row in rows.itertuples()])
+    axes = ["architecture", "train_images", "init", "freeze"]
+    wide = shown.pivot_table(index=axes, columns="metric", values="text", aggfunc="first", sort=False)
+    return table(wide.reindex(columns=[m for m in LEVEL_METRICS if m in wide]).reset_index())
+
+
+def _with_interval(row: object) -> str:
+    value, low, high = (getattr(row, name) for name in ("estimate", "low", "high"))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return f"{value:.3f}"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _missing(evidence: Evidence, collection: Collection | None) -> str:

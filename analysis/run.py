@@ -78,7 +78,9 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
     return Summary(
         evidence=tables.evidence_folder(out),
         figures=figures,
-        report=report.write(loaded, measures, verdicts, findings, limits, collection, figures, prose),
+        report=report.write(
+            loaded, measures, estimates, verdicts, findings, limits, collection, figures, prose
+        ),
         counts=counts,
         failed=loaded.trials[status == "failed"],
         verdicts=verdicts,
