@@ -14,7 +14,7 @@ from fault_grid import ROOT, Grid
 
 from transfusion import phantom
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 RAY = str(Path(sys.executable).with_name("ray"))
 
 

@@ -14,7 +14,7 @@ from transfusion.cell import Cell
 from transfusion.fitting import Hooks
 from transfusion.trial import run_trial
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
 @pytest.fixture(scope="module")

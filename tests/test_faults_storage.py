@@ -10,7 +10,7 @@ from fault_grid import Grid, Witness, python_path
 from transfusion import phantom
 from transfusion.attempts import read
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 STARVED = '''
 import builtins, importlib.abc, importlib.util, os, sys
