@@ -2,9 +2,11 @@
 
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -29,16 +31,20 @@ def cluster(tmp_path):
     """Two nodes of one core each; yields the dashboard's address and the environment."""
     pytest.importorskip("aiohttp_cors", reason="ray job submit needs ray[default]")
     mark = uuid.uuid4().hex
-    environment = {**os.environ, "TEST_CLUSTER": mark, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    environment = {**os.environ, "TEST_CLUSTER": mark}
     port, dashboard = free_port(), free_port()
-    head = ["--head", f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    place = tempfile.mkdtemp(prefix="ray-")  # short: it holds sockets; and apart from other clusters
+    head = [
+        "--head", f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}",
+        f"--temp-dir={place}",
+    ]  # fmt: skip
     try:
         for options in (head, [f"--address=127.0.0.1:{port}"]):
             subprocess.run(
                 [RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1"],
                 env=environment, check=True, capture_output=True, timeout=120,
             )  # fmt: skip
-        yield f"http://127.0.0.1:{dashboard}", {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}"}
+        yield f"http://127.0.0.1:{dashboard}", environment
     finally:
         for process in psutil.process_iter():
             try:
@@ -46,6 +52,7 @@ def cluster(tmp_path):
                     process.kill()
             except (psutil.Error, OSError):
                 continue
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def test_a_submitted_job_runs_the_grid_on_two_nodes(tmp_path, cluster, record_property):
@@ -53,7 +60,6 @@ def test_a_submitted_job_runs_the_grid_on_two_nodes(tmp_path, cluster, record_pr
     data = phantom.write(tmp_path / "phantom", images=600, size=48)
     grid = Grid(tmp_path / "out", data, tmp_path / "cache", seeds=2)
     command = f"cd {ROOT} && {shlex.join(grid.command('--address', 'auto'))}"
-    environment.pop("RAY_ADDRESS")
     job = subprocess.run(
         [RAY, "job", "submit", f"--address={dashboard}", "--", "bash", "-c", shlex.quote(command)],
         env=environment, capture_output=True, text=True, timeout=400, check=False,
