@@ -1,6 +1,7 @@
 """`ray job submit` on a real cluster of two nodes, started with `ray start` on loopback."""
 
 import os
+import secrets
 import shlex
 import shutil
 import socket
@@ -28,10 +29,11 @@ def free_port():
 
 @pytest.fixture
 def cluster(tmp_path):
-    """Two nodes of one core each; yields the dashboard's address and the environment."""
+    """Two nodes of one core each behind a token of their own; yields the dashboard's address and the environment."""
     pytest.importorskip("aiohttp_cors", reason="ray job submit needs ray[default]")
     mark = uuid.uuid4().hex
-    environment = {**os.environ, "TEST_CLUSTER": mark}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**os.environ, "TEST_CLUSTER": mark, **token}
     port, dashboard = free_port(), free_port()
     place = tempfile.mkdtemp(prefix="ray-")  # short: it holds sockets; and apart from other clusters
     head = [
