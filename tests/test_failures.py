@@ -23,8 +23,10 @@ def caught(function):
 
 @pytest.fixture
 def full_disk(tmp_path):
-    """A device that takes no byte."""
-    return "/dev/full"
+    """A device that takes no byte, behind a link: pyarrow removes what it failed to write."""
+    link = tmp_path / "full"
+    link.symlink_to("/dev/full")
+    return link
 
 
 def test_running_out_of_host_memory_is_known_by_what_the_allocator_raises():

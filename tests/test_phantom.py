@@ -121,7 +121,7 @@ def test_layout_columns_and_label_strings(phantom_folder: Path) -> None:
             with Image.open(phantom_folder / fields[0]) as image:
                 assert (image.format, image.mode) == ("JPEG", "L")
                 assert (image.width > image.height) == (fields[3] == "Frontal")
-    assert json.loads((folder / "phantom.json").read_text())["images"] == 400
+    assert json.loads((folder / "phantom.json").read_text())["images"] == 800
 
 
 @pytest.mark.parametrize("view", ["frontal", "lateral"])
