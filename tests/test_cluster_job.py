@@ -29,7 +29,7 @@ def free_port():
 
 @pytest.fixture
 def cluster(tmp_path):
-    """Two nodes of one core each behind a token of their own; yields the dashboard's address and the environment."""
+    """Two nodes of one core each behind a token; yields the dashboard's address and the environment."""
     pytest.importorskip("aiohttp_cors", reason="ray job submit needs ray[default]")
     mark = uuid.uuid4().hex
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
