@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def cluster(tmp_path):
             subprocess.run(
                 [RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1"],
                 env=environment, check=True, capture_output=True, timeout=120,
+                start_new_session=True,  # Ray ends whole process groups
             )  # fmt: skip
         yield f"http://127.0.0.1:{dashboard}", environment
     finally:
@@ -62,10 +64,20 @@ def test_a_submitted_job_runs_the_grid_on_two_nodes(tmp_path, cluster, record_pr
     data = phantom.write(tmp_path / "phantom", images=600, size=48)
     grid = Grid(tmp_path / "out", data, tmp_path / "cache", seeds=2)
     command = f"cd {ROOT} && {shlex.join(grid.command('--address', 'auto'))}"
-    job = subprocess.run(
-        [RAY, "job", "submit", f"--address={dashboard}", "--", "bash", "-c", shlex.quote(command)],
-        env=environment, capture_output=True, text=True, timeout=400, check=False,
-    )  # fmt: skip
+    submit = [RAY, "job", "submit", f"--address={dashboard}", "--", "bash", "-c", command]
+    for _ in range(30):  # the nodes' agents come up some seconds after `ray start` has returned
+        job = subprocess.run(
+            submit,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            start_new_session=True,
+        )
+        if "No available agent" not in job.stderr:
+            break
+        time.sleep(2)
     assert job.returncode == 0, job.stdout[-3000:] + job.stderr[-3000:]
     assert len(grid.finished()) == grid.wanted()
     assert f"{grid.wanted()} cells done, 0 failed, 0 missing" in job.stdout
