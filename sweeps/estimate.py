@@ -9,7 +9,7 @@ from sweeps.plan import PlannedCell
 from sweeps.resources import Resources
 
 SECONDS_PER_RUN = 12.0
-"""Start of Ray and of the first trials' processes (measured on two cores)."""
+"""Start of Ray and of the first trials' processes: a guess, not measured."""
 
 
 @dataclass(frozen=True)
