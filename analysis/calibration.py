@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import multiprocessing
 import os
 import sys
@@ -46,7 +47,14 @@ CHEXPERT = Setting(
 SETTINGS: dict[str, Setting] = {
     "demo": DEMO,
     "demo, 3 seeds": dataclasses.replace(DEMO, name="demo, 3 seeds", seeds=3),
-    "demo, AUROC near 1": dataclasses.replace(DEMO, name="demo, AUROC near 1", auroc=0.985, auroc_sd=0.003),
+    "demo, AUROC near 1": dataclasses.replace(
+        DEMO,
+        name="demo, AUROC near 1",
+        auroc=0.985,
+        auroc_per_doubling=0.002,
+        auroc_sd=0.003,
+        network_sd=0.001,
+    ),
     "chexpert": CHEXPERT,
     "chexpert, twice the seed noise": dataclasses.replace(
         CHEXPERT, name="chexpert, twice the seed noise", auroc_sd=0.008
@@ -178,6 +186,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--csv", type=Path, help="write the rates of every claim here")
     options = parser.parse_args(arguments)
+    try:
+        for name, effect in itertools.product(options.settings, options.effects):
+            planted(SETTINGS[name], effect, np.random.default_rng([options.seed, 1]), simulated_claims())
+    except ValueError as problem:
+        parser.error(str(problem))
     tables = []
     for name in options.settings:
         for effect in options.effects:

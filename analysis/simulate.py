@@ -38,6 +38,8 @@ IMPLIED = "in_domain_gains"
 """The claim whose effect is the sum of two others': pretraining on natural images, and in-domain beyond
 it."""
 
+LOWEST_AUROC, HIGHEST_AUROC = 0.5, 0.9995
+
 SHARED_BY_PATIENT, SHARED_BY_IMAGE = 0.3, 0.3
 """Shares of the logits' variance that all cells have in common."""
 
@@ -101,6 +103,9 @@ def planted(
     The networks' own differences and the gain with data are drawn or set first; then the smallest smooth
     change of the learning curves is added that gives every claim's contrast its planted value, in the
     direction that the claim asks about (down for `negative`, up for all others).
+
+    Raises:
+        ValueError: the effects do not fit between an AUROC of 0.5 and 1.
     """
     cells = plan(setting, seeds=1)
     smooth = _smooth(cells)
@@ -125,6 +130,12 @@ def planted(
         values = cells[metric].to_numpy(float)
         change = np.linalg.pinv(matrix @ smooth) @ (np.array(targets) - matrix @ values)
         cells[metric] = values + smooth @ change
+    aurocs = cells["test_auroc"]
+    if aurocs.min() < LOWEST_AUROC or aurocs.max() > HIGHEST_AUROC:
+        raise ValueError(
+            f"{setting.name}: effects of {effect:g} margins would need AUROC from {aurocs.min():.3f} to "
+            f"{aurocs.max():.3f}; expected {LOWEST_AUROC} to {HIGHEST_AUROC}: plant less, or change `auroc`"
+        )
     return cells
 
 
@@ -154,7 +165,7 @@ def logits(
     """One cell's logits [images], in thousandths: binormal, with AUROC `auroc` in the population."""
     own = rng.standard_normal(len(labels), dtype=np.float32)
     own *= np.float32(np.sqrt(1 - SHARED_BY_PATIENT - SHARED_BY_IMAGE))
-    shift = np.sqrt(2) * stats.norm.ppf(np.clip(auroc, 0.501, 0.9995))
+    shift = np.sqrt(2) * stats.norm.ppf(np.clip(auroc, LOWEST_AUROC, HIGHEST_AUROC))
     own += shared + np.float32(shift) * labels
     return np.clip(own * 1_000, -32_000, 32_000).astype(np.int16)
 

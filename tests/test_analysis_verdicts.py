@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.calibration import CHEXPERT, DEMO, calibrate, right_verdict, simulated_claims, true_effects
+from analysis.calibration import (
+    CHEXPERT,
+    DEMO,
+    SETTINGS,
+    calibrate,
+    right_verdict,
+    simulated_claims,
+    true_effects,
+)
 from analysis.conjectures import (
     CLAIMS,
     LARGE_TEST,
@@ -45,6 +53,11 @@ def test_planted_values_are_exactly_those_asked_for() -> None:
             sign = -1 if claim.expects == "negative" else 1
             twice = 2 if claim.name == "in_domain_gains" else 1  # the sum of two planted gains
             assert value == pytest.approx(sign * effect * margin * twice, abs=1e-9), claim.name
+
+
+def test_effects_that_no_auroc_can_hold_are_refused() -> None:
+    with pytest.raises(ValueError, match="AUROC near 1: effects of 2 margins would need AUROC from"):
+        planted(SETTINGS["demo, AUROC near 1"], 2.0, np.random.default_rng(0), simulated_claims())
 
 
 def test_a_planted_effect_of_three_margins_is_found_in_every_claim() -> None:
