@@ -15,7 +15,8 @@ from transfusion.fitting import Hooks
 from transfusion.trial import initial_network, run_trial
 
 CELL = Cell(architecture="cbr_tiny", train_images=48)
-TIMES = {"seconds", "train_seconds", "images_per_second"}
+PARTS = ("range_test_seconds", "feature_seconds", "train_seconds", "epoch_seconds", "evaluation_seconds")
+TIMES = {"seconds", "images_per_second", *PARTS}
 
 
 @pytest.fixture

@@ -39,7 +39,11 @@ class Network(nn.Module):
     Attributes:
         stages: the backbone from the lowest stage up; each maps [B, C, H, W] to [B, C', H', W'].
         head: [B, features] to [B, outputs] logits.
+        reduced: type of the stages' arithmetic where it is not that of their weights; pooling and head keep
+            float32, so that logits keep their digits.
     """
+
+    reduced: torch.dtype | None = None
 
     def __init__(self, stages: OrderedDict[str, nn.Module], features: int, outputs: int) -> None:
         super().__init__()
@@ -50,7 +54,11 @@ class Network(nn.Module):
         """Pooled features [B, features] of float images [B, 1 or 3, H, W]; gray is repeated to 3 channels."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
-        return self.stages(images).mean(dim=(2, 3))
+        if self.reduced is None:
+            return self.stages(images).mean(dim=(2, 3))
+        with torch.autocast(images.device.type, self.reduced):
+            maps = self.stages(images)
+        return maps.float().mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, outputs] of float images [B, 1 or 3, H, W]."""

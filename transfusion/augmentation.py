@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,9 +17,19 @@ STD = (0.229, 0.224, 0.225)
 
 def normalize(images: Tensor) -> Tensor:
     """Float [B, 3, H, W], channels last, of images [B, 1 or 3, H, W] with values 0 to 255."""
-    mean = torch.tensor(MEAN, device=images.device).view(3, 1, 1) * 255
-    std = torch.tensor(STD, device=images.device).view(3, 1, 1) * 255
+    mean, std = _statistics(images.device)
     return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@lru_cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """`MEAN` and `STD` of values 0 to 255, [3, 1, 1], copied to a device once."""
+    with torch.inference_mode(False):
+        mean, std = (
+            torch.tensor(values, device=device, dtype=torch.float32).view(3, 1, 1) * 255
+            for values in (MEAN, STD)
+        )
+    return mean, std
 
 
 def random_affine(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:

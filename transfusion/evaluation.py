@@ -22,7 +22,7 @@ def predict(network: nn.Module, task: Task, rows: np.ndarray, device: torch.devi
     network.eval()
     logits = [
         network(evaluation_inputs(inputs.to(device))).float().cpu().numpy()
-        for inputs, _ in Batches(task, rows, EVALUATION_BATCH)
+        for inputs, _ in Batches(task, rows, EVALUATION_BATCH, device)
     ]
     return np.concatenate(logits)
 

@@ -27,12 +27,12 @@ def feature_task(network: Network, task: Task, recipe: Recipe, seed: int, device
         rows[part] = np.arange(total, total + len(part_rows))
         for view in range(views if part == "train" else 1):
             generator = torch_generator(seed, VIEWS, view)
-            for inputs, labels in Batches(task, part_rows, EVALUATION_BATCH):
+            for inputs, labels in Batches(task, part_rows, EVALUATION_BATCH, device):
                 moved = inputs.to(device)
                 images = (
                     training_inputs(moved, recipe, generator) if part == "train" else evaluation_inputs(moved)
                 )
                 features.append(network.features(images).float().cpu().numpy())
-                targets.append(labels.numpy())
+                targets.append(labels.cpu().numpy())
             total += len(part_rows)
     return Task(np.concatenate(features), np.concatenate(targets), task.outputs, rows, views, task.balanced)

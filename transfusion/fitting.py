@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
+from transfusion import acceleration
 from transfusion.architectures import Network
 from transfusion.augmentation import training_inputs
 from transfusion.failures import StoppedError
@@ -50,8 +52,12 @@ def fit(
     device: torch.device,
     checkpoint: Path,
     hooks: Hooks,
+    room: int = 0,
 ) -> None:
     """Train `module`, from `checkpoint` if that file exists, else from its range test on.
+
+    Args:
+        room: bytes of a GPU's memory that this process may use, its inputs included.
 
     Raises:
         DivergedError: if a training loss is not finite.
@@ -63,7 +69,11 @@ def fit(
         rates, losses, chosen = records["ladder"]
         module.ladder = RangeTest(np.array(rates), np.array(losses), chosen)
     else:
+        start = time.perf_counter()
         module.ladder = find_learning_rate(module, device)
+        module.range_test_seconds = time.perf_counter() - start
+    if device.type == "cuda":
+        accelerate(module, epochs, device, room)
     trainer = pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
@@ -77,6 +87,20 @@ def fit(
         inference_mode=True,
     )
     trainer.fit(module, ckpt_path=checkpoint if resumed else None, weights_only=True)
+
+
+def accelerate(module: TrainingModule, epochs: int, device: torch.device, room: int) -> None:
+    """Keep the inputs in the GPU's memory where they fit beside the model; compile where training is long."""
+    task, batch_size = module.task, module.recipe.batch_size
+    train = [task.rows["train"] + view * len(task.rows["train"]) for view in range(task.views)]
+    rows = np.concatenate([*train, task.rows["selection"]])
+    module.task = dataclasses.replace(task, resident=acceleration.resident(task.inputs, rows, device, room))
+    if module.range_test_seconds is None or module.ladder is None:
+        return  # a resumed run, mostly behind it
+    steps = epochs * -(-len(task.rows["train"]) // batch_size)
+    step = module.range_test_seconds / len(module.ladder.losses)
+    if acceleration.worth_compiling(device, step, steps):
+        module.compiled = torch.compile(module.network.forward)
 
 
 class EpochEnd(Checkpoint):
@@ -114,7 +138,7 @@ def find_learning_rate(module: TrainingModule, device: torch.device) -> RangeTes
         epoch = 0
         while True:
             order = stream(module.seed, RANGE_TEST, epoch)
-            yield from Batches(task, task.training_rows(epoch, order), recipe.batch_size)
+            yield from Batches(task, task.training_rows(epoch, order), recipe.batch_size, device)
             epoch += 1
 
     supply = batches()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class TrainingModule(pl.LightningModule):
         best_epoch: the epoch with the highest selection AUROC; between equals, or without one, the one with
             the lowest selection loss.
         best_state: the network's state after that epoch.
+        compiled: the network as training steps call it: itself, or its compiled twin on the same weights.
+        range_test_seconds: time of the range test; None where an interrupted run had done it.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class TrainingModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.frozen = network, frozen
+        self.compiled: Callable[[Tensor], Tensor] = network.__call__  # no second submodule in checkpoints
         self.task, self.recipe, self.seed = task, recipe, seed
         self.ladder: RangeTest | None = None
+        self.range_test_seconds: float | None = None
         self.epochs: list[dict[str, Any]] = []
         self.steps: list[float] = []
         self.best_epoch, self.best_score = 0, (-np.inf, -np.inf)
@@ -71,10 +76,11 @@ class TrainingModule(pl.LightningModule):
 
     def train_dataloader(self) -> Batches:
         order = stream(self.seed, ORDER, self.current_epoch)
-        return Batches(self.task, self.task.training_rows(self.current_epoch, order), self.recipe.batch_size)
+        rows = self.task.training_rows(self.current_epoch, order)
+        return Batches(self.task, rows, self.recipe.batch_size, self.device)
 
     def val_dataloader(self) -> Batches:
-        return Batches(self.task, self.task.rows["selection"], EVALUATION_BATCH)
+        return Batches(self.task, self.task.rows["selection"], EVALUATION_BATCH, self.device)
 
     # -- training
 
@@ -101,7 +107,9 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         inputs, targets = batch
-        loss = masked_loss(self.network(training_inputs(inputs, self.recipe, self.affine)), targets)
+        # What was compiled is so for whole batches; the last one of an epoch may be smaller.
+        network = self.compiled if len(inputs) == self.recipe.batch_size else self.network
+        loss = masked_loss(network(training_inputs(inputs, self.recipe, self.affine)), targets)
         self.step_losses.append(loss.detach())
         self.step_sizes.append(len(inputs))
         return loss
@@ -109,6 +117,8 @@ class TrainingModule(pl.LightningModule):
     # -- selection
 
     def on_validation_epoch_start(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
         self.train_seconds = time.perf_counter() - self.epoch_start
         self.selection: list[tuple[Tensor, Tensor]] = []
 
@@ -182,7 +192,9 @@ class TrainingModule(pl.LightningModule):
             "train_loss": self.epochs[-1]["train_loss"],
             "selection_loss": best["selection_loss"],
             "selection_auroc": best["selection_auroc"],
+            "range_test_seconds": self.range_test_seconds,
             "train_seconds": train_seconds,
+            "epoch_seconds": sum(epoch["seconds"] for epoch in self.epochs),
             "images_per_second": len(self.epochs) * len(self.task.rows["train"]) / train_seconds,
         }
 

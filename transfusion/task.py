@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transfusion import imagenet, photos
+from transfusion import acceleration, imagenet, photos
 from transfusion.cell import Cell, Recipe
 from transfusion.table import PARTS, Table
+
+CPU = torch.device("cpu")
 
 EVALUATION_BATCH = 64
 """Images per forward pass when nothing is trained; no result depends on it."""
@@ -27,6 +29,7 @@ class Task:
         outputs: logits of the head.
         rows: int64 row positions of each part that the task has.
         balanced: fill every training epoch with as many positives as negatives.
+        resident: those inputs that lie in the memory of a GPU, if any do.
         views: number of versions of the training inputs; version v lies v * len(rows["train"]) rows further.
     """
 
@@ -36,6 +39,7 @@ class Task:
     rows: dict[str, np.ndarray]
     views: int = 1
     balanced: bool = False
+    resident: acceleration.Resident | None = None
 
     def training_rows(self, epoch: int, order: np.random.Generator) -> np.ndarray:
         """The training rows of an epoch, counted from 0, in random order; the views take turns.
@@ -92,16 +96,23 @@ class Batches:
     Args:
         task: only the rows of a batch are read of its inputs.
         rows: which rows, [n].
+        device: where the batches are wanted. On a GPU they come out of its memory, or ahead of time.
     """
 
-    def __init__(self, task: Task, rows: np.ndarray, batch_size: int) -> None:
-        self.inputs, self.targets = task.inputs, task.targets
-        self.rows, self.batch_size = rows, batch_size
+    def __init__(self, task: Task, rows: np.ndarray, batch_size: int, device: torch.device = CPU) -> None:
+        self.inputs, self.targets, self.resident = task.inputs, task.targets, task.resident
+        self.rows, self.batch_size, self.device = rows, batch_size, device
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(self.rows), self.batch_size):
-            rows = self.rows[start : start + self.batch_size]
+        if self.resident is not None and self.resident.holds(self.rows):
+            yield from acceleration.from_memory(self.resident, self.targets, self.rows, self.batch_size)
+            return
+        parts = [self.rows[i : i + self.batch_size] for i in range(0, len(self.rows), self.batch_size)]
+        if self.device.type == "cuda":
+            yield from acceleration.ahead(self.inputs, self.targets, parts, self.device)
+            return
+        for rows in parts:
             yield torch.from_numpy(self.inputs[rows]), torch.from_numpy(self.targets[rows])

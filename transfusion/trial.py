@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 import torchvision
 
-from transfusion import architectures, attempts, image_cache, results, weights
+from transfusion import acceleration, architectures, attempts, image_cache, results, weights
 from transfusion.architectures import Network, build
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, SettingError, Supplied, cell_id, upstream_of
 from transfusion.evaluation import evaluate
@@ -44,6 +44,7 @@ def run_trial(
     hooks: Hooks = NO_HOOKS,
     supplied: Supplied = NOTHING_SUPPLIED,
     imagenet: Table | None = None,
+    precision: acceleration.Precision = "auto",
 ) -> dict[str, Any]:
     """Train and evaluate one cell; its records lie in `cells / cell_id` afterwards.
 
@@ -59,6 +60,7 @@ def run_trial(
             the cell's log of attempts but not recorded as a failure: a larger share may do.
         supplied: what `init=imagenet` starts from; weights lie at `weights.supplied_file` beside `cells`.
         imagenet: the images of the upstream task `imagenet`.
+        precision: of the backbone's arithmetic; `auto` is bfloat16 on a GPU that has it, else float32.
 
     Returns:
         The record that `results.read_result` reads; or only a `status` of `interrupted` (the hooks asked to
@@ -80,9 +82,12 @@ def run_trial(
             if device.startswith("cuda"):
                 torch.cuda.set_per_process_memory_fraction(share)
                 torch.cuda.reset_peak_memory_stats()
+                torch.backends.cudnn.benchmark = True
+            task, network = _inputs(cell, recipe, table, cells, cache, supplied, imagenet)
+            network.reduced = acceleration.reduced_type(torch.device(device), precision)
             _train(
-                cell, recipe, table, *_inputs(cell, recipe, table, cells, cache, supplied, imagenet),
-                folder, torch.device(device), hooks, metrics,
+                cell, recipe, table, task, network,
+                folder, torch.device(device), hooks, metrics, _room(device, share),
             )  # fmt: skip
         except StoppedError:
             outcome = {"status": "interrupted"}
@@ -120,6 +125,13 @@ def _inputs(
 ) -> tuple[Task, Network]:
     task = cell_task(cell, recipe, table, cache, imagenet)
     return task, initial_network(cell, recipe, table.fingerprint, cells, task.outputs, supplied)
+
+
+def _room(device: str, share: float) -> int:
+    """Bytes of the device's memory that a trial may use; 0 without a GPU."""
+    if not device.startswith("cuda"):
+        return 0
+    return int(share * torch.cuda.get_device_properties(torch.device(device)).total_memory)
 
 
 def _failed(error: Exception, folder: Path, share: float) -> dict[str, Any]:
@@ -177,6 +189,7 @@ def _train(
     device: torch.device,
     hooks: Hooks,
     metrics: dict[str, Any],
+    room: int,
 ) -> None:
     """Train, evaluate and write everything but `result.json`; fills `metrics` as it goes."""
     network.to(device).to(memory_format=torch.channels_last)
@@ -184,12 +197,14 @@ def _train(
     trained: torch.nn.Module = network
     frozen = cell.freeze == "backbone"
     if frozen and recipe.frozen_views:
+        start = time.perf_counter()
         task, trained, frozen = feature_task(network, task, recipe, cell.seed, device), network.head, False
+        metrics["feature_seconds"] = time.perf_counter() - start
 
     module = TrainingModule(trained, task, recipe, seed=cell.seed, frozen=frozen)
     epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs
     try:
-        fit(module, epochs, device, folder / results.CHECKPOINT, hooks)
+        fit(module, epochs, device, folder / results.CHECKPOINT, hooks, room)
     except DivergedError:  # a result as well: the curve up to there is evidence
         metrics |= {"learning_rate": module.initial_rate, "epochs": len(module.epochs)}
         _write_tables(folder, module)
@@ -198,7 +213,9 @@ def _train(
     metrics |= module.summary()
     module.restore_best()
     if "test" in task.rows:
+        start = time.perf_counter()
         predictions, areas = evaluate(trained, task, table, device)
+        metrics["evaluation_seconds"] = time.perf_counter() - start
         results.write_table(folder, "predictions", predictions)
         metrics |= areas
     if cell.kind == "upstream":
