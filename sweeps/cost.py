@@ -1,95 +1,153 @@
-"""What a cell will cost: images to process times the seconds that its architecture takes for one.
+"""What a cell will cost: its steps and images times what the machine takes for one of either.
 
-The speed is that of finished cells of the same architecture, image size and device where there are any. Else
-it is the arithmetic of the network at a throughput typical of the device, corrected by how far that was off
-for the architectures that were measured.
+An image costs the network's arithmetic at the throughput of the machine, which a matrix product measures, and
+at the efficiency that the architecture reaches of it; a step costs the update of the weights besides. Where
+cells have finished on the same kind of device, their own times correct that, architecture by architecture.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+import torch
 
 from transfusion import architectures
 from transfusion.cell import NATURAL_IMAGES, Architecture, Cell, Recipe
 
-MACS_PER_SECOND = {"cpu": 45e9, "cuda": 5e12}
-"""Multiply-adds a second in training: large convolutions on one core; on a GPU a guess, until measured."""
+Device = Literal["cpu", "cuda"]
 
-SECONDS_PER_LAYER = {"cpu": 1.6e-3, "cuda": 1e-4}
-"""What a weighted layer costs per training step whatever its size."""
+GPU_MACS_PER_SECOND = 5e13
+"""Multiply-adds a second of a GPU in bfloat16 convolutions: a guess, until cells have finished there."""
 
-SECONDS_PER_CELL = 0.6
+EFFICIENCY: dict[Architecture, float] = {
+    "resnet50": 0.65,
+    "resnet34": 0.85,
+    "resnet18": 0.85,
+    "cbr_large_wide": 1.1,
+    "cbr_large_tall": 1.2,
+    "cbr_small": 1.6,
+    "cbr_tiny": 1.15,
+}
+"""Arithmetic of training over that of a matrix product, on one core at 24 and 32 pixels. It may exceed 1:
+multiply-adds with padding count in full, and are left out in fact."""
+
+SECONDS_PER_PARAMETER: dict[Device, float] = {"cpu": 7e-9, "cuda": 2e-11}
+"""Of every training step, for gradients and Adam; measured on a CPU, a guess for a GPU."""
+
+SECONDS_PER_LAYER: dict[Device, float] = {"cpu": 0.2e-3, "cuda": 1e-4}
+"""Of every training step, for starting the layer's operations."""
+
+SECONDS_PER_CELL = 0.4
 """Set-up and records of one trial in a running process."""
 
-FORWARD_SHARE = 0.25
-"""Time of a forward pass alone, as a share of a training step's."""
+INITIAL_SECONDS_PER_PARAMETER = 2e-8
+"""Drawing, copying and saving weights, per cell."""
 
-Speeds = dict[tuple[Architecture, int], float]
+FORWARD_SHARE = 0.42
+"""Time of an image in a forward pass alone, as a share of its arithmetic in training."""
+
+PRODUCT = 1024
+"""Side of the matrices whose product measures a CPU."""
+
+Factors = dict[tuple[Architecture, int], float]
 
 
-@dataclass
+def macs_per_second(device: Device, threads: int = 1) -> float:
+    """Multiply-adds a second of a matrix product with `threads` threads on this CPU, measured in a third of a
+    second; for a GPU a guess."""
+    if device == "cuda":
+        return GPU_MACS_PER_SECOND
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        factor = torch.ones(PRODUCT, PRODUCT)
+        seconds = []
+        for _ in range(9):
+            start = time.perf_counter()
+            factor @ factor
+            seconds.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(before)
+    return PRODUCT**3 / statistics.median(seconds)
+
+
+@dataclass(frozen=True)
 class CostModel:
     """Expected durations on one slot.
 
     Attributes:
-        device: `cpu` or `cuda`.
+        device: what trials train on.
         evaluation_images, selection_images: images of those parts.
-        measured: images a second by (architecture, image size).
+        macs_per_second: throughput of one slot in multiply-adds.
+        factors: measured over expected training time by (architecture, image size).
     """
 
-    device: str
+    device: Device
     evaluation_images: int
     selection_images: int
-    measured: Speeds = field(default_factory=dict)
+    macs_per_second: float = 45e9
+    factors: Factors = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._corrections: dict[Recipe, float] = {}
+    def corrected(self, records: Mapping[str, dict[str, Any]]) -> CostModel:
+        """This model, corrected by finished cells that trained all weights on the same kind of device."""
+        plain = dataclasses.replace(self, factors={})
+        found: dict[tuple[Architecture, int], list[float]] = {}
+        for record in records.values():
+            if record["status"] != "done" or record["cell"]["freeze"] != "none":
+                continue
+            if record["environment"].get("device") != self.device:
+                continue
+            cell, recipe = Cell(**record["cell"]), Recipe(**record["recipe"])
+            expected = plain.training_seconds(cell.architecture, recipe, cell.train_images)
+            took = cell.train_images / record["metrics"]["images_per_second"]
+            found.setdefault((cell.architecture, recipe.image_size), []).append(took / expected)
+        factors = {key: statistics.median(values) for key, values in found.items()}
+        return dataclasses.replace(self, factors=factors)
 
-    def seconds_per_image(self, architecture: Architecture, recipe: Recipe) -> float:
-        """Seconds to train on one image once."""
-        if speed := self.measured.get((architecture, recipe.image_size)):
-            return 1 / speed
-        return self.correction(recipe) * self._arithmetic(architecture, recipe.image_size, recipe.batch_size)
+    def factor(self, architecture: Architecture, image_size: int) -> float:
+        """That of the architecture at this size; else the median of all, 1 without any."""
+        if not self.factors:
+            return 1.0
+        return self.factors.get((architecture, image_size), statistics.median(self.factors.values()))
 
-    def correction(self, recipe: Recipe) -> float:
-        """Measured over arithmetical seconds, the median of the measured architectures; 1 without any."""
-        if recipe not in self._corrections:
-            ratios = [
-                1 / speed / self._arithmetic(architecture, size, recipe.batch_size)
-                for (architecture, size), speed in self.measured.items()
-            ]
-            self._corrections[recipe] = statistics.median(ratios) if ratios else 1.0
-        return self._corrections[recipe]
+    def image_seconds(self, architecture: Architecture, recipe: Recipe) -> float:
+        """Seconds of arithmetic to train on one image once."""
+        macs = architectures.size_of(architecture, recipe.image_size)["macs"]
+        seconds = 3 * macs / (self.macs_per_second * EFFICIENCY[architecture])
+        return self.factor(architecture, recipe.image_size) * seconds
 
-    def _arithmetic(self, architecture: Architecture, image_size: int, batch_size: int) -> float:
-        size = architectures.size_of(architecture, image_size)
-        layers = size["depth"] * SECONDS_PER_LAYER[self.device] / batch_size
-        return 3 * size["macs"] / MACS_PER_SECOND[self.device] + layers
+    def step_seconds(self, architecture: Architecture, recipe: Recipe) -> float:
+        """Seconds of one training step besides its images."""
+        size = architectures.size_of(architecture, recipe.image_size)
+        seconds = (
+            size["parameters"] * SECONDS_PER_PARAMETER[self.device]
+            + size["depth"] * SECONDS_PER_LAYER[self.device]
+        )
+        return self.factor(architecture, recipe.image_size) * seconds
+
+    def training_seconds(self, architecture: Architecture, recipe: Recipe, images: int) -> float:
+        """Seconds of one epoch of training on so many images."""
+        steps = -(-images // recipe.batch_size)
+        per_image = self.image_seconds(architecture, recipe)
+        return images * per_image + steps * self.step_seconds(architecture, recipe)
 
     def seconds(self, cell: Cell, recipe: Recipe) -> float:
         """Seconds of the whole cell: range test, epochs with their selection, evaluation."""
-        per_image = self.seconds_per_image(cell.architecture, recipe)
-        forward = FORWARD_SHARE * per_image
+        forward = FORWARD_SHARE * self.image_seconds(cell.architecture, recipe)
+        parameters = architectures.size_of(cell.architecture, recipe.image_size)["parameters"]
+        fixed = SECONDS_PER_CELL + parameters * INITIAL_SECONDS_PER_PARAMETER
         epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs
         evaluated = 0 if cell.finding in NATURAL_IMAGES else self.evaluation_images
         if cell.freeze == "backbone" and recipe.frozen_views:
             images = min(recipe.frozen_views, epochs) * cell.train_images + self.selection_images + evaluated
-            return SECONDS_PER_CELL + forward * images
-        trained = cell.train_images * epochs + recipe.range_test_steps * recipe.batch_size
-        return SECONDS_PER_CELL + per_image * trained + forward * (self.selection_images * epochs + evaluated)
-
-
-def measured_speeds(records: Mapping[str, dict[str, Any]], device: str) -> Speeds:
-    """Median images a second of the finished cells with `freeze` none, by architecture and image size."""
-    speeds: dict[tuple[Architecture, int], list[float]] = {}
-    for record in records.values():
-        if record["status"] != "done" or record["cell"]["freeze"] != "none":
-            continue
-        if record["environment"].get("device") != device:
-            continue
-        key = (record["cell"]["architecture"], record["recipe"]["image_size"])
-        speeds.setdefault(key, []).append(record["metrics"]["images_per_second"])
-    return {key: statistics.median(values) for key, values in speeds.items()}
+            return fixed + forward * images
+        epoch = self.training_seconds(cell.architecture, recipe, cell.train_images)
+        ladder = recipe.range_test_steps * self.training_seconds(
+            cell.architecture, recipe, min(cell.train_images, recipe.batch_size)
+        )
+        return fixed + ladder + epochs * epoch + forward * (self.selection_images * epochs + evaluated)

@@ -115,8 +115,8 @@ def sweep(
         device=at_hand.device,
         evaluation_images=len(table.rows("test")) + len(table.rows("official")),
         selection_images=len(table.rows("selection")),
-        measured=cost.measured_speeds(past.records, at_hand.device),
-    )
+        macs_per_second=cost.macs_per_second(at_hand.device, at_hand.cpus),
+    ).corrected(past.records)
     work = plan.make(
         wanted,
         preset.recipe,

@@ -4,9 +4,10 @@ import dataclasses
 
 import pandas as pd
 import pytest
+import torch
 
 from sweeps import history, plan
-from sweeps.cost import CostModel, measured_speeds
+from sweeps.cost import CostModel, macs_per_second
 from sweeps.estimate import SECONDS_PER_RUN, estimate
 from sweeps.resources import Resources
 from sweeps.spaces import DEMO, cells, grid
@@ -88,19 +89,31 @@ def test_cost_grows_with_images_epochs_and_arithmetic():
 
 
 def test_cost_follows_the_speeds_that_were_measured(tmp_path):
-    fast, slow = (Cell(architecture="resnet18", train_images=n) for n in (100, 200))
-    finish(tmp_path, fast, images_per_second=50.0)
-    finish(tmp_path, slow, images_per_second=30.0)
-    finish(tmp_path, dataclasses.replace(fast, init="photos", freeze="backbone"), images_per_second=9e9)
+    def speed(cell, factor):
+        return cell.train_images / (
+            factor * COST.training_seconds(cell.architecture, RECIPE, cell.train_images)
+        )
+
+    one, two = (Cell(architecture="resnet18", train_images=n) for n in (100, 200))
+    finish(tmp_path, one, images_per_second=speed(one, 1.5))
+    finish(tmp_path, two, images_per_second=speed(two, 2.5))
+    finish(tmp_path, dataclasses.replace(one, init="photos", freeze="backbone"), images_per_second=9e9)
     records = history.read(tmp_path).records
-    assert measured_speeds(records, "cuda") == {}
-    speeds = measured_speeds(records, "cpu")
-    assert speeds == {("resnet18", RECIPE.image_size): 40.0}
-    model = dataclasses.replace(COST, measured=speeds)
-    assert model.seconds_per_image("resnet18", RECIPE) == pytest.approx(1 / 40)
-    off = (1 / 40) / COST.seconds_per_image("resnet18", RECIPE)
-    other = model.seconds_per_image("resnet34", RECIPE)
-    assert other == pytest.approx(off * COST.seconds_per_image("resnet34", RECIPE))
+    assert dataclasses.replace(COST, device="cuda").corrected(records).factors == {}
+    model = COST.corrected(records)
+    assert model.factors == {("resnet18", RECIPE.image_size): pytest.approx(2.0)}
+    assert model.corrected(records).factors == model.factors, "a correction does not correct itself"
+    for architecture in ("resnet18", "resnet34"):
+        plain = COST.training_seconds(architecture, RECIPE, 100)
+        assert model.training_seconds(architecture, RECIPE, 100) == pytest.approx(2 * plain)
+
+
+def test_a_matrix_product_measures_the_machine_and_leaves_its_threads():
+    threads = torch.get_num_threads()
+    assert 1e8 < macs_per_second("cpu") < 1e13
+    assert torch.get_num_threads() == threads
+    fast = dataclasses.replace(COST, macs_per_second=2 * COST.macs_per_second)
+    assert fast.image_seconds("cbr_tiny", RECIPE) == COST.image_seconds("cbr_tiny", RECIPE) / 2
 
 
 def test_failed_cells_are_missing_when_retried_but_a_divergence_is_a_result(tmp_path):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from sweeps import history, plan
-from sweeps.cost import CostModel, measured_speeds
+from sweeps.cost import CostModel
 from sweeps.spaces import DEMO, cells, grid
 from transfusion import results
 from transfusion.cell import cell_id
@@ -39,7 +39,7 @@ def main() -> None:
             )  # fmt: skip
         began = time.perf_counter()
         past = history.read(out / "cells")
-        model = CostModel("cpu", 400, 200, measured_speeds(past.records, "cpu"))
+        model = CostModel("cpu", 400, 200).corrected(past.records)
         work = plan.make(wanted[:10_000], RECIPE, "data", past, model)
         print(
             f"{work.count('done'):,} finished cells looked up and planned {time.perf_counter() - began:.1f} s"
