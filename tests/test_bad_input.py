@@ -322,6 +322,28 @@ def test_everything_at_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "- and 25 more" in message
 
 
+def test_broken_images_of_every_kind_are_found_before_anything_starts(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five of each of five kinds: 20 lines, and the other five counted."""
+    files = sorted((data / FOLDER / "train").rglob("*frontal.jpg"))[:250:10]
+    whole = files[0].read_bytes()
+    zeros = whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2)
+    for number, file in enumerate(files):
+        file.unlink()
+        if number % 5:
+            file.write_bytes([b"", whole[: len(whole) // 2], zeros, b"GIF89a no image"][number % 5 - 1])
+    status, message = run(data, tmp_path / "out", capsys)
+    assert status == 2
+    assert "25 problems with the data" in message
+    assert message.count("\n- /") == 20
+    assert message.endswith("- and 5 more\n")
+    for found in ("no such file", "0 bytes", "a JPEG without its end", "no image (UnidentifiedImageError)"):
+        assert found in message
+    assert written(tmp_path / "out") == []
+    assert not ray.is_initialized()
+
+
 @contextmanager
 def without_privileges() -> Iterator[None]:
     """Not root for a while, if this is root: nothing is forbidden to root."""

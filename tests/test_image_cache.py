@@ -105,14 +105,22 @@ def test_centre_is_cut_out(tmp_path: Path, shape: tuple[int, int]) -> None:
     assert found.sum() == pixels.sum()
 
 
-def test_broken_image_is_named(table: Table, tmp_path: Path) -> None:
+def test_all_broken_images_are_named_at_once(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(table.root, tmp_path / "data")
     broken = Table(tmp_path / "data", table.frame, table.findings, table.fingerprint)
-    victim = tmp_path / "data" / table.frame["image"][5]
-    victim.write_bytes(victim.read_bytes()[:400])
-    with pytest.raises(ImageError, match=str(victim)):
+    victims = [tmp_path / "data" / name for name in table.frame["image"][5:300:50]]
+    for victim in victims:
+        victim.write_bytes(victim.read_bytes()[:400])
+    monkeypatch.setattr(image_cache, "STRIDE", 64)
+    with pytest.raises(ImageError) as caught:
         image_cache.load(broken, 16, tmp_path / "cache")
+    assert [problem.where for problem in caught.value.problems] == [str(victim) for victim in victims]
     assert not list((tmp_path / "cache").glob("*.cache"))
+    shutil.copytree(table.root, tmp_path / "data", dirs_exist_ok=True)
+    mended = image_cache.load(broken, 16, tmp_path / "cache")
+    np.testing.assert_array_equal(mended, image_cache.load(table, 16, tmp_path / "whole"))
 
 
 def test_full_disk_is_found_before_decoding(

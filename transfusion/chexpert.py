@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from transfusion.checks import image_problems
-from transfusion.label_csv import parse_labels, path_problems, read_strict, rows_where
+from transfusion.label_csv import as_text, parse_labels, path_problems, read_strict, rows_where
 from transfusion.table import DataError, Problem, Table, content_fingerprint, split_patients
 
 FINDINGS = (
@@ -35,7 +36,10 @@ FINDINGS = (
 )
 COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
 FOLDERS = ("CheXpert-v1.0-small", "CheXpert-v1.0")
-PATH = re.compile(r"^(?:CheXpert-v1\.0(?:-small)?/)?((?:.+/)?(patient[^/]+)/(study[^/]+)/[^/]+)$")
+PATH = (
+    r"^(?:CheXpert-v1\.0(?:-small)?/)?"
+    r"(?P<image>(?:.+/)?(?P<patient>patient[^/]+)/(?P<study>study[^/]+)/[^/]+)$"
+)
 
 
 def read(data: Path, views: str = "frontal") -> Table:
@@ -85,8 +89,8 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[Problem]]:
     """One CSV as the frame of a `Table` but for `part`; rows without a place are left out and reported."""
     raw = read_strict(path, COLUMNS)
     problems = path_problems(path, raw["Path"])
-    pieces = raw["Path"].fillna("").astype(str).str.extract(PATH)
-    placed = pieces[0].notna().to_numpy()
+    pieces = _pieces(raw["Path"])
+    placed = pieces["image"].notna().to_numpy()
     for where, i in rows_where(path, ~placed & raw["Path"].notna().to_numpy()):
         expected = "CheXpert-v1.0-small/train/patientNNNNN/studyN/NAME.jpg"
         problems.append(Problem(where, str(raw["Path"].iloc[i]), expected, "correct the path"))
@@ -102,9 +106,9 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[Problem]]:
     labels, wrong = parse_labels(path, raw, FINDINGS)
     frame = pd.DataFrame(
         {
-            "image": pieces[0],
-            "patient": pieces[1],
-            "study": pieces[1] + "/" + pieces[2],
+            "image": pieces["image"],
+            "patient": pieces["patient"],
+            "study": pieces["patient"] + "/" + pieces["study"],
             "view": np.where(known_view, raw["Frontal/Lateral"].astype(str).str.lower(), "unknown"),
             **labels,
         }
@@ -112,8 +116,19 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[Problem]]:
     return frame[placed].reset_index(drop=True), problems + wrong
 
 
+def _pieces(paths: pd.Series) -> pd.DataFrame:
+    """`image`, `patient` and `study` of every path; missing where it is not one of CheXpert's."""
+    text = pa.array(as_text(paths), pa.string())
+    found = pc.extract_regex(text, PATH)
+    return pd.DataFrame(
+        {name: pc.struct_field(found, name).to_pandas() for name in ("image", "patient", "study")}
+    )
+
+
 def _shared_patients(path: Path, train: pd.DataFrame, valid: pd.DataFrame) -> list[Problem]:
-    shared = valid["patient"].isin(set(train["patient"])).to_numpy()
+    few = valid["patient"].unique()
+    both = train["patient"][train["patient"].isin(few)].unique()
+    shared = valid["patient"].isin(both).to_numpy()
     expected, advice = "every patient in one CSV only", "remove the patient from one of them"
     return [
         Problem(where, f"{valid['patient'].iloc[i]}, who is in train.csv too", expected, advice)

@@ -1,13 +1,13 @@
 """Image files to square uint8 pixels, fast: whole slices of files at a time.
 
-A gray image costs little more than its decoding: torch resizes up to four gray images at the price of one, as
-the channels of one image.
+A gray image costs little more than its decoding: four of one size become the channels of one image, which
+torch resizes at little more than the price of one.
 """
 
 from __future__ import annotations
 
+import io
 import struct
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,9 +23,12 @@ Array = np.ndarray
 TOGETHER = 4
 """Gray images that are resized together."""
 
+LARGE_PIXELS = 2**20
+"""From here on images are resized one by one, so that few of them are in memory."""
+
 
 class ImageError(DataError):
-    """An image that cannot be decoded; the message names its path."""
+    """Images that cannot be decoded; the message names their paths."""
 
 
 def decode(files: Sequence[Path], size: int, channels: int = 1) -> Array:
@@ -35,39 +38,56 @@ def decode(files: Sequence[Path], size: int, channels: int = 1) -> Array:
     to 255; transparency is ignored.
 
     Raises:
-        ImageError: naming the file that is missing or cannot be decoded.
+        ImageError: naming every file that is missing or cannot be decoded.
     """
-    squares: dict[int, list[tuple[int, Array]]] = defaultdict(list)
+    images = np.empty((len(files), channels, size, size), dtype=np.uint8)
+    waiting: dict[tuple[int, int], list[tuple[int, Image.Image]]] = {}
+    problems: list[Problem] = []
     for place, file in enumerate(files):
-        square = _square(_pixels(file, size, channels))
-        squares[square.shape[0]].append((place, square))
-    shape = (size, size) if channels == 1 else (channels, size, size)
-    images = np.empty((len(files), *shape), dtype=np.uint8)
-    together = TOGETHER if channels == 1 else 1
-    for side, alike in squares.items():
-        planes = np.empty((max(together, channels), side, side), dtype=np.uint8)
-        for first in range(0, len(alike), together):
-            group = alike[first : first + together]
-            for plane, (_, square) in enumerate(group):
-                planes[plane : plane + channels] = square if channels == 1 else square.transpose(2, 0, 1)
-            used = torch.from_numpy(planes[: len(group) * channels])
-            resized = interpolate(used[None], size=(size, size), mode="bilinear", antialias=True)[0].numpy()
-            for plane, (place, _) in enumerate(group):
-                images[place] = resized[plane] if channels == 1 else resized
-    return images
+        try:
+            image = _open(file, size, channels)
+        except ImageError as error:
+            problems += error.problems
+            continue
+        alike = waiting.setdefault(image.size, [])
+        alike.append((place, image))
+        if len(alike) == TOGETHER or channels > 1 or image.width * image.height >= LARGE_PIXELS:
+            _resize(alike, images)
+            alike.clear()
+    if problems:
+        raise ImageError(problems)
+    for alike in waiting.values():
+        if alike:
+            _resize(alike, images)
+    return images[:, 0] if channels == 1 else images
 
 
-def _pixels(file: Path, size: int, channels: int) -> Array:
-    """uint8 [H, W] or [H, W, 3]; a JPEG at half its size or less where twice the pixels needed remain."""
+def _open(file: Path, size: int, channels: int) -> Image.Image:
+    """A gray or RGB image; a JPEG at half its size or less where twice the pixels needed remain."""
     try:
-        with Image.open(file) as image:
+        with file.open("rb", buffering=0) as stream:
+            data = stream.read()
+        with Image.open(io.BytesIO(data)) as image:
             if image.format == "JPEG":
                 image.draft("L" if channels == 1 else "RGB", (2 * size, 2 * size))
-            return np.asarray(_gray(image) if channels == 1 else _rgb(image))
+            image.load()
+            return _gray(image) if channels == 1 else _rgb(image)
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         advice = "fetch the file again, or drop its row"
         raise ImageError([Problem(str(file), found, "an image", advice)]) from error
+
+
+def _resize(alike: Sequence[tuple[int, Image.Image]], images: Array) -> None:
+    """Puts up to four gray images of one size, or one RGB image, into `images` [N, channels, size, size]."""
+    channels = images.shape[1]
+    members = [image for _, image in alike]
+    if len(members) > 1:
+        members = [Image.merge("RGBA", (members * TOGETHER)[:TOGETHER])]
+    square = torch.from_numpy(_square(np.atleast_3d(np.asarray(members[0]))).copy()).permute(2, 0, 1)
+    resized = interpolate(square[None], size=images.shape[2:], mode="bilinear", antialias=True)[0].numpy()
+    for plane, (place, _) in enumerate(alike):
+        images[place] = resized[plane : plane + channels]
 
 
 def _gray(image: Image.Image) -> Image.Image:
@@ -87,6 +107,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _square(pixels: Array) -> Array:
     """The centre of [H, W, ...] as wide as high."""
-    side = min(pixels.shape[:2])
-    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
     return pixels[top : top + side, left : left + side]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transfusion.decoding import decode
+from transfusion.decoding import ImageError, decode
 from transfusion.locking import locked
 from transfusion.table import DataError, Problem, Table
 
@@ -26,7 +26,7 @@ VERSION = 2
 STRIDE = 1024
 """Images between two records of what is finished."""
 
-SLICE = 64
+SLICE = 32
 """Images that a thread takes at a time."""
 
 Progress = Callable[[int, int], None]
@@ -52,7 +52,7 @@ def load(
         channels: 1 for gray, 3 for RGB.
 
     Raises:
-        ImageError: an image is missing or cannot be decoded.
+        ImageError: naming every image that is missing or cannot be decoded.
         DataError: too little disk space, or the cache file is not the one that belongs here.
     """
     shape = (len(table.frame), *_image_shape(size, channels))
@@ -71,7 +71,7 @@ def cache_key(table: Table, size: int, channels: int = 1) -> str:
     """64 hexadecimal digits of what decides the pixels: content, images and their order, shape, version."""
     kind = "" if channels == 1 else f"x{channels}"
     digest = hashlib.sha256(f"{VERSION}/{size}{kind}/{table.fingerprint}/{len(table.frame)}\n".encode())
-    digest.update("\n".join(table.frame["image"]).encode())
+    digest.update("\n".join(table.frame["image"].tolist()).encode())
     return digest.hexdigest()
 
 
@@ -82,7 +82,7 @@ def _image_shape(size: int, channels: int) -> tuple[int, ...]:
 def _build(
     table: Table, shape: tuple[int, ...], key: str, file: Path, progress: Progress | None, workers: int
 ) -> None:
-    images = [table.root / name for name in table.frame["image"]]
+    images = table.frame["image"].tolist()
     partial, record = file.with_suffix(".partial"), file.with_suffix(".finished")
     size, channels = shape[-1], 1 if len(shape) == 3 else shape[1]
     needed = int(np.prod(shape)) + len(key)
@@ -91,27 +91,35 @@ def _build(
     finished = int(record.read_text()) if resumed else 0
     image_bytes = int(np.prod(shape[1:]))
 
-    def fill(rows: range) -> int:
-        pixels = decode(images[rows.start : rows.stop], size, channels)
+    def fill(rows: range) -> tuple[int, tuple[Problem, ...]]:
+        """Decodes and writes `rows`; returns how many they are, and what is wrong with them."""
+        try:
+            pixels = decode([table.root / images[row] for row in rows], size, channels)
+        except ImageError as error:
+            return len(rows), error.problems
         _write_all(stream.fileno(), pixels.data.cast("B"), rows.start * image_bytes)
-        return len(rows)
+        return len(rows), ()
 
     with (
         partial.open("r+b") as stream,
         ThreadPoolExecutor(max_workers=workers) as pool,
         ThreadPoolExecutor(max_workers=1) as keeper,
     ):
-        kept = []
-        while finished < len(images):
-            end = min(finished + STRIDE, len(images))
-            slices = [range(first, min(first + SLICE, end)) for first in range(finished, end, SLICE)]
-            for count in pool.map(fill, slices):
-                finished += count
-                if progress is not None:
-                    progress(finished, len(images))
-            kept.append(keeper.submit(_keep, stream.fileno(), record, finished))
+        kept, recorded = [], finished
+        problems: list[Problem] = []
+        starts = range(finished, len(images), SLICE)
+        for count, wrong in pool.map(fill, [range(s, min(s + SLICE, len(images))) for s in starts]):
+            finished += count
+            problems += wrong
+            if progress is not None:
+                progress(finished, len(images))
+            if finished >= recorded + STRIDE and not problems:
+                kept.append(keeper.submit(_keep, stream.fileno(), record, finished))
+                recorded = finished
         for future in kept:
             future.result()
+        if problems:
+            raise ImageError(problems)
         _write_all(stream.fileno(), memoryview(key.encode()), len(images) * image_bytes)
         os.fsync(stream.fileno())
     record.unlink(missing_ok=True)

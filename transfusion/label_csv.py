@@ -72,6 +72,11 @@ def read_strict(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def as_text(column: pd.Series) -> pd.Series:
+    """A column as text, empty where nothing stands."""
+    return column.astype("object").fillna("").astype(str)
+
+
 def rows_where(path: Path, mask: np.ndarray | pd.Series) -> list[tuple[str, int]]:
     """(`file, row n`, position) of every row in `mask`; row 1 is the header."""
     return [(f"{path}, row {position + 2}", int(position)) for position in np.flatnonzero(np.asarray(mask))]
@@ -99,7 +104,7 @@ def parse_labels(
 def path_problems(path: Path, images: pd.Series) -> list[Problem]:
     """Blank and repeated paths, and paths that leave the folder of the images."""
     problems = []
-    text = images.fillna("").astype(str)
+    text = as_text(images)
     blank = (text == "").to_numpy()
     for where, _ in rows_where(path, blank):
         problems.append(Problem(where, "no path", "the path of an image", "fill it in or drop the row"))

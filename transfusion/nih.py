@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from transfusion.checks import image_problems
-from transfusion.label_csv import path_problems, read_strict, rows_where
+from transfusion.label_csv import as_text, path_problems, read_strict, rows_where
 from transfusion.table import DataError, Problem, Table, content_fingerprint, split_patients
 
 FINDINGS = (
@@ -51,7 +51,7 @@ def read(data: Path) -> Table:
     """
     entries = _entries_of(data)
     raw = read_strict(entries, COLUMNS)
-    names = raw["Image Index"].fillna("").astype(str)
+    names = as_text(raw["Image Index"])
     labels, problems = _parse_findings(entries, raw["Finding Labels"])
     problems += path_problems(entries, raw["Image Index"])
     for where, _ in rows_where(entries, raw["Patient ID"].isna()):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from transfusion.checks import image_problems
-from transfusion.label_csv import parse_labels, path_problems, read_strict, rows_where
+from transfusion.label_csv import as_text, parse_labels, path_problems, read_strict, rows_where
 from transfusion.table import DataError, Problem, Table, content_fingerprint, split_patients
 
 
@@ -35,7 +35,7 @@ def read(csv: Path, *, path_column: str, patient_column: str, findings: Sequence
         place = f"{where}, column {patient_column!r}"
         problems.append(Problem(place, "no patient", "the id of a patient", "fill it in or drop the row"))
     labels, wrong = parse_labels(csv, raw, findings)
-    images = raw[path_column].fillna("").astype(str)
+    images = as_text(raw[path_column])
     patients = raw[patient_column].astype(str)
     frame = pd.DataFrame(
         {

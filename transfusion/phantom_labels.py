@@ -47,8 +47,8 @@ OFFICIAL_SHARES: dict[str, float] = {
     "Fracture": 0.01,
     "Support Devices": 0.50,
 }
-"""Positive studies of the official part. Edema is CheXpert's own (42 of 200 studies); the others are of its
-validation split's order, the rarest raised to two studies of 200 so that every finding has both classes."""
+"""Share of positive studies in the official part. Edema is CheXpert's own (42 of 200 studies); the others are
+assumptions, not counts of its validation CSV, which was not at hand. Every finding has both classes."""
 
 SEVERITY_LOADING: dict[str, float] = {
     "Edema": 0.55,

@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, zip_longest
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 PARTS = ("train", "selection", "test", "official")
 """`train`, `selection` and `test` share the patients of the training list; `official` is the data set's own
@@ -109,16 +112,22 @@ class Table:
         """
         if part not in PARTS:
             raise ValueError(f"part: found {part!r}, expected one of {', '.join(PARTS)}")
-        positions = np.flatnonzero((self.frame["part"] == part).to_numpy())
         if images is not None and images < 0:
             raise ValueError(f"images: found {images}, expected at least 0")
-        if images is not None and images > len(positions):
-            raise DataError([too_few(part, images, len(positions))])
-        members = self.frame.iloc[positions]
-        order = pd.DataFrame(
-            {"patient": patient_hashes(members["patient"], "order"), "image": members["image"].to_numpy()}
-        ).sort_values(["patient", "image"], kind="stable")
-        return positions[order.index.to_numpy()][:images].astype(np.int64)
+        members = self._nesting_order[(self.frame["part"] == part).to_numpy()[self._nesting_order]]
+        if images is not None and images > len(members):
+            raise DataError([too_few(part, images, len(members))])
+        return members[:images]
+
+    @cached_property
+    def _nesting_order(self) -> np.ndarray:
+        """int64 positions of all rows, patients by hash and their images by path."""
+        keys = {
+            "patient": pa.array(patient_hashes(self.frame["patient"], "order")),
+            "image": pa.array(self.frame["image"], pa.large_string(), from_pandas=True),
+        }
+        ascending = [(name, "ascending") for name in keys]
+        return pc.sort_indices(pa.table(keys), sort_keys=ascending).to_numpy().astype(np.int64)
 
     def labels(self, finding: str, uncertain: str = "zeros", blank: str = "zeros") -> np.ndarray:
         """Labels of every row under a policy (Irvin et al. 2019, section 3.1: U-Ones, U-Zeros, U-Ignore).
@@ -163,7 +172,7 @@ def patient_hashes(patients: pd.Series, salt: str) -> np.ndarray:
     codes, names = pd.factorize(patients)
     hashes = [
         int.from_bytes(hashlib.blake2b(f"{salt}/{name}".encode(), digest_size=8).digest(), "big")
-        for name in names
+        for name in names.tolist()
     ]
     return np.array(hashes, dtype=np.uint64)[codes]
 
