@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from real_csv import unpacked
 
@@ -63,6 +65,32 @@ def test_labels_and_prevalences_of_the_real_csv(
         ("ignore", "ignore", positive / (positive + negative)),
     ):
         assert np.nanmean(real.labels(finding, policy, blanks)[ours], dtype=float) == pytest.approx(expected)
+
+
+def test_columns_and_oddities_of_the_real_csv(tmp_path: Path) -> None:
+    """Taken from the file itself, and read without complaint by `real`."""
+    with unpacked("chexpert_train.csv.gz", tmp_path / "train.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == chexpert.COLUMNS
+    assert Counter(row["AP/PA"] for row in rows if row["AP/PA"] in ("LL", "RL")) == {"LL": 16, "RL": 1}
+    assert sum(row["Sex"] == "Unknown" for row in rows) == 1
+    assert sum(row["Age"] == "0" for row in rows) == 3
+    assert sum(row["Edema"] in ("1.0", "0.0") for row in rows) == 72_972
+    assert {row[finding] for row in rows for finding in chexpert.FINDINGS} == {"1.0", "0.0", "-1.0", ""}
+
+
+@pytest.mark.parametrize("finding", chexpert.FINDINGS)
+def test_every_policy_of_every_finding_of_the_real_csv(real: Table, finding: str) -> None:
+    """Against a count of the fields as they are written."""
+    raw = pd.read_csv(real.root / "train.csv", usecols=[finding], dtype=str, keep_default_na=False)[finding]
+    counts = Counter(raw)
+    ours = (real.frame["part"] != "official").to_numpy()
+    for uncertain in ("ones", "zeros", "ignore"):
+        for blank in ("zeros", "ignore"):
+            labels = real.labels(finding, uncertain, blank)[ours]
+            assert (labels == 1).sum() == counts["1.0"] + (uncertain == "ones") * counts["-1.0"]
+            zeros = counts["0.0"] + (uncertain == "zeros") * counts["-1.0"] + (blank == "zeros") * counts[""]
+            assert (labels == 0).sum() == zeros
 
 
 def test_parts_of_the_real_csv(real: Table) -> None:

@@ -72,7 +72,7 @@ def fill(canvas: Canvas, share: Array) -> None:
 
 def soft(distance: Array, width: float) -> Array:
     """A soft step: 0 where `distance` < -width, 1 where it is > width."""
-    t = np.clip(distance * np.float32(0.5 / width) + np.float32(0.5), 0, 1)
+    t = np.minimum(np.maximum(distance * np.float32(0.5 / width) + np.float32(0.5), 0), 1)
     return t * t * (3 - 2 * t)
 
 
@@ -102,7 +102,7 @@ def line(canvas: Canvas, start: tuple[float, float], end: tuple[float, float], w
     out = np.zeros_like(canvas.x)
     dx = canvas.x[rows, columns] - np.float32(ax)
     dy = canvas.y[rows, columns] - np.float32(ay)
-    along = np.clip(dx * np.float32(ux) + dy * np.float32(uy), 0, length)
+    along = np.minimum(np.maximum(dx * np.float32(ux) + dy * np.float32(uy), 0), length)
     squared = (dx - along * np.float32(ux)) ** 2 + (dy - along * np.float32(uy)) ** 2
     out[rows, columns] = bump(squared * np.float32(1 / (1.5 * reach) ** 2)) * np.float32(width / reach)
     return out
@@ -122,10 +122,10 @@ def window(canvas: Canvas, left: float, top: float, right: float, bottom: float)
     middle_y, middle_x = rows / 2, columns / 2
     room = 0.25
     scale = 1 / canvas.pixel
-    top_row = int(np.clip(middle_y + (top - room) * scale, 0, rows - 1))
-    bottom_row = int(np.clip(middle_y + (bottom + room) * scale, 1, rows))
-    left_column = int(np.clip(middle_x + (left - room) * scale, 0, columns - 1))
-    right_column = int(np.clip(middle_x + (right + room) * scale, 1, columns))
+    top_row = int(min(max(middle_y + (top - room) * scale, 0), rows - 1))
+    bottom_row = int(min(max(middle_y + (bottom + room) * scale, 1), rows))
+    left_column = int(min(max(middle_x + (left - room) * scale, 0), columns - 1))
+    right_column = int(min(max(middle_x + (right + room) * scale, 1), columns))
     return slice(top_row, max(bottom_row, top_row + 1)), slice(
         left_column, max(right_column, left_column + 1)
     )
