@@ -1,6 +1,7 @@
 """Every data set that the command reads, and what it refuses."""
 
 import re
+import shutil
 
 import pytest
 from other_layouts import as_nih, as_own_table
@@ -8,6 +9,7 @@ from other_layouts import as_nih, as_own_table
 from sweeps import full_grid
 from sweeps.command_line import parser, preset_of
 from sweeps.data import name_of, read_table
+from transfusion import chexpert
 from transfusion.cell import Cell
 from transfusion.trial import run_trial
 
@@ -43,6 +45,18 @@ def test_a_table_of_the_users_own_trains_and_has_no_official_area(folders, tmp_p
     assert 0 <= record["metrics"]["test_auroc"] <= 1
     assert record["metrics"]["official_auroc"] is None
     assert record["metrics"]["official_study_auroc"] is None
+
+
+def test_an_image_that_breaks_later_fails_its_trial_and_is_named(phantom_folder, tmp_path, quick):
+    shutil.copytree(phantom_folder, tmp_path / "data")
+    table = chexpert.read(tmp_path / "data")
+    victim = table.root / table.frame["image"][9]
+    victim.write_bytes(victim.read_bytes()[:300])
+    cell = Cell(architecture="cbr_tiny", train_images=16)
+    record = run_trial(cell, quick, table, cells=tmp_path / "cells", cache=tmp_path / "cache")
+    assert record["status"] == "failed"
+    assert str(victim) in record["error"]
+    assert str(victim) in (tmp_path / "cells" / record["cell_id"] / "traceback.txt").read_text()
 
 
 @pytest.mark.parametrize(
