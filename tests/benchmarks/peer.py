@@ -78,6 +78,10 @@ class Classifier(pl.LightningModule):
             return functional.binary_cross_entropy_with_logits(logits[:, 0], targets)
         return functional.cross_entropy(logits, targets)
 
+    def on_train_epoch_start(self) -> None:
+        if not next(self.network.stages.parameters()).requires_grad:
+            self.network.stages.eval()
+
     def training_step(self, batch: Any, _index: int) -> torch.Tensor:
         loss = self.loss(self.network(batch[0]), batch[1])
         self.log("train_loss", loss, on_step=False, on_epoch=True)

@@ -1,0 +1,65 @@
+"""A cell with a frozen backbone against one that is fine-tuned, of the same epochs.
+
+    python tests/benchmarks/frozen_speed.py [--architectures cbr_tiny resnet18] [--epochs 100] [--views 10]
+
+Whole trials in one process, each way once to warm up on two epochs, then measured in turn: seconds of both and
+their ratio. The grid's recipe is that of `demo` but for the epochs and the views.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import torch
+
+from sweeps.spaces import DEMO
+from transfusion import chexpert, phantom
+from transfusion.cell import Cell, Recipe, upstream_of
+from transfusion.table import Table
+from transfusion.trial import run_trial
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--architectures", nargs="+", default=["cbr_tiny", "resnet18"])
+    parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--views", type=int, default=10)
+    options = parser.parse_args()
+    recipe = dataclasses.replace(
+        DEMO.recipe, epochs=options.epochs, frozen_views=options.views, upstream_epochs=1, upstream_images=64
+    )
+    print(f"| {options.images} images, {options.epochs} epochs, {options.views} views | fine-tuned, s | frozen, s | "
+          "times as cheap |\n|---|---|---|---|")  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        table = chexpert.read(phantom.write(folder / "phantom", images=1500, size=64))
+        for architecture in options.architectures:
+            tuned, frozen = (
+                Cell(architecture=architecture, train_images=options.images, init="photos", freeze=freeze)
+                for freeze in ("none", "backbone")
+            )
+            for cell in (tuned, frozen):
+                seconds(cell, dataclasses.replace(recipe, epochs=2), table, folder)
+            one, other = (seconds(cell, recipe, table, folder) for cell in (tuned, frozen))
+            print(f"| {architecture} | {one:.1f} | {other:.1f} | {one / other:.1f} |", flush=True)
+
+
+def seconds(cell: Cell, recipe: Recipe, table: Table, folder: Path) -> float:
+    """Of one trial, its upstream cell run before."""
+    where = {"cells": folder / "cells", "cache": folder / "cache"}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    upstream = upstream_of(cell, recipe)
+    assert upstream is not None
+    run_trial(upstream, recipe, table, device=device, **where)
+    record = run_trial(cell, recipe, table, device=device, **where)
+    if record["status"] != "done":
+        raise SystemExit(f"{cell}: {record['error']}")
+    return float(record["metrics"]["seconds"])
+
+
+if __name__ == "__main__":
+    main()
