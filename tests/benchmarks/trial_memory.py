@@ -2,9 +2,9 @@
 
     python tests/benchmarks/trial_memory.py [--sizes 24 224] [--trials 3]
 
-Every architecture in a fresh process: private memory (RssAnon; the cache's pages are shared and not in it) after
-the imports, its peak over the first trial, and what is left after the first and after the last of some trials,
-which must not grow. Disk: bytes of a finished cell's folder, with its weights where it is an upstream cell.
+Every architecture in a fresh process: private memory (RssAnon; the cache's pages are shared and not in it)
+after the imports, its peak over a trial, and what is left after the first and after the last of some trials,
+which must not grow. Disk: bytes of a finished cell's folder, and of an upstream cell's, with its weights.
 """
 
 from __future__ import annotations
