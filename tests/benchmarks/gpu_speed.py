@@ -1,0 +1,178 @@
+"""All measurements that need a GPU, one command: `python tests/benchmarks/gpu_speed.py [--parts ...]`.
+
+    speed    training at 224 pixels in batches of 32: ours, ours compiled, and the peer's (peer.py: float32,
+             JPEGs decoded in DataLoader workers), in images a second; ours as a share of the device's peak
+    packing  images a second of as many trials at once as their shares of the GPU allow, against one alone
+    input    the real input pipeline against one resident batch (input_speed.py)
+    frozen   a frozen cell against a fine-tuned one (frozen_speed.py)
+    sweep    the preset smoke against the peer (sweep_speed.py)
+    tests    the tests marked gpu: bfloat16 against float32, the cap on memory, resident inputs
+
+Each part takes some minutes; --parts runs some of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from statistics import median
+
+import pytorch_lightning as pl
+import torch
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
+
+import input_speed  # noqa: E402
+import peer  # noqa: E402
+
+from sweeps.memory import estimate, needed_bytes  # noqa: E402
+from sweeps.resources import Resources  # noqa: E402
+from transfusion import acceleration, architectures, chexpert, phantom  # noqa: E402
+from transfusion.cell import ARCHITECTURES, Architecture, Cell, Recipe  # noqa: E402
+from transfusion.table import Table  # noqa: E402
+
+SIZE, BATCH = 224, 32
+HERE = Path(__file__).parent
+COMMANDS = {
+    "input": [HERE / "input_speed.py", "--device", "cuda"],
+    "frozen": [HERE / "frozen_speed.py"],
+    "sweep": [HERE / "sweep_speed.py", "--preset", "smoke"],
+    "tests": ["-m", "pytest", "-m", "gpu", ROOT / "tests" / "test_gpu.py"],
+}
+
+
+def main() -> None:
+    parts = ("speed", "packing", *COMMANDS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--architectures", nargs="+", default=ARCHITECTURES)
+    parser.add_argument("--workers", type=int, default=15, help="of the peer's DataLoader")
+    parser.add_argument("--images", type=int, default=2048, help="that the peer trains on")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("found no GPU, expected one; the CPU's measurements are the other scripts here")
+    print(
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}\n", flush=True
+    )
+    if "speed" in options.parts:
+        against_the_peer(options.architectures, options.images, options.workers)
+    if "packing" in options.parts:
+        packing(options.architectures)
+    for part in options.parts:
+        if part in COMMANDS:
+            print(f"\n{part}", flush=True)
+            subprocess.run([sys.executable, *map(str, COMMANDS[part])], check=False, cwd=ROOT)
+
+
+def against_the_peer(chosen: list[Architecture], images: int, workers: int) -> None:
+    device = torch.device("cuda")
+    peak = input_speed.peak_operations(device)
+    print(f"peak of a matrix product in bfloat16: {peak / 1e12:,.0f} TFLOP/s\n")
+    print(
+        f"| {SIZE} pixels | peer, images/s | ours | compiled | compiling, s | times as fast | share of peak |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        table = chexpert.read(phantom.write(Path(name) / "phantom", images=int(images * 1.4) + 300))
+        for architecture in chosen:
+            theirs = peer_speed(architecture, table, images, workers)
+            ours, _ = input_speed.speeds(architecture, SIZE, device, epochs=4)
+            before, acceleration.COMPILE_SECONDS = acceleration.COMPILE_SECONDS, -1.0
+            try:
+                start = time.perf_counter()
+                compiled, _ = input_speed.speeds(architecture, SIZE, device, epochs=4)
+                compiling = time.perf_counter() - start - 4 * 2 * 64 * BATCH / compiled
+            finally:
+                acceleration.COMPILE_SECONDS = before
+            best = max(ours, compiled)
+            share = best * 6 * architectures.macs(architecture, SIZE) / peak
+            print(
+                f"| {architecture} | {theirs:,.0f} | {ours:,.0f} | {compiled:,.0f} | {compiling:.0f} "
+                f"| {best / theirs:.1f} | {share:.2f} |",
+                flush=True,
+            )
+
+
+def peer_speed(architecture: Architecture, table: Table, images: int, workers: int) -> float:
+    """Images a second of the peer's training, the median of the epochs after the first."""
+    recipe = Recipe(image_size=SIZE, batch_size=BATCH)
+    cell = Cell(architecture=architecture, train_images=images)
+    parts, _, outputs = peer.loaders(cell, recipe, table, workers)
+    module = peer.Classifier(architectures.build(architecture, outputs), recipe, binary=True)
+    clock = Clock()
+    trainer = pl.Trainer(
+        accelerator="gpu", devices=1, max_epochs=3, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[clock],
+    )  # fmt: skip
+    trainer.fit(module, parts["train"])
+    return images / median(clock.seconds[1:])
+
+
+class Clock(pl.Callback):
+    """Seconds of every epoch of training."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        torch.cuda.synchronize()
+        self.start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        torch.cuda.synchronize()
+        self.seconds.append(time.perf_counter() - self.start)
+
+
+def packing(chosen: list[Architecture]) -> None:
+    """Trials side by side at the share that the sweep gives them."""
+    memory = torch.cuda.get_device_properties(0).total_memory
+    machine = Resources(device="cuda", cpus=1, cores=(64,), gpus=(1.0,), gpu_memory=memory)
+    recipe = Recipe(image_size=SIZE, batch_size=BATCH)
+    print("\n| share packing | need, GB | share | one, images/s | all together | cells per hour, times |")
+    print("|---|---|---|---|---|---|")
+    for architecture in chosen:
+        need = needed_bytes(Cell(architecture=architecture, train_images=1), recipe, {})
+        count = machine.slots(machine.share(need))
+        alone, together = (sum(side_by_side(architecture, k)) for k in (1, count))
+        print(
+            f"| {architecture} | {estimate(architecture, SIZE, BATCH) / 1e9:.1f} | 1/{count} | {alone:,.0f} "
+            f"| {together:,.0f} | {together / alone:.2f} |",
+            flush=True,
+        )
+
+
+def side_by_side(architecture: Architecture, count: int) -> list[float]:
+    """Images a second of each of `count` trials that train at once, after all have begun."""
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(count), context.Queue()
+    members = [
+        context.Process(target=one_of, args=(architecture, count, barrier, answers)) for _ in range(count)
+    ]
+    for member in members:
+        member.start()
+    found = [answers.get(timeout=300) for _ in members]
+    for member in members:
+        member.join()
+    return found
+
+
+def one_of(architecture: Architecture, count: int, barrier: Barrier, answers: Queue) -> None:
+    share, device = 1 / count, torch.device("cuda")
+    torch.cuda.set_per_process_memory_fraction(share)
+    input_speed.speeds(architecture, SIZE, device, epochs=2, share=share)
+    barrier.wait()
+    answers.put(input_speed.speeds(architecture, SIZE, device, epochs=6, share=share)[0])
+
+
+if __name__ == "__main__":
+    main()
