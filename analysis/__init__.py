@@ -1,9 +1,27 @@
 """From cell results to Parquet tables, estimates with intervals, verdicts, figures and a report.
 
 Needs neither torch nor Ray: a copy of the results on any machine is enough.
+
+    analysis.run(OUT)                   everything that `python -m analysis OUT` does
+    analysis.load(OUT)                  the tables as data frames
+    analysis.figure(evidence, name)     one figure
+    analysis.estimate(evidence, contrast)   one estimate of one's own, with its interval
 """
 
+from analysis.contrasts import Contrast, Term
+from analysis.interface import FIGURES, estimate, figure, measured
 from analysis.run import Summary, run
 from analysis.tables import Evidence, load
 
-__all__ = ["Evidence", "Summary", "load", "run"]
+__all__ = [
+    "FIGURES",
+    "Contrast",
+    "Evidence",
+    "Summary",
+    "Term",
+    "estimate",
+    "figure",
+    "load",
+    "measured",
+    "run",
+]

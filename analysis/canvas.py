@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec
@@ -12,12 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-COLUMN = 5.2
-"""Width of a figure in inches; legible at a column's width in print."""
+COLUMN, PAGE = 3.5, 7.2
+"""Widths of a column and of a page in print, in inches. Figures are drawn at the size they are printed at, so
+that 7 points are 7 points."""
+
+CHARACTERS_PER_INCH = 21.5
+"""Of the line below the panels, which has 6 points."""
 
 STYLE: dict[str, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
+    "font.size": 7.5,
+    "axes.titlesize": 8,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -26,9 +31,14 @@ STYLE: dict[str, Any] = {
     "grid.color": "#E5E5E5",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 5,
+    "legend.fontsize": 7,
+    "legend.handlelength": 2.4,
+    "legend.columnspacing": 1.2,
+    "legend.labelspacing": 0.3,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
@@ -47,17 +57,23 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return styled_draw
 
 
-def new_figure(
-    columns: int = 1, *, width: float = COLUMN, height: float = 3.6, **axes: Any
-) -> tuple[Figure, list[Axes]]:
-    """A figure with `columns` panels side by side."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False, **axes)[0])
+def new_figure(rows: int = 1, *, height: float = 2.6, **axes: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of a column's width with `rows` panels below each other, each `height` inches high."""
+    figure = Figure(figsize=(COLUMN, 0.5 + rows * height), layout="constrained")
+    return figure, list(figure.subplots(rows, 1, squeeze=False, **axes)[:, 0])
+
+
+def legend(figure: Figure, handles: Any = None, labels: Any = None, *, columns: int = 2) -> None:
+    """A legend above the panels, where it hides nothing."""
+    if handles is None:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, borderaxespad=0.2)
 
 
 def note(figure: Figure, text: str) -> None:
     """A line below the panels: n, and what bands and bars are."""
-    figure.supxlabel(text, fontsize=7, color="#555555", x=0.01, ha="left", wrap=True)
+    lines = textwrap.fill(text, round(figure.get_figwidth() * CHARACTERS_PER_INCH))
+    figure.supxlabel(lines, fontsize=6, color="#444444", x=0.02, ha="left")
 
 
 def empty(axes: Axes, why: str) -> None:
@@ -82,18 +98,29 @@ def area_label(metric: str) -> str:
     return f"{'AUPRC' if metric.endswith('auprc') else 'AUROC'}, {split}"
 
 
-def area_note(rows: pd.DataFrame) -> str:
-    """The n behind levels of an area, and what their bars hold."""
-    seeds = int(rows["seeds"].max()) if rows["seeds"].notna().any() else 0
+def several(count: int, what: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def area_count(rows: pd.DataFrame) -> str:
+    """The n behind levels of an area."""
+    seeds = several(int(rows["seeds"].max()) if rows["seeds"].notna().any() else 0, "seed")
     if not rows["patients"].notna().any():
-        return f"n = {seeds} seed(s); no predictions, so no intervals over patients. Dots: single seeds."
-    sources = set(rows["seed_part"])
+        return f"n = {seeds}; no predictions, so no intervals over patients."
+    patients, positives = int(rows["patients"].max()), int(rows["positives"].max())
+    return f"n = {patients:,} patients, {positives:,} positive images, {seeds}."
+
+
+def area_note(rows: pd.DataFrame) -> str:
+    """The n behind levels of an area, and what their bars and bands hold."""
+    count, sources = area_count(rows), set(rows["seed_part"])
+    if not rows["patients"].notna().any():
+        return f"{count} Dots: single seeds."
     parts = "patients and seeds"
     if sources == {"runs"}:
-        parts = "patients and the scatter of runs around learning curves (one seed)"
+        parts = "patients and the scatter of single runs around learning curves (one seed)"
     elif "unknown" in sources:
         parts = "patients alone where there is one seed (the between-seed part is unknown)"
-    return (
-        f"n = {int(rows['patients'].max()):,} patients, {int(rows['positives'].max()):,} positive images, "
-        f"{seeds} seed(s). Bars and bands: 95 % interval over {parts}. Dots: single seeds."
-    )
+    dots = " Dots: single seeds." if (rows["seeds"] > 1).any() else ""
+    return f"{count} Bars and bands: 95 % interval over {parts}.{dots}"

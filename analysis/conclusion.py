@@ -47,7 +47,7 @@ def paragraphs(
     found = [_opening(overall, decided)]
     for number, title in CONJECTURES.items():
         claims = verdicts[(verdicts["conjecture"] == number) & (verdicts["claim"] != "overall")]
-        told = " ".join(claims[claims["needed"].astype(bool)]["why"]).replace(f" {ONE_SEED}", "")
+        told = _told(claims[claims["needed"].astype(bool)], overall[number])
         lead = _answer(number, overall[number], claims).format(natural=natural)
         found.append(f"**{number}. {title}: {overall[number]}.** {lead} {told}")
         if number == 3 and law is not None:
@@ -65,6 +65,15 @@ def paragraphs(
     )
     found.append(_limits(evidence))
     return found
+
+
+def _told(needed: pd.DataFrame, verdict: str) -> str:
+    """The sentences of the claims that make the verdict, and how many others there are."""
+    deciding = needed[needed["verdict"] == verdict]
+    others = needed[needed["verdict"] != verdict]["verdict"].value_counts()
+    text = " ".join(deciding["why"]).replace(f" {ONE_SEED}", "")
+    rest = ", ".join(f"{count} {outcome}" for outcome, count in others.items())
+    return f"{text} Of its other claims: {rest}." if rest else text
 
 
 def _answer(number: int, verdict: str, claims: pd.DataFrame) -> str:

@@ -200,6 +200,24 @@ def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
     )
 
 
+def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:
+    """Of a contrast without an estimate: how many of its cells are not there, and why, in words."""
+    blocks = _blocks(measures, contrast)
+    names = contrast.architectures or measures.architectures
+    unplanned = {
+        term: [name for name in names if not _planned(measures, name, term)] for term in contrast.terms
+    }
+    if any(len(lacking) == len(names) for lacking in unplanned.values()):
+        return blocks.missing, "the grid plans no cells of one kind that it compares"
+    if blocks.names and contrast.across in ("log2_depth", "log10_parameters"):
+        return blocks.missing, "fewer than two networks of different, known size have finished"
+    return blocks.missing, f"{blocks.missing:,} of the cells that it asks for have not finished"
+
+
+def _planned(measures: Measures, architecture: str, term: Term) -> bool:
+    return any((_condition(architecture, term), seed) in measures.rows for seed in measures.seeds)
+
+
 def _condition(architecture: str, term: Term) -> Condition:
     return (architecture, term.train_images, term.init, term.freeze, term.balance)
 

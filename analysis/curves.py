@@ -14,8 +14,9 @@ FEWEST_STEPS = 10
 THRESHOLD = 6.0
 LOWEST_HEIGHT = 1.1
 SPIKE_DEFINITION = (
-    f"a spike: the loss, averaged in at most {BINS:,} bins, rises above its running median by more than "
-    f"{THRESHOLD:g} robust standard deviations (of the log loss) and by at least {LOWEST_HEIGHT - 1:.0%}"
+    f"A spike: the loss, averaged in at most {BINS:,} bins, rises above its running median by more than "
+    f"{THRESHOLD:g} robust standard deviations (of the log loss) and by at least {LOWEST_HEIGHT - 1:.0%}. "
+    f"Recovery: steps from the peak until it is back at the running median"
 )
 FINAL_GAIN = 0.95
 

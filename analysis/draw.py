@@ -16,7 +16,7 @@ from analysis.references import published
 from analysis.tables import Evidence, read
 from analysis.verdict_figure import verdicts_at_a_glance
 
-DOTS_PER_INCH = 200
+DOTS_PER_INCH = 300
 LARGE = ("cbr_large_wide", "cbr_large_tall", "resnet50", "resnet34", "resnet18")
 FOCUS = "cbr_large_wide"
 
@@ -46,14 +46,14 @@ def study_figures(evidence: Evidence, measures: Measures, estimates: pd.DataFram
             losses, lines, title="The five large networks", train_images=largest, wanted=LARGE
         ),
         "figure4": figures.auroc_by_size(
-            levels, cells, architecture=FOCUS, natural=natural, title="more data, and pretraining",
+            levels, cells, architecture=FOCUS, natural=natural, title="data and pretraining",
             arms=[("random", "none"), *([(natural, "none")] if natural else [])],
         ),
         "figure5": figures.auroc_by_network(
             levels, scratch, published=published(str(findings.iloc[0]) if len(findings) else "")
         ),
         "figure6": figures.auroc_by_size(
-            levels, cells, architecture=FOCUS, natural=natural, title="pretraining in the same domain",
+            levels, cells, architecture=FOCUS, natural=natural, title="in-domain pretraining",
             arms=[("random", "none"), ("consolidation", "none"), ("consolidation", "backbone")],
         ),
     }  # fmt: skip
@@ -67,12 +67,13 @@ def conjecture_figures(
     margins: Margins,
     law: PowerLaw | None,
 ) -> dict[str, Figure]:
-    """`verdicts`, `learning_curve`, `gains` and `range_tests`."""
+    """`verdicts` and `verdicts_column`, `learning_curve`, `gains` and `range_tests`."""
     cells = _natural_classes(measures)
     scratch = cells[(cells["init"] == "random") & cells["cell_id"].isin(evidence.range_tests["cell_id"])]
     largest = scratch[scratch["train_images"] == scratch["train_images"].max()]
     return {
         "verdicts": verdicts_at_a_glance(verdicts),
+        "verdicts_column": verdicts_at_a_glance(verdicts, narrow=True),
         "learning_curve": more_figures.learning_curve(level_rows(estimates), law=law),
         "gains": more_figures.gains(estimates, natural=evidence.natural, margin=margins.auroc),
         "range_tests": more_figures.range_tests(evidence.range_tests, largest),

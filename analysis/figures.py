@@ -10,10 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from analysis.canvas import area_label, area_note, empty, new_figure, note, size_axis, styled
+from analysis.canvas import area_label, area_note, empty, legend, new_figure, note, several, size_axis, styled
 from analysis.curves import SPIKE_DEFINITION, Spikes
 from analysis.palette import PUBLISHED, arm_name, arm_style, look, ordered
 from analysis.references import Published
+
+ROOM = 0.15
+"""Area that an axis shows beyond the lowest and the highest estimate."""
 
 
 @styled
@@ -47,17 +50,31 @@ def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images:
             run.loss[run.peak],
             "v",
             color="#000000",
-            markersize=6,
+            markersize=5,
             fillstyle="none",
             label=None if index else "spike",
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
-    axes.legend(ncols=min(5, len(runs) + 2), loc="upper right")
-    count = ", ".join(f"seed {seed}: {len(run.peak)}" for seed, run in sorted(runs.items()))
-    note(figure, f"Spikes: {count}. n = {len(runs)} seed(s). Definition, {SPIKE_DEFINITION}.")
+    legend(figure, columns=min(3, len(runs) + 2))
+    told = "; ".join(_told(seed, run) for seed, run in sorted(runs.items()))
+    note(
+        figure,
+        f"n = {several(len(runs), 'seed')}. {told}. {SPIKE_DEFINITION}.",
+    )
     return figure
+
+
+def _told(seed: int, run: Spikes) -> str:
+    """Count, height and recovery of one run's spikes."""
+    count = several(len(run.peak), "spike")
+    if not len(run.peak):
+        return f"Seed {seed}: {count}"
+    return (
+        f"Seed {seed}: {count}, median height {np.median(run.height):.2f} times the running median, "
+        f"median recovery {np.median(run.recovery):,.0f} steps"
+    )
 
 
 @styled
@@ -72,7 +89,7 @@ def training_losses(
         wanted: networks in the figure.
     """
     figure, (axes,) = new_figure()
-    axes.set_title(f"{title}\nfrom scratch, {train_images:,} training images")
+    axes.set_title(title)
     wanted = set(wanted)
     there = [name for name in ordered(set(bands["architecture"])) if name in wanted]
     if not there:
@@ -99,12 +116,12 @@ def training_losses(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
-    axes.legend()
+    legend(figure)
     absent = [look(name).label for name in ordered(wanted) if name not in there]
     note(
         figure,
-        "n: seeds. Band: 95 % interval over seeds; one seed has none."
-        + (f" Not there yet: {', '.join(absent)}." if absent else ""),
+        f"From scratch, {train_images:,} training images. n: seeds. Band: 95 % interval over seeds; one seed "
+        "has none." + (f" Not there yet: {', '.join(absent)}." if absent else ""),
     )
     return figure
 
@@ -157,20 +174,16 @@ def auroc_by_size(
         one = points[
             (points["architecture"] == architecture) & (points["init"] == init) & (points["freeze"] == freeze)
         ]
-        axes.plot(
-            one["train_images"] * shift * 1.012,
-            one[metric],
-            ".",
-            color=style.colour,
-            alpha=0.45,
-            markersize=4,
-        )
+        if (line["seeds"] > 1).any():
+            at = one["train_images"] * shift * 1.012
+            axes.plot(at, one[metric], ".", color=style.colour, alpha=0.45, markersize=3)
     if seen.empty:
         empty(axes, f"no finished cell of {style.label} yet")
         return figure
     size_axis(axes, sizes)
     axes.set_ylabel(area_label(metric))
-    axes.legend()
+    axes.set_ylim(*_room(rows[rows["train_images"].isin(sizes)]))
+    legend(figure, columns=min(2, len(axes.get_legend_handles_labels()[0])))
     note(figure, area_note(rows) + (f" Not there yet: {', '.join(absent)}." if absent else ""))
     return figure
 
@@ -186,7 +199,7 @@ def auroc_by_network(
         points: the cells, with `parameters`, `depth` and the metric.
         published: drawn in gray at their network's place.
     """
-    figure, panels = new_figure(2, width=7.2, height=4.1, sharey=True)
+    figure, panels = new_figure(2, height=2.3, sharey=True)
     rows = levels[(levels["metric"] == metric) & (levels["init"] == "random")]
     if rows.empty:
         for axes in panels:
@@ -214,7 +227,7 @@ def auroc_by_network(
                     color=style.colour,
                     marker=style.marker,
                     fillstyle="full" if largest else "none",
-                    markersize=6.5,
+                    markersize=5,
                     capsize=2,
                     elinewidth=0.9,
                 )
@@ -226,17 +239,19 @@ def auroc_by_network(
         for value in published:
             if value.architecture in networks.index and value.init == "random":
                 axes.plot(
-                    networks.loc[value.architecture, column], value.auroc, "*", color=PUBLISHED, markersize=9
+                    networks.loc[value.architecture, column], value.auroc, "*", color=PUBLISHED, markersize=8
                 )
         axes.set_xscale("log")
         axes.set_xlabel(label)
         axes.set_title(f"5{letter}: AUROC by {column}")
+    panels[0].set_ylim(*_room(rows[rows["train_images"].isin(sizes)]))
     panels[1].xaxis.set_major_locator(
         FixedLocator(sorted(set(networks["depth"].dropna().astype(float)))[::2])
     )
     panels[1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     panels[1].xaxis.set_minor_locator(NullLocator())
-    panels[0].set_ylabel(area_label(metric))
+    for axes in panels:
+        axes.set_ylabel(area_label(metric))
     handles = [
         Line2D([], [], color=look(a).colour, marker=look(a).marker, linestyle="", label=look(a).label)
         for a in ordered(set(rows["architecture"]))
@@ -261,10 +276,17 @@ def auroc_by_network(
                 color=PUBLISHED,
                 marker="*",
                 linestyle="",
-                markersize=9,
-                label=f"published, {published[0].data}, from scratch",
+                markersize=8,
+                label=f"published ({published[0].data})",
             )
         )
-    figure.legend(handles=handles, loc="outside right center")
+    legend(figure, handles, [handle.get_label() for handle in handles])
     note(figure, area_note(rows))
     return figure
+
+
+def _room(rows: pd.DataFrame) -> tuple[float, float]:
+    """Limits of an axis of areas that show every estimate; very long bars are cut off at the panel's edge."""
+    lowest, highest = rows["estimate"].min(), rows["estimate"].max()
+    ends = np.nanmin([*rows["low"], lowest]), np.nanmax([*rows["high"], highest])
+    return float(max(ends[0], lowest - ROOM) - 0.02), float(min(ends[1], highest + ROOM) + 0.02)

@@ -164,7 +164,7 @@ def finding_table(
                 },
                 "margin": j.margin,
                 "verdict": OUTCOME[j.verdict],
-                "why": why_claim(claim, j.found, j.margin, j.verdict),
+                "why": why_claim(claim, j.found, j.margin, j.verdict, j.untested),
             }
         )
     return pd.DataFrame(rows, columns=[c.name for c in FINDINGS])

@@ -18,6 +18,8 @@ from analysis.tables import Evidence, evidence_folder, read
 AREAS = (
     "test_auroc",
     "test_auprc",
+    "test_study_auroc",
+    "test_study_auprc",
     "official_auroc",
     "official_auprc",
     "official_study_auroc",
@@ -147,7 +149,7 @@ def _add_areas(evidence: Evidence, measures: Measures) -> None:
     done = cells[cells["status"] == "done"]
     row_of = pd.Series(done.index, index=done["cell_id"])
     known = np.isfinite(frame["label"].to_numpy(np.float64)) & frame["cell_id"].isin(row_of.index).to_numpy()
-    for split, study in (("test", False), ("official", False), ("official", True)):
+    for split, study in (("test", False), ("test", True), ("official", False), ("official", True)):
         part = frame[known & (frame["split"] == split).to_numpy()]
         if study:
             part = part[part["study"].notna().to_numpy()]

@@ -6,8 +6,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.canvas import area_label, area_note, empty, new_figure, note, size_axis, styled
-from analysis.palette import init_name, look, ordered
+from analysis.canvas import (
+    area_count,
+    area_label,
+    empty,
+    legend,
+    new_figure,
+    note,
+    several,
+    size_axis,
+    styled,
+)
+from analysis.palette import MEAN, init_name, look, ordered
 from analysis.power_law import PowerLaw
 
 
@@ -22,7 +32,7 @@ def gains(
         margin: the smallest effect that matters, shaded.
     """
     inits = [*([natural] if natural else []), "consolidation"]
-    figure, panels = new_figure(len(inits), width=7.2, height=3.6, sharey=True)
+    figure, panels = new_figure(len(inits), height=2.1, sharex=True)
     drawn: list[pd.DataFrame] = []
     for axes, init in zip(panels, inits, strict=True):
         label = f"{metric}, {init} minus scratch at "
@@ -46,24 +56,23 @@ def gains(
                 label=style.label,
             )
         mean = rows[rows["architecture"].isna()].sort_values("train_images")
-        axes.fill_between(
-            mean["train_images"], mean["low"], mean["high"], color="#000000", alpha=0.15, linewidth=0
-        )
-        axes.plot(
-            mean["train_images"], mean["estimate"], color="#000000", linewidth=2.2, label="mean of networks"
-        )
-        axes.axhspan(-margin, margin, color="#009E73", alpha=0.10, linewidth=0)
+        axes.axhspan(-margin, margin, color="#000000", alpha=0.06, linewidth=0)
         axes.axhline(0, color="#555555", linewidth=0.8)
+        reach = (mean["high"] - mean["estimate"]).fillna(0.0)
+        axes.errorbar(
+            mean["train_images"], mean["estimate"], yerr=reach, color=MEAN, linewidth=2, elinewidth=1.2,
+            capsize=3, label="mean of networks",
+        )  # fmt: skip
+        axes.set_ylabel("gain in AUROC")
         size_axis(axes, rows["train_images"].dropna().astype(int))
+        if axes is not panels[-1]:
+            axes.set_xlabel("")
     if drawn:
-        panels[0].set_ylabel(f"gain in {area_label(metric)}")
-        handles = next(a for a in panels if a.get_legend_handles_labels()[0]).get_legend_handles_labels()
-        figure.legend(*handles, loc="outside right center")
+        legend(figure, *next(found for a in panels if (found := a.get_legend_handles_labels())[0]))
         note(
             figure,
-            f"{area_note(pd.concat(drawn)).split(' Bars')[0]} Gray band: 95 % interval of "
-            f"the mean. "
-            f"Green: smaller than the margin of {margin:g}.",
+            f"{area_label(metric)}. {area_count(pd.concat(drawn))} Bars: 95 % interval of the mean of "
+            f"networks. Shaded: smaller than the margin of {margin:g}.",
         )
     return figure
 
@@ -72,7 +81,7 @@ def gains(
 def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = "test_auroc") -> Figure:
     """Conjecture 3: AUROC from scratch by size, a line per network, with the power law of their mean."""
     figure, (axes,) = new_figure()
-    axes.set_title("From scratch: what more data gives, and promises")
+    axes.set_title("From scratch: what more data promises")
     rows = levels[(levels["metric"] == metric) & (levels["init"] == "random")]
     if rows.empty:
         empty(axes, "no finished cell from scratch yet")
@@ -85,7 +94,7 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
             color=style.colour,
             marker=style.marker,
             linewidth=0.9,
-            markersize=4.5,
+            markersize=4,
             label=style.label,
         )
     sizes = sorted(set(rows["train_images"].astype(int)))
@@ -97,7 +106,7 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
         sizes.append(int(law.images[-1]))
     size_axis(axes, sizes)
     axes.set_ylabel(area_label(metric))
-    axes.legend(ncols=2, fontsize=7)
+    legend(figure)
     text = ""
     if law is not None:
         exponent, promised = (
@@ -105,7 +114,7 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
             for (value, low, high), digits in ((law.exponent, 2), (law.promised, 3))
         )
         text = f" Power law: exponent {exponent}; at ten times the data {promised}; band: 95 % bootstrap."
-    note(figure, area_note(rows).split(" Bars")[0] + text)
+    note(figure, area_count(rows) + text)
     return figure
 
 
@@ -137,12 +146,15 @@ def range_tests(curves: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         )
         if np.isfinite(cell.learning_rate):
             at = np.interp(np.log(cell.learning_rate), np.log(line["learning_rate"]), line["loss"])
-            axes.plot(cell.learning_rate, at, color=style.colour, marker=style.marker, markersize=7)
+            axes.plot(cell.learning_rate, at, color=style.colour, marker=style.marker, markersize=5)
     axes.set_xscale("log")
     middle = joined["loss"].dropna()
     axes.set_ylim(middle.min() * 0.9, min(middle.max() * 1.05, middle.quantile(0.8) * 2.5))
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss of the step's batch (nats)")
-    axes.legend(fontsize=7, ncols=2)
-    note(figure, f"n = {len(cells)} cell(s). Marks: the rates that were chosen.")
+    legend(figure)
+    note(
+        figure,
+        f"From scratch at the largest size. n = {several(len(cells), 'cell')}. Marks: the chosen rates.",
+    )
     return figure

@@ -22,18 +22,21 @@ NETWORKS: dict[str, Look] = {
     "cbr_tiny": Look("CBR-Tiny", "#000000", "X"),
     "resnet50": Look("ResNet-50", "#D55E00", "s"),
     "resnet34": Look("ResNet-34", "#E69F00", "D"),
-    "resnet18": Look("ResNet-18", "#CC79A7", "^"),
+    "resnet18": Look("ResNet-18", "#7A4419", "^"),
 }
-"""Colours that the colour-blind tell apart (Okabe and Ito 2008), told apart by marker as well."""
+"""Blues, green and black for the CBR family, oranges to brown for the ResNets: Okabe and Ito's colours (2008)
+and a brown, which the colour-blind tell apart by hue or lightness, and everybody by marker."""
 
 PUBLISHED = "#8C8C8C"
+MEAN = "#000000"
 VERDICTS = {
-    "supported": "#0072B2",
-    "refuted": "#D55E00",
-    "undecided": "#767676",
-    "reproduced": "#0072B2",
-    "not reproduced": "#D55E00",
+    "supported": "#1B7837",
+    "refuted": "#762A83",
+    "undecided": "#6B6B6B",
+    "reproduced": "#1B7837",
+    "not reproduced": "#762A83",
 }
+"""Green and purple: no network's colours, and told apart by the colour-blind."""
 
 ARMS: dict[tuple[str, str], dict[str, Any]] = {
     ("random", "none"): {"linestyle": "-", "fillstyle": "full"},

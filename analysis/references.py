@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
+from analysis.schema import PUBLISHED as TABLE
+
 RAGHU = "Raghu, Zhang, Kleinberg, Bengio 2019, arXiv 1902.07208 (read in secondary copies of its tables)"
 
 
@@ -60,3 +64,36 @@ PUBLISHED: tuple[Published, ...] = (
 def published(finding: str, *, data: str = "CheXpert") -> list[Published]:
     """The published AUROC for `finding` of `data`."""
     return [p for p in PUBLISHED if p.data == data and p.finding == finding]
+
+
+def beside(estimates: pd.DataFrame, *, finding: str, natural: str | None) -> pd.DataFrame:
+    """The table `published`: every published AUROC, and beside it this grid's own level of the same finding.
+
+    A number for all of a data set's images stands beside this grid's largest size, one for 5,000 beside the
+    same size; `imagenet` beside the natural-image initialisation `natural` of this grid.
+
+    Args:
+        estimates: rows of the table `estimates`.
+        finding: what this grid trains.
+    """
+    ours = estimates[(estimates["metric"] == "test_auroc") & (estimates["freeze"] == "none")]
+    ours = ours[ours["architecture"].notna() & ours["train_images"].notna() & ours["init"].notna()]
+    rows = []
+    for number in PUBLISHED:
+        init = natural if number.init == "imagenet" else number.init
+        size = number.train_images or ours["train_images"].max()
+        match = ours[
+            (ours["architecture"] == number.architecture)
+            & (ours["init"] == init)
+            & (ours["train_images"] == size)
+            & (number.finding == finding)
+        ]
+        found = match.iloc[0].to_dict() if len(match) else {}
+        head = {name: getattr(number, name) for name in ("data", "finding", "architecture", "init")}
+        rows.append(
+            head
+            | {"train_images": number.train_images, "published_auroc": number.auroc, "source": number.source}
+            | {"estimate_name": found.get("name")}
+            | {name: found.get(name) for name in ("estimate", "low", "high", "seeds", "patients")}
+        )
+    return pd.DataFrame(rows, columns=[c.name for c in TABLE])

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis import report_tables
 from analysis.collect import Collection, completeness
 from analysis.conjectures import CONJECTURES, Margins
 from analysis.curves import SPIKE_DEFINITION
-from analysis.draw import level_rows
 from analysis.html import details, escape, nested, page, paragraph, picture, prose, table
 from analysis.measures import Measures
 from analysis.palette import VERDICTS, init_name
-from analysis.references import PUBLISHED
 from analysis.tables import Evidence
 
 CAPTIONS = {
@@ -37,14 +36,6 @@ BY_CONJECTURE = {
     3: ("learning_curve", "figure4"),
     4: ("gains", "figure6"),
 }
-LEVEL_METRICS = (
-    "test_auroc", "test_auprc", "official_auroc", "official_auprc", "official_study_auroc", "train_loss",
-    "convergence_epochs", "spikes", "spike_height", "spike_recovery_steps",
-)  # fmt: skip
-CLAIM_COLUMNS = (
-    "question", "verdict", "why", "estimate", "low", "high", "margin", "unit", "seeds", "patients", "cells",
-    "cells_missing", "p_supported", "p_refuted", "smallest_effect",
-)  # fmt: skip
 
 
 def write(
@@ -53,6 +44,7 @@ def write(
     estimates: pd.DataFrame,
     verdicts: pd.DataFrame,
     findings: pd.DataFrame,
+    published: pd.DataFrame,
     margins: Margins,
     collection: Collection | None,
     figures: Path,
@@ -69,26 +61,35 @@ def write(
     def image(name: str) -> str:
         return picture(figures / f"{name}.png", CAPTIONS[name].format(natural=natural))
 
+    glance = picture(
+        figures / "verdicts.png",
+        CAPTIONS["verdicts"],
+        narrow=figures / "verdicts_column.png",
+        kind="page",
+    )
+    data = evidence.sweep.get("data")
+    name = str(data.get("name") or "") if isinstance(data, dict) else ""
+
     body = [
         "<h1>Do we need pretraining, a larger network, or more data?</h1>",
         _badges(verdicts),
-        image("verdicts"),
+        glance,
         "<h2>Conclusion</h2>",
         prose(conclusion),
-        *(_conjecture(number, verdicts, image) for number in CONJECTURES),
+        *(_conjecture(number, verdicts, estimates, image) for number in CONJECTURES),
         "<h2>The study's own findings</h2>",
         paragraph(
-            "What the study found on its own data, beside this grid. Row by row in evidence/findings.parquet."
+            "What the study found on its own data, with one seed and without intervals, beside this grid."
         ),
-        table(findings.drop(columns=["metric"])),
-        "<h3>Published AUROC</h3>",
-        table(pd.DataFrame([asdict(p) for p in PUBLISHED])),
+        report_tables.findings(findings),
+        "<h3>Published AUROC beside ours</h3>",
+        report_tables.published(published, natural=natural, data=name),
         "<h2>What is here and what is missing</h2>",
-        _missing(evidence, collection),
+        _missing(evidence, measures, collection),
         "<h2>Every condition</h2>",
         details(
             "Test and official split, training loss, convergence and spikes of every condition",
-            levels(estimates),
+            report_tables.levels(estimates),
         ),
         "<h2>How it was measured</h2>",
         _methods(measures, margins),
@@ -115,49 +116,38 @@ def _badges(verdicts: pd.DataFrame) -> str:
     return f'<ul class="verdicts">{items}</ul>'
 
 
-def _conjecture(number: int, verdicts: pd.DataFrame, image: object) -> str:
+def _conjecture(
+    number: int, verdicts: pd.DataFrame, estimates: pd.DataFrame, image: Callable[[str], str]
+) -> str:
     rows = verdicts[verdicts["conjecture"] == number]
     overall = rows[rows["claim"] == "overall"].iloc[0]
     claims = rows[rows["claim"] != "overall"]
     lacking = claims[claims["estimate"].isna() | (claims["cells_missing"].fillna(0) > 0)]
     missing = [
         f"{row.question} "
-        + ("not tested." if pd.isna(row.estimate) else f"{int(row.cells_missing)} cells missing.")
+        + (str(row.why) if pd.isna(row.estimate) else f"{int(row.cells_missing)} cells missing.")
         for row in lacking.itertuples()
     ]
-    assert callable(image)
+    verdict = str(overall["verdict"])
+    behind = report_tables.contrasts(number, estimates)
     return "\n".join(
         [
-            f'<h2 id="conjecture{number}">{number}. {escape(CONJECTURES[number])}</h2>',
+            f'<h2 id="conjecture{number}">{number}. {escape(CONJECTURES[number])}: '
+            f'<span style="color:{VERDICTS[verdict]}">{verdict}</span></h2>',
             paragraph(overall["why"]),
-            table(claims[list(CLAIM_COLUMNS)]),
+            report_tables.claims(claims),
             paragraph("Missing: " + " ".join(missing)) if missing else "",
             *(image(name) for name in BY_CONJECTURE[number]),
+            details("The claims' tests in numbers", report_tables.tests(claims)),
+            details("More estimates, with their intervals", behind) if behind else "",
         ]
     )
 
 
-def levels(estimates: pd.DataFrame) -> str:
-    """A row per condition: its areas with intervals on both splits, training loss, convergence and spikes."""
-    rows = level_rows(estimates)
-    if rows.empty:
-        return paragraph("No cell has finished yet.")
-    shown = rows.assign(text=[_with_interval(row) for row in rows.itertuples()])
-    axes = ["architecture", "train_images", "init", "freeze"]
-    wide = shown.pivot_table(index=axes, columns="metric", values="text", aggfunc="first", sort=False)
-    return table(wide.reindex(columns=[m for m in LEVEL_METRICS if m in wide]).reset_index())
-
-
-def _with_interval(row: object) -> str:
-    value, low, high = (getattr(row, name) for name in ("estimate", "low", "high"))
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return f"{value:.3f}"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _missing(evidence: Evidence, collection: Collection | None) -> str:
+def _missing(evidence: Evidence, measures: Measures, collection: Collection | None) -> str:
     trials = evidence.trials
-    parts = [table(completeness(trials))]
+    parts = [paragraph(text) for text in _lacks(trials, measures)]
+    parts.append(table(completeness(trials)))
     if collection is not None:
         if collection.note:
             parts.append(paragraph(f"Note: {collection.note}."))
@@ -173,10 +163,39 @@ def _missing(evidence: Evidence, collection: Collection | None) -> str:
     failed = trials[trials["status"] == "failed"]
     if len(failed):
         columns = ["cell_id", "architecture", "train_images", "init", "freeze", "seed", "failure", "error"]
-        parts += ["<h3>Failed cells</h3>", table(failed[columns])]
+        parts += ["<h3>Failed cells</h3>", table(failed[columns], stack=True)]
     if not (evidence.trials["status"] == "done").any():
         parts.append(paragraph("No cell has finished: nothing can be estimated yet."))
     return "\n".join(parts)
+
+
+def _lacks(trials: pd.DataFrame, measures: Measures) -> list[str]:
+    """What keeps this grid from saying more, as sentences."""
+    status = trials["status"].value_counts()
+    diverged = int((trials["failure"] == "diverged").sum())
+    said = [
+        f"{len(trials):,} cells planned: {status.get('done', 0):,} done, {status.get('failed', 0):,} failed "
+        f"({diverged:,} of them because the loss became infinite), {status.get('missing', 0):,} missing."
+    ]
+    if len(measures.seeds) == 1:
+        said.append(
+            "One seed: what another seed would change is unknown. Where there are enough sizes and networks, "
+            "the scatter of single runs around smooth learning curves stands in for it; elsewhere nothing is "
+            "decided."
+        )
+    done = measures.cells["status"] == "done"
+    for split in ("test", "official"):
+        values = measures.values(f"{split}_auroc")
+        without = int((done & ~np.isfinite(values)).sum())
+        positives = measures.positives.get(f"{split}_auroc")
+        if without and split not in {name.split("_")[0] for name in measures.patients}:
+            said.append(f"{without:,} finished cells have no predictions on the {split} split and no AUROC.")
+        elif without:
+            said.append(
+                f"{without:,} finished cells have no AUROC on the {split} split: its images are all of one "
+                f"class, or a prediction is not finite ({positives:,} positive images in all)."
+            )
+    return said
 
 
 def _methods(measures: Measures, margins: Margins) -> str:
@@ -190,19 +209,16 @@ def _methods(measures: Measures, margins: Margins) -> str:
         paragraph(text)
         for text in (
             f"Margins, fixed before any result: AUROC {margins.auroc:g}, training loss {margins.loss:g} "
-            f"nats, "
-            f"{margins.spikes:g} spikes per run. Patients behind the areas: "
-            f"{'; '.join(splits) or 'no predictions'}.",
+            f"nats, {margins.spikes:g} spikes per run. Patients behind the areas: "
+            f"{'; '.join(splits) or 'no predictions'}. Per study: the largest label and logit of its views.",
             "Intervals hold both patients (all images of a patient together, the same patients for all "
-            "networks) and "
-            "seeds (paired within each network). Claims are tested at 5 %, Holm-corrected over all "
-            "claims; that an "
-            "effect is too small to matter is tested by two one-sided tests.",
-            f"Spikes: {SPIKE_DEFINITION}. Convergence: the first epoch with 95 % of the final gain in "
-            f"training loss.",
-            "Every number here is a row of a table in evidence/: verdicts.parquet for the claims, "
-            "findings.parquet for "
-            "the study's findings, estimates.parquet for every level and contrast in the figures.",
+            "networks) and seeds (paired within each network). Claims are tested at 5 %, Holm-corrected over "
+            "all claims; that an effect is too small to matter is tested by two one-sided tests. How often "
+            "that is wrong on grids with a planted truth: python -m analysis.calibration.",
+            f"{SPIKE_DEFINITION}. Convergence: the first epoch with 95 % of the final gain in training loss.",
+            "Every number here is a row of a table in evidence/, named above each table; the figures draw "
+            "estimates.parquet, epochs.parquet, steps.parquet and range_tests.parquet. Columns and units: "
+            "analysis/schema.py.",
         )
     )
 
@@ -217,6 +233,8 @@ def _sweep(evidence: Evidence) -> str:
     record = {key: value for key, value in evidence.sweep.items() if key != "schema"}
     if "recipe" not in record and trials["recipe"].notna().any():
         record["recipe"] = trials["recipe"].dropna().iloc[0]
+    if "data" not in record and trials["data"].notna().any():
+        record["data fingerprint"] = ", ".join(sorted(trials["data"].dropna().unique()))
     estimated, took = record.get("estimated_seconds"), record.get("wall_seconds")
     if isinstance(estimated, int | float) and isinstance(took, int | float) and took > 0:
         record["estimate over truth"] = estimated / took

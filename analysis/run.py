@@ -12,6 +12,7 @@ from analysis.collect import Collection, collect
 from analysis.conjectures import Margins, default_margins, grid_of
 from analysis.findings import finding_table
 from analysis.measures import measure
+from analysis.references import beside
 from analysis.schema import EvidenceError
 from analysis.verdicts import judge, verdict_table
 
@@ -63,7 +64,14 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
     estimates = evidence.estimate_table(measures, grid, law)
     verdicts = verdict_table(judge(measures, loaded.natural, limits), loaded.natural)
     findings = finding_table(measures, loaded.natural, limits)
-    for name, frame in (("estimates", estimates), ("verdicts", verdicts), ("findings", findings)):
+    published = beside(estimates, finding=finding_of(loaded), natural=loaded.natural)
+    for name, frame in (
+        ("estimates", estimates),
+        ("verdicts", verdicts),
+        ("findings", findings),
+        ("published", published),
+        ("sweep", tables.sweep_table(loaded.sweep)),
+    ):
         tables.write(out, name, frame)
 
     figures = out / "figures"
@@ -79,7 +87,7 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
         evidence=tables.evidence_folder(out),
         figures=figures,
         report=report.write(
-            loaded, measures, estimates, verdicts, findings, limits, collection, figures, prose
+            loaded, measures, estimates, verdicts, findings, published, limits, collection, figures, prose
         ),
         counts=counts,
         failed=loaded.trials[status == "failed"],
@@ -87,3 +95,10 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
         margins=limits,
         collection=collection,
     )
+
+
+def finding_of(evidence: tables.Evidence) -> str:
+    """The finding that the grid's cells are trained on; empty if the tables do not say it."""
+    trials = evidence.trials
+    known = trials.loc[trials["kind"].fillna("grid") == "grid", "finding"].dropna()
+    return str(known.iloc[0]) if len(known) else ""

@@ -190,6 +190,27 @@ FINDINGS = (
     _text("why", "the verdict in a sentence with its numbers"),
 )
 
+PUBLISHED = (
+    _text("data", "published data set"),
+    _text("finding", "published finding"),
+    _text("architecture", "network"),
+    _text("init", "`random` or `imagenet`"),
+    _count("train_images", "published training images, null for all of the data set", "images"),
+    _real("published_auroc", "published AUROC"),
+    _text("source", "where it was read"),
+    _text("estimate_name", "row of `estimates` beside it, null where this grid trains another finding"),
+    _real("estimate", "ours: AUROC on the hold-out test split"),
+    _real("low", "lower end of the 95 % interval"),
+    _real("high", "upper end of the 95 % interval"),
+    _count("seeds", "distinct seeds used"),
+    _count("patients", "patients in the split"),
+)
+
+SWEEP = (
+    _text("name", "what the sweep recorded of itself: recipe, data, versions, hardware, times, ..."),
+    _text("value", "as JSON"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "trials": TRIALS,
     "epochs": EPOCHS,
@@ -199,6 +220,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "estimates": ESTIMATES,
     "verdicts": VERDICTS,
     "findings": FINDINGS,
+    "published": PUBLISHED,
+    "sweep": SWEEP,
 }
 
 REQUIRED: dict[str, tuple[str, ...]] = {

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.measures import Measures
+from analysis.runs import Scatter
 
 SeedPart = Literal["measured", "runs", "unknown"]
 
@@ -33,6 +34,8 @@ class SeedsPart:
 
 
 UNKNOWN = SeedsPart("unknown", 0.0, 0.0)
+FEWEST_NETWORKS = 3
+"""Networks, counted by their weight, that it takes to go by each one's own scatter."""
 
 
 def between_seeds(
@@ -67,19 +70,35 @@ def between_seeds(
 def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:
     """From the scatter of single runs; unknown if an arm that takes part has none.
 
+    Every network counts with its own scatter. Where the weight lies on fewer than three networks that is too
+    little to go by, and the scatter of all networks together is taken if it is larger.
+
     Args:
         coefficients: weight of every cell in the contrast [cells].
     """
     noise = measures.noise(metric)
-    share: dict[tuple[str, str], float] = {}
+    names = measures.cells["architecture"].to_numpy()
+    share: dict[tuple[tuple[str, str], str], float] = {}
     for row in np.flatnonzero(coefficients):
-        arm = measures.arms[row]
-        share[arm] = share.get(arm, 0.0) + float(coefficients[row]) ** 2
-    if not share.keys() <= noise.keys():
+        key = measures.arms[row], str(names[row])
+        share[key] = share.get(key, 0.0) + float(coefficients[row]) ** 2
+    arms = {arm for arm, _ in share}
+    if not arms <= noise.keys():
         return UNKNOWN
-    variance = sum(weight * noise[arm].variance for arm, weight in share.items())
-    doubt = sum((weight * noise[arm].raw) ** 2 / (noise[arm].freedom + 2) for arm, weight in share.items())
-    return SeedsPart("runs", variance, doubt)
+    most = sum(noise[arm].pooled.freedom for arm in arms)
+    own = _together([(w, noise[arm].networks[name]) for (arm, name), w in share.items()], most)
+    pooled = _together([(w, noise[arm].pooled) for (arm, _), w in share.items()], most)
+    by_network = pd.Series(list(share.values())).groupby([name for _, name in share]).sum()
+    few = by_network.sum() ** 2 < FEWEST_NETWORKS * (by_network**2).sum()
+    return pooled if few and pooled.variance > own.variance else own
+
+
+def _together(parts: list[tuple[float, Scatter]], most: float) -> SeedsPart:
+    """Weighted sum of scatters, of which no more than `most` degrees of freedom can be made."""
+    variance = sum(weight * scatter.variance for weight, scatter in parts)
+    raw = sum(weight * scatter.raw for weight, scatter in parts)
+    doubt = sum((weight * scatter.raw) ** 2 / (scatter.freedom + 2) for weight, scatter in parts)
+    return SeedsPart("runs", max(variance, 0.0), max(doubt, raw**2 / (most + 2)))
 
 
 def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:

@@ -10,7 +10,7 @@ import numpy as np
 from analysis.contrasts import Estimate
 from analysis.units import unit
 
-ONE_SEED = "One seed only: the scatter of runs around smooth learning curves stands in for more."
+ONE_SEED = "One seed only: chance between runs is inferred from the learning curves."
 
 
 class Worded(Protocol):
@@ -38,30 +38,32 @@ def unit_of(claim: Worded) -> str:
     return unit(claim.metric) + (" / doubling" if claim.sizes in ("last_doubling", "trend") else "")
 
 
+def effect(claim: Worded, found: Estimate) -> str:
+    """The estimate with its interval: `-0.045 (95 % interval -0.078 to -0.012)`."""
+    digits = 1 if claim.metric == "spikes" else 3
+    short = unit_of(claim).removeprefix("AUROC").replace(" / doubling", "per doubling")
+    text = f"{signed(found.estimate, digits)} {short}".rstrip()
+    if np.isfinite(found.low) and np.isfinite(found.high):
+        return f"{text} (95 % interval {signed(found.low, digits)} to {signed(found.high, digits)})"
+    return f"{text} (no interval)"
+
+
 def measured(claim: Worded, found: Estimate) -> str:
     """The estimate, its interval and its n, as a sentence."""
-    digits = 1 if claim.metric == "spikes" else 3
     quantity = claim.quantity[0].upper() + claim.quantity[1:]
     n = f"{found.seeds} seed{'s' if found.seeds != 1 else ''}"
     if found.patients is not None:
         n = f"{found.patients:,} patients, {n}"
-    interval = (
-        f"95 % interval {signed(found.low, digits)} to {signed(found.high, digits)}"
-        if np.isfinite(found.low) and np.isfinite(found.high)
-        else "no interval"
-    )
-    return f"{quantity}: {signed(found.estimate, digits)} {unit_of(claim)} ({interval}; {n})."
+    return f"{quantity}: {effect(claim, found)[:-1]}; {n})."
 
 
-def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str) -> str:
-    """Why a claim has its verdict."""
+def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str, untested: str = "") -> str:
+    """Why a claim has its verdict; `untested` says why there is no estimate."""
     if found is None:
-        return "Not tested: this grid has no finished cells for it, or lacks that axis."
+        return f"Not tested: {untested or 'none of the cells that it asks for has finished'}."
     digits = 1 if claim.metric == "spikes" else 3
     limit = f"{margin:.{digits}f}"
     parts = [measured(claim, found)]
-    if found.seed_part == "runs":
-        parts.append(ONE_SEED)
     if verdict == "undecided":
         if found.seed_part == "unknown":
             parts.append("One seed only, and too little else to judge chance by: run more seeds.")
@@ -73,6 +75,8 @@ def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str
             parts.append(_undecided(found, margin, limit, digits))
     else:
         parts.append(_decided(claim.expects, verdict, found, limit))
+    if found.seed_part == "runs":
+        parts.append(ONE_SEED)
     if found.cells_missing:
         parts.append(f"{found.cells_missing} of the cells it asks for are missing.")
     return " ".join(parts)
@@ -81,12 +85,15 @@ def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str
 def _undecided(found: Estimate, margin: float, limit: str, digits: int) -> str:
     """Why an interval decides nothing: by itself, or once corrected for the number of claims."""
     if found.low > 0 or found.high < 0:
-        return "Alone that would be beyond chance, but not once corrected for the number of claims."
+        return "By itself beyond chance, but not once corrected for the number of claims."
     if -margin < found.low and found.high < margin:
-        return f"Alone that would rule out {limit}, but not once corrected for the number of claims."
+        return (
+            f"By itself smaller than {limit}, the smallest effect that matters, but not once corrected for "
+            "the number of claims."
+        )
     return (
-        f"Compatible with nothing as well as with an effect that matters ({limit}); this grid could have "
-        f"shown {found.smallest_effect:.{digits}f}."
+        f"No effect is possible, and so is one that matters ({limit} or more). Four of five such grids would "
+        f"find an effect of {found.smallest_effect:.{digits}f}."
     )
 
 
@@ -108,19 +115,19 @@ def _decided(expects: str, verdict: str, found: Estimate, limit: str) -> str:
     return f"{what}, {limit} or more, is ruled out."
 
 
-def why_overall(title: str, verdict: str, needed: Sequence[tuple[Worded, str]]) -> str:
-    """Why a conjecture has its verdict, from the claims that it needs."""
-    by_verdict: dict[str, list[str]] = {}
-    for claim, outcome in needed:
-        by_verdict.setdefault(outcome, []).append(claim.question.rstrip("?"))
+def why_overall(verdict: str, needed: Sequence[tuple[Worded, str, Estimate | None]]) -> str:
+    """Why a conjecture has its verdict, from the claims that it rests on, with the numbers that decide.
+
+    Args:
+        needed: (claim, its verdict, its estimate).
+    """
+    mine = [(claim, found) for claim, outcome, found in needed if outcome == verdict]
     listed = "; ".join(
-        f"{outcome}: {', '.join(by_verdict[outcome])}"
-        for outcome in ("refuted", "undecided", "supported")
-        if outcome in by_verdict
+        f"{claim.question} {effect(claim, found) if found is not None else 'Not tested'}"
+        for claim, found in mine
     )
-    meaning = {
-        "supported": "every claim that it needs is supported",
-        "refuted": "a claim that it needs is refuted",
-        "undecided": "the data do not decide every claim that it needs",
-    }[verdict]
-    return f"{title}: {verdict}, since {meaning} ({listed})."
+    if len(needed) == 1:
+        return f"The claim that it rests on is {verdict}. {listed}."
+    are = "is" if len(mine) == 1 else "are"
+    count = "All" if len(mine) == len(needed) else str(len(mine))
+    return f"{count} of the {len(needed)} claims that it rests on {are} {verdict}. {listed}."

@@ -34,6 +34,7 @@ NETWORKS: dict[str, tuple[int, int]] = {
 """Depth (convolutions and the head on the longest path) and parameters."""
 
 ARMS = (("random", "none"), ("natural", "none"), ("natural", "backbone"), ("consolidation", "none"))
+BALANCED = ("random", "none", "balanced")
 IMPLIED = "in_domain_gains"
 """The claim whose effect is the sum of two others': pretraining on natural images, and in-domain beyond
 it."""
@@ -57,6 +58,8 @@ class Setting:
         auroc_sd, loss_sd: standard deviation between seeds.
         spikes: expected spikes per run; counts are Poisson.
         network_sd: true differences between networks, in AUROC and (tenfold) in nats.
+        scatter: of each of `NETWORKS` between seeds, as a multiple of `auroc_sd` and `loss_sd`.
+        balanced: networks from scratch are trained on balanced classes as well.
     """
 
     name: str
@@ -73,6 +76,8 @@ class Setting:
     loss_sd: float = 0.01
     spikes: float = 2.0
     network_sd: float = 0.005
+    scatter: tuple[float, ...] = (1.0,) * len(NETWORKS)
+    balanced: bool = False
 
 
 def plan(setting: Setting, seeds: int | None = None) -> pd.DataFrame:
@@ -84,12 +89,15 @@ def plan(setting: Setting, seeds: int | None = None) -> pd.DataFrame:
             "init": init,
             "freeze": freeze,
             "seed": seed,
-            "balance": "natural",
+            "balance": balance,
             "depth": depth,
             "parameters": parameters,
         }
-        for (name, (depth, parameters)), size, (init, freeze), seed in itertools.product(
-            NETWORKS.items(), setting.sizes, ARMS, range(setting.seeds if seeds is None else seeds)
+        for (name, (depth, parameters)), size, (init, freeze, balance), seed in itertools.product(
+            NETWORKS.items(),
+            setting.sizes,
+            [*((*arm, "natural") for arm in ARMS), *([BALANCED] if setting.balanced else [])],
+            range(setting.seeds if seeds is None else seeds),
         )
     ]
     return pd.DataFrame(rows)
@@ -119,9 +127,7 @@ def planted(
         grid = grid_of(measures, "natural")
         rows, targets = [], []
         for claim in claims:
-            contrast = (
-                contrast_of(claim, grid) if claim.metric == metric and len(claim.balance) == 1 else None
-            )
+            contrast = contrast_of(claim, grid) if claim.metric == metric else None
             if contrast is not None and claim.name != IMPLIED:
                 sign = -1 if claim.expects == "negative" else 1
                 rows.append(coefficients(measures, contrast))
@@ -141,7 +147,7 @@ def planted(
 
 def _smooth(cells: pd.DataFrame) -> NDArray[np.float64]:
     """Directions in which truths may differ: per arm, a level and slope per network and a level per size."""
-    arm = pd.get_dummies(cells["init"] + " " + cells["freeze"]).to_numpy(float)
+    arm = pd.get_dummies(cells["init"] + " " + cells["freeze"] + " " + cells["balance"]).to_numpy(float)
     return np.hstack([column[:, None] * learning_curves(cells) for column in arm.T])
 
 
@@ -180,9 +186,10 @@ def simulate(setting: Setting, truth: pd.DataFrame, rng: np.random.Generator) ->
     for metric in ("test_auroc", "train_loss", "spikes"):
         cells[metric] = np.repeat(truth[metric].to_numpy(float), setting.seeds)
     count = len(cells)
-    cells["train_loss"] += rng.normal(0, setting.loss_sd, count)
+    scatter = cells["architecture"].map(dict(zip(NETWORKS, setting.scatter, strict=True))).to_numpy(float)
+    cells["train_loss"] += scatter * rng.normal(0, setting.loss_sd, count)
     cells["spikes"] = rng.poisson(np.maximum(cells["spikes"], 0)).astype(float)
-    aurocs = cells["test_auroc"].to_numpy(float) + rng.normal(0, setting.auroc_sd, count)
+    aurocs = cells["test_auroc"].to_numpy(float) + scatter * rng.normal(0, setting.auroc_sd, count)
     patients, labels, shared = test_split(setting, rng)
     found, influence = np.empty(count), np.empty((count, setting.patients))
     for row, auroc in enumerate(aurocs):

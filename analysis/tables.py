@@ -24,12 +24,14 @@ class Evidence:
         trials: one row per wanted cell; columns in `analysis.schema.TRIALS`.
         epochs: one row per cell and epoch; `EPOCHS`.
         sweep: what the sweep recorded of itself (recipe, data, versions, hardware); may be empty.
+        cache: what was computed from these tables and is worth keeping.
     """
 
     out: Path
     trials: pd.DataFrame
     epochs: pd.DataFrame
     sweep: dict[str, Any] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def steps(self) -> pd.DataFrame:
@@ -60,6 +62,11 @@ class Evidence:
     def findings(self) -> pd.DataFrame:
         """The study's own findings beside ours; `FINDINGS`. Empty before the first `analysis.run`."""
         return read(self.out, "findings").to_pandas()
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        """Published AUROC beside ours; `PUBLISHED`. Empty before the first `analysis.run`."""
+        return read(self.out, "published").to_pandas()
 
     @property
     def natural(self) -> str | None:
@@ -147,10 +154,11 @@ def replace(data: pa.Table, file: Path) -> None:
 
 
 def read_sweep(out: Path) -> dict[str, Any]:
-    """`out/sweep.json`, or an empty record where there is none."""
+    """`out/sweep.json`, else its copy in the tables of evidence, else an empty record."""
     file = out / "sweep.json"
     if not file.exists():
-        return {}
+        copy = read(out, "sweep").to_pylist()
+        return {row["name"]: json.loads(row["value"]) for row in copy}
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as problem:
@@ -160,3 +168,9 @@ def read_sweep(out: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise EvidenceError(f"{file}: found {type(record).__name__}, expected a JSON object")
     return record
+
+
+def sweep_table(record: dict[str, Any]) -> pd.DataFrame:
+    """The table `sweep`: a copy of what the sweep recorded, so that the tables alone say it too."""
+    rows = [{"name": name, "value": json.dumps(value, sort_keys=True)} for name, value in record.items()]
+    return pd.DataFrame(rows, columns=["name", "value"], dtype=object)

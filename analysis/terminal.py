@@ -9,7 +9,7 @@ from rich.table import Table
 
 from analysis.run import Summary
 
-COLOURS = {"supported": "blue", "refuted": "red", "undecided": "bright_black"}
+COLOURS = {"supported": "green", "refuted": "magenta", "undecided": "bright_black"}
 
 
 def verdict_table(verdicts: pd.DataFrame) -> Table:

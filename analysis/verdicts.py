@@ -34,7 +34,7 @@ from analysis.conjectures import (
     grid_of,
     worded,
 )
-from analysis.contrasts import Estimate, estimate
+from analysis.contrasts import Estimate, absent, estimate
 from analysis.measures import Measures
 from analysis.palette import init_name
 from analysis.schema import VERDICTS
@@ -46,7 +46,10 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A claim with its estimate (None: no cells), Holm-adjusted p of both tests, and verdict."""
+    """A claim with its estimate, Holm-adjusted p of both tests, and verdict.
+
+    Without an estimate `missing` counts the cells that are not there and `untested` says why; else None, "".
+    """
 
     claim: Claim
     found: Estimate | None
@@ -54,6 +57,8 @@ class Judged:
     p_supported: float
     p_refuted: float
     verdict: Verdict
+    missing: int | None = None
+    untested: str = ""
 
 
 def p_values(found: Estimate, expects: Expects, margin: float) -> tuple[float, float]:
@@ -102,10 +107,16 @@ def judge(
 ) -> list[Judged]:
     """Estimate and judge every claim, Holm-corrected over those that could be estimated."""
     grid = grid_of(measures, natural)
-    found = []
-    for claim in claims:
-        contrast = contrast_of(claim, grid)
-        found.append(estimate(measures, contrast) if contrast is not None else None)
+    contrasts = [contrast_of(claim, grid) for claim in claims]
+    found = [estimate(measures, contrast) if contrast is not None else None for contrast in contrasts]
+    lacking: list[tuple[int | None, str]] = [
+        (None, "")
+        if f is not None
+        else absent(measures, contrast)
+        if contrast is not None
+        else (None, "the grid lacks a size or an initialisation that it asks for")
+        for f, contrast in zip(found, contrasts, strict=True)
+    ]
     limits = [margins.of(claim.metric) for claim in claims]
     raw = [
         p_values(f, claim.expects, limit)
@@ -115,8 +126,8 @@ def judge(
     ]
     supported, refuted = (holm([pair[side] for pair in raw]) for side in (0, 1))
     return [
-        Judged(claim, f, limit, float(s), float(r), decide(claim.expects, s, r))
-        for claim, f, limit, s, r in zip(claims, found, limits, supported, refuted, strict=True)
+        Judged(claim, f, limit, float(s), float(r), decide(claim.expects, s, r), *why)
+        for claim, f, limit, s, r, why in zip(claims, found, limits, supported, refuted, lacking, strict=True)
     ]
 
 
@@ -136,10 +147,9 @@ def verdict_table(judged: Sequence[Judged], natural: str | None) -> pd.DataFrame
         mine = [j for j in judged if j.claim.conjecture == conjecture]
         for j in mine:
             claim = worded(j.claim, name)
-            numbers = {
-                field: getattr(j.found, field, None)
-                for field in ("estimate", "low", "high", "seeds", "patients", "cells", "cells_missing")
-            } | {"seed_part": getattr(j.found, "seed_part", None)}
+            fields = ("estimate", "low", "high", "seeds", "patients", "cells", "seed_part")
+            numbers = {field: getattr(j.found, field, None) for field in fields}
+            numbers["cells_missing"] = getattr(j.found, "cells_missing", j.missing)
             rows.append(
                 {
                     "conjecture": conjecture,
@@ -155,18 +165,18 @@ def verdict_table(judged: Sequence[Judged], natural: str | None) -> pd.DataFrame
                     "p_supported": j.p_supported,
                     "p_refuted": j.p_refuted,
                     "verdict": j.verdict,
-                    "why": why_claim(claim, j.found, j.margin, j.verdict),
+                    "why": why_claim(claim, j.found, j.margin, j.verdict, j.untested),
                 }
             )
         verdict = overall(mine)
-        needed = [(worded(j.claim, name), j.verdict) for j in mine if j.claim.needed]
+        needed = [(worded(j.claim, name), j.verdict, j.found) for j in mine if j.claim.needed]
         rows.append(
             {
                 "conjecture": conjecture,
                 "claim": "overall",
                 "question": title,
                 "verdict": verdict,
-                "why": why_overall(title, verdict, needed),
+                "why": why_overall(verdict, needed),
             }
         )
     return pd.DataFrame(rows, columns=[c.name for c in VERDICTS])

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from analysis.contrasts import Contrast, Estimate, Term, coefficients, estimate
-from analysis.measures import Measures
+from analysis.measures import Measures, add_split
 from analysis.verdicts import decide, holm, p_values
 
 DEPTHS = {"shallow": 4, "middle": 8, "deep": 16}
@@ -163,21 +163,85 @@ def test_patients_shared_by_both_arms_cancel() -> None:
     assert level.patients == 500
 
 
+def test_two_areas_by_hand() -> None:
+    """Two networks on the same three patients of two images each; Obuchowski's variance worked by hand.
+
+    Patients A (1, 0), B (1, 0), C (1, 0). The first network ranks C's positive below A's negative alone, the
+    second errs nowhere. Of nine pairs the first gets eight right: 8/9, the second 1.
+    Influence of an image on the first area: (share of the others that it beats - 8/9) / 3.
+    A: positive beats 3/3, negative is beaten by 2/3 of the positives: (1/9 - 2/9) / 3 = -1/27.
+    B: positive 3/3, negative 3/3: (1/9 + 1/9) / 3 = 2/27. C: positive 2/3, negative 3/3: -1/27.
+    Variance: (1 + 4 + 1) / 27^2 x 3/2 = 1/81; the second area has none, nor does it vary with the first.
+    """
+    labels = np.array([1, 0, 1, 0, 1, 0.0])
+    patients = np.array([0, 0, 1, 1, 2, 2])
+    first, second = np.array([5, 3, 6, 0, 2, 1.0]), np.array([5, 0, 6, 1, 4, 2.0])
+    measures = cells(
+        {("deep", 100, "random", 0): np.nan, ("deep", 100, "photos", 0): np.nan}, metric="test_auroc"
+    )
+    measures.cells["test_auprc"] = np.nan
+    add_split(
+        measures, "test", rows=np.repeat([0, 1], 6), patients=np.tile(patients, 2),
+        labels=np.tile(labels, 2), logits=np.concatenate([first, second]),
+    )  # fmt: skip
+    assert measures.values("test_auroc") == pytest.approx([8 / 9, 1])
+    np.testing.assert_allclose(measures.covariance["test_auroc"], [[1 / 81, 0], [0, 0]], atol=1e-15)
+    terms = (Term(1.0, 100, "photos"), Term(-1.0, 100))
+    found = estimate(measures, Contrast("gain", "test_auroc", terms, "AUROC"))
+    assert found is not None
+    assert found.estimate == pytest.approx(1 / 9)
+    assert found.standard_error == pytest.approx(1 / 9)
+    assert (found.patients, found.positives, found.seed_part) == (3, 3, "unknown")
+
+
 def test_an_effect_without_variation_is_not_tested() -> None:
     found = Estimate(1.0, 1.0, 1.0, 0.0, float("inf"), "measured", 0.0, 2, None, None, 4, 0)
     assert all(np.isnan(p) for p in p_values(found, "zero", 0.1))
 
 
-def test_one_seed_takes_the_scatter_around_learning_curves() -> None:
-    """Planted: level and slope per network, a common bend, noise of 0.05: the noise alone is found."""
-    rng = np.random.default_rng(3)
-    sizes = (100, 200, 400, 800, 1600)
+def scattered(spread: dict[str, float], arms: int, seed: int = 3) -> Measures:
+    """One seed, `arms` arms: level and slope per network, a common bend, noise of each network's own."""
+    rng = np.random.default_rng(seed)
     rows = {}
-    for repeat in range(40):
-        for k, name in enumerate(DEPTHS):
-            for step, size in enumerate(sizes):
-                rows[name, size, f"arm{repeat}", 0] = k - 0.1 * k * step + 0.3 * step**2 + 0.05 * rng.normal()
-    noise = cells(rows).noise("train_loss")
-    assert len(noise) == 40
-    assert all(n.freedom == 6 for n in noise.values())  # (3 networks - 1) x (5 sizes - 2)
-    assert np.sqrt(np.mean([n.variance for n in noise.values()])) == pytest.approx(0.05, rel=0.12)
+    for arm in range(arms):
+        for k, (name, noise) in enumerate(spread.items()):
+            for step, size in enumerate((100, 200, 400, 800, 1600)):
+                rows[name, size, f"arm{arm}", 0] = k - 0.1 * k * step + 0.3 * step**2 + noise * rng.normal()
+    return cells(rows)
+
+
+def test_one_seed_takes_the_scatter_around_learning_curves() -> None:
+    """The noise alone is found, each network's by itself, however unlike they are."""
+    planted = {"shallow": 0.02, "middle": 0.05, "deep": 0.15}
+    noise = scattered(planted, 300).noise("train_loss")
+    assert len(noise) == 300
+    assert all(n.pooled.freedom == 6 for n in noise.values())  # (3 networks - 1) x (5 sizes - 2)
+    for name, sd in planted.items():
+        found = np.mean([n.networks[name].variance for n in noise.values()])
+        assert found == pytest.approx(sd**2, rel=0.2, abs=2e-4), name
+        assert noise["arm0", "none"].networks[name].freedom == pytest.approx(2)
+    mean = np.mean([n.pooled.variance for n in noise.values()])
+    assert mean == pytest.approx(np.mean([sd**2 for sd in planted.values()]), rel=0.1)
+
+
+def test_intervals_hold_though_networks_scatter_unlike() -> None:
+    """The deepest network scatters most, and the slope on depth rests on it: pooling is too sure."""
+    measures = scattered({"shallow": 0.02, "middle": 0.02, "deep": 0.2}, 400)
+    covered = 0
+    for arm in range(400):
+        terms = (Term(1.0, 1600, f"arm{arm}"), Term(-1.0, 100, f"arm{arm}"))
+        found = estimate(measures, Contrast("gain", "train_loss", terms, "nats", "log2_depth"))
+        assert found is not None
+        truth = -0.1 * 2 * 4 - 0.0  # slope of k from the shallowest (0) to the deepest (2), times four steps
+        covered += found.low <= truth <= found.high
+    assert 0.91 <= covered / 400 <= 0.995
+
+
+def test_a_single_network_takes_the_larger_scatter_of_its_own_and_all_together() -> None:
+    measures = scattered({"shallow": 0.001, "middle": 0.1, "deep": 0.1}, 1)
+    noise = measures.noise("train_loss")["arm0", "none"]
+    own = estimate(
+        measures, Contrast("one", "train_loss", (Term(1.0, 100, "arm0"),), "nats", architectures=("shallow",))
+    )
+    assert own is not None
+    assert own.standard_error == pytest.approx(np.sqrt(noise.pooled.variance))

@@ -27,7 +27,15 @@ from analysis.measures import measure
 
 ROOT = Path(__file__).parent.parent
 MARGINS = ("--margin", "auroc=0.03", "--margin", "loss=0.2")
-FIGURES = [f"figure{n}" for n in range(1, 7)] + ["verdicts", "learning_curve", "gains", "range_tests"]
+SHOWN = [name for name in analysis.FIGURES if name != "verdicts_column"]
+"""Figures of the report; the verdicts in a column's width stand in for the wide ones on a phone."""
+
+
+SWEEP = {
+    "preset": "made-up", "natural_images": "photos", "recipe": folders.RECIPE, "wall_seconds": 100.0,
+    "data": {"name": "made-up radiographs", "fingerprint": "f00dfeed"}, "versions": {"torch": "2.99.0"},
+    "hardware": {"cpus": 2, "gpus": ["no GPU at all"]}, "estimated_seconds": 90.0,
+}  # fmt: skip
 
 
 def write_grid(out: Path, seeds: int = 1) -> None:
@@ -48,13 +56,13 @@ def write_grid(out: Path, seeds: int = 1) -> None:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("grid")
     write_grid(out)
-    (out / "sweep.json").write_text(json.dumps({"natural_images": "photos", "recipe": folders.RECIPE}))
+    (out / "sweep.json").write_text(json.dumps(SWEEP))
     assert main([str(out), *MARGINS]) == 0
     return out
 
 
 def test_every_figure_is_a_picture_in_two_forms(done: Path) -> None:
-    for name in FIGURES:
+    for name in analysis.FIGURES:
         with Image.open(done / "figures" / f"{name}.png") as image:
             assert min(image.size) > 500
             assert len(image.convert("L").getcolors(256) or []) > 20  # something is drawn
@@ -100,7 +108,7 @@ def test_the_report_is_one_file_without_scripts_and_with_its_pictures(done: Path
     reader = Reader()
     reader.feed((done / "report.html").read_text())
     assert "script" not in reader.tags
-    assert reader.tags.count("img") == len(FIGURES)
+    assert reader.tags.count("img") == len(SHOWN)
     assert all(source.startswith(("data:", "#")) for source in reader.sources)
     assert "<script>alert(1)</script>" in reader.text  # shown as text
     verdicts, conclusion = reader.text.index("Deep models"), reader.text.index("Conclusion")
@@ -109,9 +117,21 @@ def test_the_report_is_one_file_without_scripts_and_with_its_pictures(done: Path
     assert "ImageNet" not in (done / "conclusion.md").read_text()
 
 
+def text_of(out: Path) -> str:
+    reader = Reader()
+    reader.feed((out / "report.html").read_text())
+    return reader.text
+
+
 def test_the_report_says_what_is_missing(done: Path) -> None:
-    text = (done / "report.html").read_text()
+    text = text_of(done)
     assert "Failed cells" in text
+    assert (
+        "140 cells planned: 138 done, 1 failed (0 of them because the loss became infinite), 1 missing"
+        in text
+    )
+    assert "One seed: what another seed would change is unknown." in text
+    assert "the grid plans no cells of one kind that it compares" in text  # no balanced classes
     assert "138 of 140 planned cells" in (done / "conclusion.md").read_text()
 
 
@@ -126,6 +146,112 @@ def test_the_three_tables_alone_are_enough_and_give_the_same_numbers(done: Path,
     pd.testing.assert_frame_equal(summary.verdicts[columns][kept], ours[columns][kept], check_dtype=False)
     assert summary.collection is None
     assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("file", [True, False])
+def test_the_report_names_recipe_data_versions_hardware_and_cost(
+    done: Path, tmp_path: Path, file: bool
+) -> None:
+    """From sweep.json, or on a copy of the evidence alone from its own table."""
+    out = done
+    if not file:
+        shutil.copytree(done / "evidence", tmp_path / "evidence")
+        analysis.run(tmp_path)
+        out = tmp_path
+        assert analysis.load(tmp_path).sweep == SWEEP
+    text = text_of(out)
+    for shown in (
+        "made-up radiographs",
+        "f00dfeed",
+        "2.99.0",
+        "no GPU at all",
+        "image size32",
+        "training hours",
+    ):
+        assert shown in text
+    assert "estimate over truth0.900" in text
+
+
+def test_every_number_of_the_claims_and_contrasts_is_a_row(done: Path) -> None:
+    text, loaded = text_of(done), analysis.load(done)
+    for claim in loaded.verdicts.dropna(subset=["estimate"]).to_dict("records"):
+        shown = f"{number(claim['estimate'])} ({number(claim['low'])} to {number(claim['high'])})"
+        assert shown in text, claim["claim"]
+        assert claim["claim"] in text
+    named = loaded.estimates["name"]
+    sizes = (100, 200, 400, 800)
+    wanted = [
+        f"test_auroc, {pair} at {size}, mean of networks"
+        for size in sizes
+        for pair in (
+            "photos minus scratch", "consolidation minus scratch", "consolidation minus photos",
+            "photos frozen minus fine-tuned", "consolidation frozen minus fine-tuned",
+        )
+    ]  # fmt: skip
+    wanted += [
+        "test_auroc, photos minus scratch, trend per doubling, mean of networks",
+        "test_auroc gained per doubling from 400 to 800, scratch, mean of networks",
+        "test_auprc gained per doubling, scratch, mean of networks",
+        "power law's exponent, scratch, mean of networks",
+        "test_auroc promised at ten times the data, scratch, mean of networks",
+    ]
+    for name in wanted:
+        assert (named == name).sum() == 1, name
+        assert name in text
+    rows = loaded.estimates[named.isin(wanted[:-2])]
+    needed = ["estimate", "low", "high", "seeds", "patients", "cells", "cells_missing", "smallest_effect"]
+    assert rows[needed].notna().all().all()
+    areas = {"test_auroc", "test_auprc", "test_study_auroc", "official_auroc", "official_study_auprc"}
+    assert areas <= set(loaded.estimates["metric"])
+
+
+def test_published_numbers_stand_beside_ours(done: Path) -> None:
+    loaded = analysis.load(done)
+    edema = loaded.published.query("finding == 'Edema' and init == 'random'").iloc[0]
+    assert edema["published_auroc"] == 0.8834
+    assert "arXiv 1902.07208" in edema["source"]
+    ours = loaded.estimates.set_index("name").loc[edema["estimate_name"]]
+    assert (ours["architecture"], ours["train_images"], ours["init"]) == ("resnet50", 800, "random")
+    assert edema["estimate"] == ours["estimate"]
+    assert loaded.published.query("finding == 'diabetic retinopathy'")["estimate"].isna().all()
+    assert "Published AUROC beside ours" in text_of(done)
+
+
+def test_every_figure_and_estimate_is_one_call(done: Path) -> None:
+    evidence = analysis.load(done)
+    for name in analysis.FIGURES:
+        assert analysis.figure(evidence, name).axes, name
+    with pytest.raises(ValueError, match="expected one of verdicts"):
+        analysis.figure(evidence, "figure7")
+    terms = (analysis.Term(1, 800), analysis.Term(-1, 100))
+    ours = analysis.estimate(evidence, analysis.Contrast("mine", "test_auroc", terms, "AUROC"))
+    levels = evidence.estimates.query("metric == 'test_auroc' and init == 'random'").dropna(subset=["freeze"])
+    mean = levels.groupby("train_images")["estimate"].mean()
+    assert ours["estimate"] == pytest.approx(mean[800] - mean[100])
+    with pytest.raises(ValueError, match="mine: 7 cells missing: the grid plans no cells"):
+        analysis.estimate(
+            evidence, analysis.Contrast("mine", "test_auroc", (analysis.Term(1, 999),), "AUROC")
+        )
+
+
+@pytest.mark.parametrize("writer", ["polars", "duckdb"])
+def test_tables_are_read_and_written_by_others(done: Path, tmp_path: Path, writer: str) -> None:
+    """Their numbers are ours when they read, and so are the verdicts when they have written the tables."""
+    other = pytest.importorskip(writer)
+    (tmp_path / "evidence").mkdir()
+    for file in sorted((done / "evidence").glob("*.parquet")):
+        new = tmp_path / "evidence" / file.name
+        if writer == "polars":
+            frame = other.read_parquet(file)
+            rows = len(frame)
+            frame.write_parquet(new)
+        else:
+            rows = other.sql(f"SELECT count(*) FROM '{file}'").fetchone()[0]
+            other.sql(f"COPY (SELECT * FROM '{file}') TO '{new}' (FORMAT parquet)")
+        assert rows == len(pd.read_parquet(file)), file.name
+    mine = {"auroc": 0.03, "loss": 0.2}
+    analysis.run(tmp_path, mine)
+    pd.testing.assert_frame_equal(analysis.load(tmp_path).verdicts, analysis.load(done).verdicts)
 
 
 def test_it_needs_neither_torch_nor_ray_nor_the_trial(done: Path) -> None:
@@ -157,7 +283,7 @@ def test_grids_that_have_hardly_begun(tmp_path: Path, kept: int) -> None:
     summary = analysis.run(tmp_path)
     assert summary.counts["done"] == kept
     assert set(summary.verdicts["verdict"]) == {"undecided"}
-    assert all((tmp_path / "figures" / f"{name}.png").exists() for name in FIGURES)
+    assert all((tmp_path / "figures" / f"{name}.png").exists() for name in analysis.FIGURES)
 
 
 def test_all_failed_and_one_class_splits_give_a_report_that_says_so(tmp_path: Path) -> None:
@@ -175,7 +301,9 @@ def test_all_failed_and_one_class_splits_give_a_report_that_says_so(tmp_path: Pa
     assert summary.counts["failed"] == 4
     estimates = analysis.load(tmp_path).estimates
     assert not (estimates["metric"] == "test_auroc").any()  # undefined is absent, not 0.5
-    assert "diverged" in (tmp_path / "report.html").read_text()
+    text = text_of(tmp_path)
+    assert "4 failed (4 of them because the loss became infinite)" in text
+    assert "8 finished cells have no AUROC on the test split: its images are all of one class" in text
 
 
 def test_two_seeds_are_measured(tmp_path: Path) -> None:
@@ -230,7 +358,7 @@ def test_the_notebook_runs_from_top_to_bottom(
     folder = {"metadata": {"path": str(ROOT / "analysis")}}
     ran = NotebookClient(notebook, timeout=120, resources=folder).execute()
     shown = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in shown) == len(FIGURES)
+    assert sum("image/png" in output.get("data", {}) for output in shown) == len(analysis.FIGURES)
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -257,7 +385,7 @@ def test_a_browser_shows_the_report_without_errors_at_phone_width(done: Path, tm
         ],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert f"pictures={len(FIGURES)} broken=0 beyond=0 width=3" in ran.stdout, (
+    assert f"pictures={len(SHOWN)} broken=0 beyond=0 width=3" in ran.stdout, (
         ran.stdout[-500:] + ran.stderr[-500:]
     )
     assert "CONSOLE" not in ran.stderr

@@ -33,6 +33,9 @@ from analysis.measures import Measures
 from analysis.sentences import why_claim
 from analysis.simulate import Setting, planted, simulate
 from analysis.verdicts import judge, overall, verdict_table
+from sweeps.spaces import PRESETS
+from transfusion.phantom_labels import FINDINGS, training_rows
+from transfusion.table import split_patients
 
 MIDDLE = dataclasses.replace(
     CHEXPERT, name="middle", patients=1_500, images=4_000, seeds=3, auroc_sd=0.002, loss_sd=0.004
@@ -40,7 +43,7 @@ MIDDLE = dataclasses.replace(
 
 
 def judged(setting: Setting, effect: float, seed: int = 0, natural: str = "natural") -> pd.DataFrame:
-    truth = planted(setting, effect, np.random.default_rng([seed, 1]), simulated_claims())
+    truth = planted(setting, effect, np.random.default_rng([seed, 1]), simulated_claims(setting))
     measures = simulate(setting, truth, np.random.default_rng([seed, 2]))
     return verdict_table(judge(measures, natural, setting.margins), natural)
 
@@ -88,9 +91,25 @@ def test_every_claim_has_a_row_and_a_sentence_with_its_numbers() -> None:
         for number in (row["estimate"], row["low"], row["high"]):
             assert f"{number:+.{digits}f}" in row["why"]
         assert "3 seeds" in row["why"]
+    for row in table[table["claim"] == "overall"].to_dict("records"):
+        mine = table[(table["conjecture"] == row["conjecture"]) & (table["verdict"] == row["verdict"])]
+        deciding = mine[mine["needed"].fillna(False).astype(bool)]
+        assert len(deciding)
+        assert all(f"{estimate:+.3f}" in row["why"] for estimate in deciding["estimate"])
     unbalanced = table[table["claim"] == "worse_where_unbalanced"].iloc[0]
     assert unbalanced["verdict"] == "undecided"
     assert unbalanced["why"].startswith("Not tested")
+
+
+def test_depth_that_costs_more_on_unbalanced_classes_is_found_where_it_is_planted() -> None:
+    setting = dataclasses.replace(MIDDLE, name="balanced too", balanced=True)
+    table = judged(setting, 3.0).set_index("claim")
+    row = table.loc["worse_where_unbalanced"]
+    assert row["verdict"] == "supported"
+    assert row["estimate"] == pytest.approx(-0.03, abs=0.006)
+    assert row["cells"] == 2 * 7 * 4 * 3
+    null = judged(setting, 0.0).set_index("claim").loc["worse_where_unbalanced"]
+    assert null["verdict"] == "refuted"
 
 
 def test_the_natural_task_is_called_by_its_name() -> None:
@@ -201,7 +220,7 @@ CLAIM = Claim(
         (-0.002, 0.004, "supported", "Any effect is smaller than 0.010"),
         (0.002, 0.006, "supported", "above zero beyond chance, but smaller than 0.010"),
         (0.02, 0.03, "refuted", "above zero beyond chance"),
-        (-0.02, 0.03, "undecided", "could have shown"),
+        (-0.02, 0.03, "undecided", "would find an effect of 0.006"),
         (0.002, 0.03, "undecided", "not once corrected for the number of claims"),
     ],
 )
@@ -212,13 +231,27 @@ def test_sentences(low: float, high: float, verdict: str, words: str) -> None:
     assert "6,450 patients, 3 seeds" in text
 
 
+def test_the_simulated_demo_is_as_large_as_the_demo() -> None:
+    """Its test split has the patients, frontal images and prevalence that the preset's rows and hash give."""
+    preset = next(preset for preset in PRESETS if preset.name == "demo")
+    assert preset.phantom is not None
+    frontal = [row for row in training_rows(preset.phantom.images, seed=0) if row.view == "frontal"]
+    patients = pd.Series([row.path.split("/")[2] for row in frontal])
+    test = split_patients(patients) == "test"
+    edema = np.array([row.labels[FINDINGS.index("Edema")] for row in frontal])[test]
+    assert (patients[test].nunique(), int(test.sum())) == (DEMO.patients, DEMO.images) == (147, 395)
+    assert np.isin(edema, (1.0, -1.0)).mean() == pytest.approx(DEMO.prevalence, abs=0.005)  # uncertain is one
+    assert list(DEMO.sizes) == preset.space["train_images"]["grid_search"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("effect", [0.0, 1.0, 2.0])
-def test_calibration_at_the_size_of_the_demo(effect: float) -> None:
-    """400 grids; bounds leave three binomial standard errors to the rates that are asked for."""
-    table = calibrate(DEMO, effect, grids=400, seed=7, processes=2)
+@pytest.mark.parametrize("name", ["demo", "demo, uneven scatter"])
+@pytest.mark.parametrize("effect", [0.0, 2.0])
+def test_calibration_at_the_size_of_the_demo(effect: float, name: str) -> None:
+    """300 grids; bounds leave three binomial standard errors to the rates that are asked for."""
+    table = calibrate(SETTINGS[name], effect, grids=300, seed=7, processes=2)
     claims = table[table["covered"].notna()]
-    assert (claims["wrong"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)).all()
-    assert (claims["covered"] >= 0.93 - 3 * np.sqrt(0.93 * 0.07 / 400)).all()
-    if effect == 2.0:
-        assert (claims["right"] >= 0.80 - 3 * np.sqrt(0.8 * 0.2 / 400)).all()
+    assert (claims["wrong"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)).all()
+    assert (claims["covered"] >= 0.93 - 3 * np.sqrt(0.93 * 0.07 / 300)).all()
+    if effect == 2.0 and name == "demo":
+        assert (claims["right"] >= 0.80 - 3 * np.sqrt(0.8 * 0.2 / 300)).all()
