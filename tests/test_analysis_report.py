@@ -246,8 +246,9 @@ def test_tables_are_read_and_written_by_others(done: Path, tmp_path: Path, write
             rows = len(frame)
             frame.write_parquet(new)
         else:
-            rows = other.sql(f"SELECT count(*) FROM '{file}'").fetchone()[0]
-            other.sql(f"COPY (SELECT * FROM '{file}') TO '{new}' (FORMAT parquet)")
+            with other.connect() as connection:
+                rows = connection.execute(f"SELECT count(*) FROM '{file}'").fetchone()[0]
+                connection.execute(f"COPY (SELECT * FROM '{file}') TO '{new}' (FORMAT parquet)")
         assert rows == len(pd.read_parquet(file)), file.name
     mine = {"auroc": 0.03, "loss": 0.2}
     analysis.run(tmp_path, mine)
