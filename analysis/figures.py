@@ -27,9 +27,9 @@ def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images:
         runs: seed -> its spikes, with the binned loss.
         epochs: length of the run.
     """
-    figure, (axes,) = new_figure()
+    figure, (axes,) = new_figure(height=2.9)
     style = look(architecture)
-    axes.set_title(f"{style.label} from scratch, {train_images:,} training images")
+    axes.set_title(f"{style.label} from scratch, {train_images:,} images")
     if not runs:
         empty(axes, f"no training loss of {style.label} yet")
         return figure
@@ -58,22 +58,23 @@ def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images:
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
     legend(figure, columns=min(3, len(runs) + 2))
-    told = "; ".join(_told(seed, run) for seed, run in sorted(runs.items()))
     note(
         figure,
-        f"n = {several(len(runs), 'seed')}. {told}. {SPIKE_DEFINITION}.",
+        f"n = {several(len(runs), 'seed')}. {_told(runs)}. {SPIKE_DEFINITION}.",
     )
     return figure
 
 
-def _told(seed: int, run: Spikes) -> str:
-    """Count, height and recovery of one run's spikes."""
-    count = several(len(run.peak), "spike")
-    if not len(run.peak):
-        return f"Seed {seed}: {count}"
+def _told(runs: dict[int, Spikes]) -> str:
+    """Count of every run's spikes, and the median of their heights and recoveries."""
+    counts = ", ".join(str(len(run.peak)) for _, run in sorted(runs.items()))
+    heights = np.concatenate([run.height for run in runs.values()])
+    if not len(heights):
+        return f"Spikes: {counts}"
+    recoveries = np.concatenate([run.recovery for run in runs.values()])
     return (
-        f"Seed {seed}: {count}, median height {np.median(run.height):.2f} times the running median, "
-        f"median recovery {np.median(run.recovery):,.0f} steps"
+        f"Spikes: {counts}; median height {np.median(heights):.2f} times the running median, median recovery "
+        f"{np.median(recoveries):,.0f} steps"
     )
 
 
@@ -182,7 +183,9 @@ def auroc_by_size(
         return figure
     size_axis(axes, sizes)
     axes.set_ylabel(area_label(metric))
-    axes.set_ylim(*_room(rows[rows["train_images"].isin(sizes)]))
+    axes.set_ylim(
+        *_room(rows[pd.Series(zip(rows["init"], rows["freeze"], strict=True), rows.index).isin(arms)])
+    )
     legend(figure, columns=min(2, len(axes.get_legend_handles_labels()[0])))
     note(figure, area_note(rows) + (f" Not there yet: {', '.join(absent)}." if absent else ""))
     return figure
