@@ -27,9 +27,7 @@ from sweeps.stop import Stop
 from transfusion import results
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied
 from transfusion.failures import Failure
-from transfusion.fitting import Hooks
 from transfusion.table import Table
-from transfusion.trial import run_trial, write_failure
 
 ELASTIC_TRIALS = 1000
 """Trials at once on a cluster that may grow; Tune itself bounds how many are pending."""
@@ -110,6 +108,10 @@ def _run(
     threads: int,
     flag: Any,
 ) -> dict[str, Any]:
+    # Lightning, two seconds of imports that the driver has no use for.
+    from transfusion.fitting import Hooks
+    from transfusion.trial import run_trial
+
     record = run_trial(
         Cell(**config["cell"]),
         work.recipe,
@@ -169,6 +171,8 @@ def execute(
     folder = out / "cells"
 
     def record(planned: PlannedCell, failure: Failure, error: str) -> None:
+        from transfusion.trial import write_failure
+
         write_failure(
             planned.cell,
             work.recipe,

@@ -45,7 +45,7 @@ COMMANDS = {
     "input": [HERE / "input_speed.py", "--device", "cuda"],
     "frozen": [HERE / "frozen_speed.py"],
     "sweep": [HERE / "sweep_speed.py", "--preset", "smoke"],
-    "tests": ["-m", "pytest", "-m", "gpu", ROOT / "tests" / "test_gpu.py"],
+    "tests": ["-m", "pytest", "-m", "gpu", ROOT / "tests"],
 }
 
 
