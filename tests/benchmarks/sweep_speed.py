@@ -136,7 +136,10 @@ def run_sample(preset: Preset, data: Path, out: Path, sample: Path) -> None:
             stand_in(upstream, preset, table, out / "cells")
     at_hand = resources.of_machine(1, None)
     model = cost.CostModel(at_hand.device, len(table.rows("test")), len(table.rows("selection")))
-    work = plan.make(chosen, recipe, table.fingerprint, history.read(out / "cells"), model)
+    work = plan.make(
+        chosen, recipe, table.fingerprint, history.read(out / "cells"), model,
+        share_of=lambda cell: at_hand.share(),
+    )  # fmt: skip
     console = Console(quiet=True)
     prepare(table, recipe, out / "cache", console)
     executor.start_ray(None)
