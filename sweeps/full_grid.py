@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import ray
 from rich.console import Console
 
-import analysis
 from sweeps import cost, executor, history, loggers, object_store, plan, pretrained, processes, resources
 from sweeps.command_line import parser, preset_of
 from sweeps.data import name_of, open_data, prepare
@@ -69,6 +69,7 @@ def run(
     with ExitStack() as lock:
         if not options.dry_run:
             take(out, options.wait, lock, console)
+            lock.enter_context(nothing_left_where_refused(out))
         if store:
             fetch(store, out)
         with ExitStack() as connection:
@@ -215,6 +216,19 @@ def take(out: Path, wait: bool, cleanup: ExitStack, console: Console) -> None:
         console.print(f"ended {orphans} processes that an earlier sweep on {out} left behind")
 
 
+@contextmanager
+def nothing_left_where_refused(out: Path) -> Iterator[None]:
+    """Take the embedded data away again that options were checked against which are then refused."""
+    embedded = out / "phantom"
+    there = embedded.exists()
+    try:
+        yield
+    except (SettingError, DataError):
+        if not there:
+            shutil.rmtree(embedded, ignore_errors=True)
+        raise
+
+
 def open_resources(options: argparse.Namespace, cleanup: ExitStack, stop: Stop) -> resources.Resources:
     """What is at hand: the cluster at `--address`, which is connected for it, or this machine."""
     if not options.address:
@@ -270,6 +284,8 @@ def conclude(work: plan.Plan, out: Path, console: Console) -> int:
     """Tables, figures, report, where they are not up to date; then where they lie and which cells failed."""
     if not up_to_date(work, out):
         console.print("Writing tables, figures and report...")
+        import analysis  # a second and a half of figures and statistics, that a plan has no use for
+
         analysis.run(out)
     records = [results.read_result(out / "cells" / planned.id) for planned in work.cells]
     failed = [record for record in records if record is not None and record["status"] == "failed"]

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,9 +25,12 @@ import psutil
 from sweeps import processes
 from transfusion.results import atomic
 
-FILE = "driver.json"
+FILE, GATE = "driver.json", ".driver.lock"
 RENEWED_EVERY, DEAD_AFTER = 10.0, 45.0
 """Seconds between two renewals, and without one until a holder on another machine is taken for dead."""
+
+PASSING: dict[str, Any] = {}
+"""In place of a holder: somebody is just taking the lock or letting it go."""
 
 
 class LockedError(Exception):
@@ -48,11 +51,14 @@ def held(
         LockedError: another driver holds it and `wait` is false.
         OSError: `out` cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    new = _make(out)
     file, mine = out / FILE, _owner()
     said = False
-    with (out / ".driver.lock").open("a") as gate:
-        while (holder := _take(file, gate, mine, dead_after)) is not None:
+    try:
+        while (holder := _take(file, mine, dead_after)) is not None:
+            if holder == PASSING:
+                time.sleep(0.05)
+                continue
             if not wait:
                 raise LockedError(
                     f"{out}: found another sweep at work on {holder['host']}, process {holder['pid']}, since "
@@ -71,6 +77,24 @@ def held(
             ended.set()
             keeper.join()
             file.unlink(missing_ok=True)
+    finally:
+        _unmake(new)
+
+
+def _make(out: Path) -> list[Path]:
+    """Make the folder `out`; returns the folders that were not there, the innermost first."""
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    return new
+
+
+def _unmake(folders: Sequence[Path]) -> None:
+    """Remove those of `folders` that nothing was put into."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # not empty
+            return
 
 
 def _owner() -> dict[str, Any]:
@@ -85,20 +109,29 @@ def _owner() -> dict[str, Any]:
     }
 
 
-def _take(file: Path, gate: Any, mine: dict[str, Any], dead_after: float) -> dict[str, Any] | None:
+def _take(file: Path, mine: dict[str, Any], dead_after: float) -> dict[str, Any] | None:
     """Take the lock, or return its living holder. The gate makes looking and taking one step."""
+    path = file.with_name(GATE)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return read(file) or {"host": "a machine", "pid": "unknown", "started": "just now"}
-    try:
-        holder = read(file)
-        if holder is not None and _living(file, holder, dead_after):
-            return holder
-        _write(file, mine)
-        return None
-    finally:
-        fcntl.flock(gate, fcntl.LOCK_UN)
+        gate = path.open("a")
+    except FileNotFoundError:  # the folder went with the lock of another
+        return PASSING
+    with gate:
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(gate.fileno()).st_ino != path.stat().st_ino:
+                return PASSING
+        except (BlockingIOError, FileNotFoundError):  # another is in the gate, or has removed it since
+            return read(file) or PASSING
+        try:
+            holder = read(file)
+            if holder is not None and _living(file, holder, dead_after):
+                return holder
+            _write(file, mine)
+            return None
+        finally:
+            path.unlink()
 
 
 def _living(file: Path, holder: dict[str, Any], dead_after: float) -> bool:

@@ -11,10 +11,8 @@ from torch import nn
 
 from transfusion import architectures
 from transfusion.cell import Architecture, Cell, Recipe
+from transfusion.slate import CONTEXT_BYTES
 from transfusion.task import EVALUATION_BATCH
-
-CONTEXT_BYTES = 700 * 2**20
-"""What CUDA takes in every process, outside torch's own accounting (typical, not measured)."""
 
 COPIES_OF_WEIGHTS = 5
 """Weights, gradients, Adam's two moments, and the state of the best epoch."""

@@ -1,11 +1,16 @@
 """What many tests share: a small phantom, its table, and a recipe of seconds."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import fault_table
 import pytest
+from fault_grid import Grid
 
 from transfusion import chexpert, phantom
 from transfusion.cell import Recipe
+from transfusion.locking import locked
 from transfusion.table import Table
 
 QUICK = Recipe(
@@ -42,17 +47,36 @@ def quick() -> Recipe:
     return QUICK
 
 
+@pytest.fixture(scope="session")
+def fault_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the whole fault suite, also where several processes of pytest share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "faults"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def grid_of(fault_folder: Path) -> Callable[..., Grid]:
+    """A function from a name, and axes of `Grid`, to a grid in a folder of that name."""
+    with locked(fault_folder / "phantom.lock"):
+        data = phantom.write(fault_folder / "phantom", images=600, size=48)
+    return lambda name, **axes: Grid(fault_folder / name, data, fault_folder / "cache", **axes)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(grid_of: Callable[..., Grid], fault_folder: Path) -> Callable[[int], Grid]:
+    """A function from a number of seeds to the grid of so many or more, left alone; extended as needed."""
+
+    def grid(seeds: int) -> Grid:
+        left_alone = grid_of("undisturbed", seeds=seeds)
+        with locked(fault_folder / "undisturbed.lock"):
+            if len(left_alone.finished()) < left_alone.wanted():
+                left_alone.finish()
+        return left_alone
+
+    return grid
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The fault suite as a table: what was done to a sweep, and what came of it."""
-    rows = [
-        (value, outcome)
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.getreports(outcome)
-        if report.when == "call"
-        for name, value in report.user_properties
-        if name == "fault"
-    ]
-    if rows:
-        terminalreporter.section("faults")
-        for text, outcome in rows:
-            terminalreporter.line(f"{outcome:7} {text}")
+    fault_table.summary(terminalreporter)

@@ -1,24 +1,16 @@
-"""The cluster files against Ray's own schema, and against the published fields of KubeRay's RayJob."""
+"""The cluster files against Ray's own schema, and against the published types of KubeRay's RayJob."""
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
+from rayjob_schema import RAYJOB
 
 from sweeps.command_line import parser
 
 SWEEPS = Path(__file__).parent.parent / "sweeps"
-
-RAY_JOB = {
-    "activeDeadlineSeconds", "backoffLimit", "clusterSelector", "deletionStrategy", "entrypoint",
-    "entrypointNumCpus", "entrypointNumGpus", "entrypointResources", "jobId", "managedBy", "metadata",
-    "rayClusterSpec", "runtimeEnvYAML", "schedule", "shutdownAfterJobFinishes", "submissionMode",
-    "submitterConfig", "submitterPodTemplate", "suspend", "ttlSecondsAfterFinished",
-}  # fmt: skip
-"""Fields of RayJobSpec in ray-project/kuberay, ray-operator/apis/ray/v1/rayjob_types.go."""
-
-SUBMISSION_MODES = {"K8sJobMode", "HTTPMode", "InteractiveMode"}
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "cluster_on_premise.yaml"])
@@ -43,24 +35,41 @@ def test_the_dashboard_listens_on_the_head_alone(name):
     assert "0.0.0.0" not in (SWEEPS / name).read_text()
 
 
-def test_the_rayjob_has_only_published_fields():
-    job = yaml.safe_load((SWEEPS / "rayjob.yaml").read_text())
-    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
-    spec = job["spec"]
-    assert set(spec) <= RAY_JOB
-    assert spec["submissionMode"] in SUBMISSION_MODES
-    cluster = spec["rayClusterSpec"]
-    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
-    for group in groups:
-        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+@pytest.fixture
+def job():
+    return yaml.safe_load((SWEEPS / "rayjob.yaml").read_text())
+
+
+def test_the_rayjob_is_one(job):
+    jsonschema.validate(job, RAYJOB)
+    cluster = job["spec"]["rayClusterSpec"]
+    for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
         mounts = {m["name"] for c in group["template"]["spec"]["containers"] for m in c["volumeMounts"]}
         assert mounts == {volume["name"] for volume in group["template"]["spec"]["volumes"]}
     for worker in cluster["workerGroupSpecs"]:
         assert worker["minReplicas"] <= worker["replicas"] <= worker["maxReplicas"]
 
 
-def test_the_rayjobs_command_is_one_that_we_understand():
-    job = yaml.safe_load((SWEEPS / "rayjob.yaml").read_text())
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda job: job["spec"].update(entryPoint="python x.py"),
+        lambda job: job["spec"].update(backoffLimit="3"),
+        lambda job: job["spec"].update(submissionMode="Http"),
+        lambda job: job["spec"]["rayClusterSpec"]["headGroupSpec"]["rayStartParams"].update({"num-cpus": 0}),
+        lambda job: job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0].pop("groupName"),
+        lambda job: job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"].update(
+            containers=[]
+        ),
+    ],
+)
+def test_a_spoilt_rayjob_is_none(job, spoil):
+    spoil(job)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(job, RAYJOB)
+
+
+def test_the_rayjobs_command_is_one_that_we_understand(job):
     words = job["spec"]["entrypoint"].split()
     assert words[:2] == ["python", "sweeps/full_grid.py"]
     options = parser().parse_args(words[2:])

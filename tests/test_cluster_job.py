@@ -14,9 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fault_grid import ROOT, Grid
-
-from transfusion import phantom
+from fault_grid import PATIENCE, ROOT, Witness
+from fault_table import judge
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -45,7 +44,7 @@ def cluster(tmp_path):
         for options in (head, [f"--address=127.0.0.1:{port}"]):
             subprocess.run(
                 [RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1"],
-                env=environment, check=True, capture_output=True, timeout=120,
+                env=environment, check=True, capture_output=True, timeout=PATIENCE,
                 start_new_session=True,  # Ray ends whole process groups
             )  # fmt: skip
         yield f"http://127.0.0.1:{dashboard}", environment
@@ -59,10 +58,9 @@ def cluster(tmp_path):
         shutil.rmtree(place, ignore_errors=True)
 
 
-def test_a_submitted_job_runs_the_grid_on_two_nodes(tmp_path, cluster, record_property):
+def test_a_submitted_job_runs_the_grid_on_two_nodes(grid_of, undisturbed, cluster, record_property):
     dashboard, environment = cluster
-    data = phantom.write(tmp_path / "phantom", images=600, size=48)
-    grid = Grid(tmp_path / "out", data, tmp_path / "cache", seeds=2)
+    grid = grid_of("job", seeds=2)
     command = f"cd {ROOT} && {shlex.join(grid.command('--address', 'auto'))}"
     submit = [RAY, "job", "submit", f"--address={dashboard}", "--", "bash", "-c", command]
     for _ in range(30):  # the nodes' agents come up some seconds after `ray start` has returned
@@ -71,7 +69,7 @@ def test_a_submitted_job_runs_the_grid_on_two_nodes(tmp_path, cluster, record_pr
             env=environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=PATIENCE,
             check=False,
             start_new_session=True,
         )
@@ -79,6 +77,5 @@ def test_a_submitted_job_runs_the_grid_on_two_nodes(tmp_path, cluster, record_pr
             break
         time.sleep(2)
     assert job.returncode == 0, job.stdout[-3000:] + job.stderr[-3000:]
-    assert len(grid.finished()) == grid.wanted()
     assert f"{grid.wanted()} cells done, 0 failed, 0 missing" in job.stdout
-    record_property("fault", f"ray job submit on two nodes: {grid.wanted()} cells done")
+    judge(record_property, "ray job submit on two nodes", "-", Witness(grid), undisturbed(2))

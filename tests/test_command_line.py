@@ -1,9 +1,14 @@
 """Options in, preset out; unusable ones refused with status 2 before anything starts."""
 
+import os
+import re
+import signal
+
 import pytest
 
 from sweeps import full_grid
 from sweeps.command_line import override_recipe, parser, preset_of
+from sweeps.resources import Resources
 from sweeps.spaces import DEMO, cells
 from transfusion.cell import Recipe, SettingError
 
@@ -60,6 +65,8 @@ def test_wrong_assignments_are_named(assignments, named):
         (["--data", "/nowhere"], "/nowhere"),
         (["--inits", "random", "--freeze", "backbone"], "no cell"),
         (["--cpus-per-trial", "0"], "--cpus-per-trial"),
+        (["--gpus-per-trial", "2"], "--gpus-per-trial"),
+        (["--finding", "Nonsense"], "Nonsense"),
     ],
 )
 def test_unusable_options_end_with_status_2_and_start_nothing(
@@ -69,8 +76,31 @@ def test_unusable_options_end_with_status_2_and_start_nothing(
     out = tmp_path / "out"
     assert full_grid.main(["--preset", "smoke", "--out", str(out), *arguments]) == 2
     assert named in capsys.readouterr().err
-    assert not (out / "cells").exists()
-    assert not (out / "plan.parquet").exists()
+    assert list(tmp_path.iterdir()) == [], "nothing was written"
+
+
+def test_a_signal_while_planning_ends_with_status_130_and_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(full_grid, "open_inputs", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+    assert full_grid.main(["--preset", "smoke", "--out", str(tmp_path / "out")]) == 130
+    assert "SIGTERM; the same command continues" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plan_tells_gpu_hours_time_and_money(tmp_path, capsys, monkeypatch):
+    gpus = Resources(device="cuda", cpus=1, cores=(8,), gpus=(2.0,), gpu_memory=80 * 2**30)
+    monkeypatch.setattr(full_grid, "open_resources", lambda *args: gpus)
+    out = tmp_path / "out"
+    command = ["--preset", "smoke", "--out", str(out), "--dry-run", "--recipe", "epochs=20000"]
+    assert full_grid.main([*command, "--gpu-price", "2.5"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    hours, time, money = r"([\d.]+) GPU-hours", r"about (\d+):(\d+) (h|min)", r"about ([\d.,]+) for the GPUs"
+    found = re.search(rf"{hours}; up to (\d+) at a time, {time}, {money}", text)
+    assert found, text
+    gpu_hours, slots, large, small, unit, price = found.groups()
+    wall_hours = (int(large) + int(small) / 60) / (1 if unit == "h" else 60)
+    assert int(slots) == 8
+    assert 0 < float(gpu_hours) <= 2 * wall_hours
+    assert float(price.replace(",", "")) == pytest.approx(2 * 2.5 * wall_hours, rel=0.02)
 
 
 def test_help_teaches(capsys):

@@ -102,3 +102,32 @@ def test_a_driver_on_another_machine_lives_as_long_as_it_renews(tmp_path):
         thread.join()
     with held(tmp_path, wait=False, say=quiet, dead_after=0.3):
         assert json.loads((tmp_path / FILE).read_text())["host"] != "elsewhere"
+
+
+def test_nothing_is_left_of_a_lock(tmp_path):
+    out = tmp_path / "results" / "demo"
+    with held(out, wait=False, say=quiet):
+        assert (out / FILE).exists()
+    assert list(tmp_path.iterdir()) == [], "folders that held the lock alone go with it"
+    out.mkdir(parents=True)
+    with held(out, wait=False, say=quiet):
+        pass
+    assert list(out.iterdir()) == [], "and those that were there before stay"
+
+
+def test_of_many_that_come_at_once_one_holds_it_at_a_time(tmp_path):
+    inside, most = [], []
+
+    def one():
+        with held(tmp_path / "out", wait=True, say=quiet):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.pop()
+
+    threads = [threading.Thread(target=one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 6

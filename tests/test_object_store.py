@@ -1,17 +1,17 @@
 """OUT in an object store: a real server of the S3 protocol on loopback, a whole grid, run twice."""
 
-import os
+import dataclasses
 import subprocess
 import sys
 import time
 import urllib.request
 
 import pytest
-from fault_grid import Grid
+from fault_grid import Witness
+from fault_table import judge
 from test_cluster_job import free_port
 
 from sweeps.object_store import ObjectStore, pull, push, scratch
-from transfusion import phantom
 from transfusion.cell import SettingError
 from transfusion.results import CHECKPOINT, RESULT, WEIGHTS
 
@@ -101,22 +101,24 @@ def test_the_mirror_follows_the_store_and_leaves_weights_there(store, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_grid_in_the_store_runs_continues_and_keeps_its_keys_out(store, tmp_path, record_property):
-    data = phantom.write(tmp_path / "phantom", images=600, size=48)
-    grid = Grid(store.uri, data, tmp_path / "cache", seeds=1)
-    environment = {**os.environ, **KEYS}
-    done = grid.run(env=environment)
+@pytest.mark.faults
+def test_a_grid_in_the_store_runs_continues_and_keeps_its_keys_out(
+    store, tmp_path, grid_of, undisturbed, record_property
+):
+    grid = dataclasses.replace(grid_of("store"), out=store.uri)
+    done = grid.run()
     assert done.returncode == 0, done.stdout + done.stderr
     names = store.names()
     results = {name for name in names if name.endswith(RESULT)}
     assert len(results) == grid.wanted()
     assert {"evidence/trials.parquet", "report.html", "plan.parquet"} <= set(names)
     assert not any(name.endswith(CHECKPOINT) for name in names)
-    again = grid.run(env=environment)
+    again = grid.run()
     assert again.returncode == 0
     assert f"{grid.wanted()} cells done, 0 failed, 0 missing" in again.stdout
     pull(store, tmp_path / "other-machine")
     everything = [file.read_bytes() for file in (tmp_path / "other-machine").rglob("*") if file.is_file()]
     everything += [done.stdout.encode(), done.stderr.encode()]
     assert not any(b"test-secret" in content for content in everything)
-    record_property("fault", f"OUT on S3 (moto's server): {grid.wanted()} cells, the second run trained none")
+    witness = Witness(dataclasses.replace(grid, out=tmp_path / "other-machine"))
+    judge(record_property, "OUT on S3 (moto's server)", "-", witness, undisturbed(1))

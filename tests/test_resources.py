@@ -1,11 +1,16 @@
 """Shares of devices: by need for memory, escalated, and how many trials fit."""
 
-import pytest
+import dataclasses
+from types import SimpleNamespace
 
-from sweeps.memory import CONTEXT_BYTES, MARGIN, estimate, measured_peaks, needed_bytes
+import pytest
+import torch
+
+from sweeps.memory import MARGIN, estimate, measured_peaks, needed_bytes
 from sweeps.resources import Resources, _checked, larger_share, of_machine
 from transfusion.architectures import build, parameters
 from transfusion.cell import ARCHITECTURES, Cell, Recipe, SettingError
+from transfusion.slate import CONTEXT_BYTES, cap_memory
 
 GB = 2**30
 GPU = Resources(device="cuda", cpus=2, cores=(16, 8), gpus=(2.0, 1.0), gpu_memory=16 * GB)
@@ -88,3 +93,39 @@ def test_a_measured_peak_replaces_the_arithmetic():
     assert peaks == {("cbr_tiny", 224, 32): 3 * GB}
     assert needed_bytes(cell, recipe, peaks) == int(CONTEXT_BYTES + MARGIN * 3 * GB)
     assert needed_bytes(cell, recipe, {}) == int(CONTEXT_BYTES + MARGIN * estimate("cbr_tiny", 224, 32))
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("total", [1 * GB, 16 * GB, 80 * GB])
+def test_the_cap_of_a_share_leaves_room_for_the_context_and_for_all_neighbours(monkeypatch, share, total):
+    capped = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=total)
+    )
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", capped.append)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    cap_memory(share)
+    (fraction,) = capped
+    assert share / 2 <= fraction < share
+    if total > 8 * GB:
+        assert (fraction * total + CONTEXT_BYTES) / share == pytest.approx(total)
+
+
+def test_what_fits_a_share_fits_under_its_cap():
+    cell, recipe = Cell(architecture="resnet50", train_images=10), Recipe()
+    for total in (8 * GB, 16 * GB, 80 * GB):
+        gpu = dataclasses.replace(GPU, gpu_memory=total)
+        share = gpu.share(needed_bytes(cell, recipe, {}))
+        if share < 1:
+            assert MARGIN * estimate("resnet50", 224, 32) <= share * total - CONTEXT_BYTES
+
+
+def test_nodes_of_different_kinds_are_counted_each_by_its_own_devices():
+    mixed = Resources(device="cuda", cpus=2, cores=(4, 32, 64), gpus=(0.0, 1.0, 8.0), gpu_memory=16 * GB)
+    assert mixed.slots(1.0) == 9
+    assert mixed.slots(0.5) == 18
+    assert mixed.slots(0.25) == 4 + 32
+    assert dataclasses.replace(mixed, cpus=8).slots(0.25) == 4 + 8
+    machines = Resources(device="cpu", cpus=3, cores=(4, 16))
+    assert machines.slots(machines.share()) == 1 + 5

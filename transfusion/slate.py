@@ -58,6 +58,21 @@ def reset(seed: int, threads: int) -> None:
     warnings.filterwarnings("ignore", module="lightning_fabric")
 
 
+CONTEXT_BYTES = 700 * 2**20
+"""What CUDA takes in every process, outside torch's own accounting (typical, not measured)."""
+
+
+def cap_memory(share: float) -> None:
+    """Hold this process to `share` of its GPU's memory, and count its peak anew.
+
+    Torch counts without CUDA's own context, which a share has to hold as well: the cap is the share less the
+    context, but at least half of the share.
+    """
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    torch.cuda.set_per_process_memory_fraction(max(share - CONTEXT_BYTES / total, share / 2))
+    torch.cuda.reset_peak_memory_stats()
+
+
 def release() -> None:
     """Give the memory of a finished trial back to the device and to the system.
 

@@ -24,7 +24,7 @@ from transfusion.fitting import Hooks, fit
 from transfusion.initialization import copy_stages, load_stages, save_stages
 from transfusion.module import TrainingModule
 from transfusion.randomness import WEIGHTS, stream
-from transfusion.slate import clean_slate, release, resident_bytes
+from transfusion.slate import cap_memory, clean_slate, release, resident_bytes
 from transfusion.table import Table
 from transfusion.task import Task, finding_task, imagenet_task, photos_task
 
@@ -80,8 +80,7 @@ def run_trial(
     with clean_slate(cell.seed, threads):
         try:
             if device.startswith("cuda"):
-                torch.cuda.set_per_process_memory_fraction(share)
-                torch.cuda.reset_peak_memory_stats()
+                cap_memory(share)
                 torch.backends.cudnn.benchmark = True
             task, network = _inputs(cell, recipe, table, cells, cache, supplied, imagenet)
             network.reduced = acceleration.reduced_type(torch.device(device), precision)
