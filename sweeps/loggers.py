@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ray import tune
 
@@ -37,13 +38,20 @@ def callbacks(tensorboard: bool, logger: str | None, out: Path) -> list[tune.Cal
 
         found.append(TBXLoggerCallback())
     if logger == "mlflow":
-        from ray.air.integrations.mlflow import MLflowLoggerCallback
-
-        out.mkdir(parents=True, exist_ok=True)
         uri = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{(out / 'mlflow.db').resolve()}")
-        found.append(MLflowLoggerCallback(tracking_uri=uri, experiment_name=PROJECT))
+        found.append(_mlflow(uri))
     if logger == "wandb":
         from ray.air.integrations.wandb import WandbLoggerCallback
 
         found.append(WandbLoggerCallback(project=PROJECT))
     return found
+
+
+def _mlflow(uri: str) -> tune.Callback:
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+    class Mlflow(MLflowLoggerCallback):
+        def __getstate__(self) -> dict[str, Any]:
+            return {}  # Tune pickles it into its own state, where an address with a password has no place
+
+    return Mlflow(tracking_uri=uri, experiment_name=PROJECT)

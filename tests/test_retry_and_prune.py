@@ -32,6 +32,9 @@ def test_failed_cells_stay_until_they_are_asked_for_again(grid):
     for one in victims:
         results.reopen(grid.out / "cells" / one)
 
+    first = grid.run("--fail-fast")
+    assert first.returncode == 1, first.stdout + first.stderr
+    assert "Stopped: --fail-fast: cell" in first.stdout
     failed = grid.run()
     assert failed.returncode == 1, failed.stdout + failed.stderr
     assert "Failed cells" in failed.stdout
