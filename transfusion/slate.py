@@ -62,15 +62,28 @@ CONTEXT_BYTES = 700 * 2**20
 """What CUDA takes in every process, outside torch's own accounting (typical, not measured)."""
 
 
-def cap_memory(share: float) -> None:
-    """Hold this process to `share` of its GPU's memory, and count its peak anew.
+def allowed_fraction(share: float) -> float:
+    """What torch may take of its GPU's memory where a trial has `share` of it.
 
-    Torch counts without CUDA's own context, which a share has to hold as well: the cap is the share less the
+    Torch counts without CUDA's own context, which a share has to hold as well: it is the share less the
     context, but at least half of the share.
     """
-    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    torch.cuda.set_per_process_memory_fraction(max(share - CONTEXT_BYTES / total, share / 2))
+    return max(share - CONTEXT_BYTES / _total_memory(), share / 2)
+
+
+def allowed_bytes(share: float) -> int:
+    """The same in bytes."""
+    return int(allowed_fraction(share) * _total_memory())
+
+
+def cap_memory(share: float) -> None:
+    """Hold this process to `share` of its GPU's memory, and count its peak anew."""
+    torch.cuda.set_per_process_memory_fraction(allowed_fraction(share))
     torch.cuda.reset_peak_memory_stats()
+
+
+def _total_memory() -> int:
+    return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
 
 
 def release() -> None:

@@ -24,7 +24,7 @@ from transfusion.fitting import Hooks, fit
 from transfusion.initialization import copy_stages, load_stages, save_stages
 from transfusion.module import TrainingModule
 from transfusion.randomness import WEIGHTS, stream
-from transfusion.slate import cap_memory, clean_slate, release, resident_bytes
+from transfusion.slate import allowed_bytes, cap_memory, clean_slate, release, resident_bytes
 from transfusion.table import Table
 from transfusion.task import Task, finding_task, imagenet_task, photos_task
 
@@ -128,9 +128,7 @@ def _inputs(
 
 def _room(device: str, share: float) -> int:
     """Bytes of the device's memory that a trial may use; 0 without a GPU."""
-    if not device.startswith("cuda"):
-        return 0
-    return int(share * torch.cuda.get_device_properties(torch.device(device)).total_memory)
+    return allowed_bytes(share) if device.startswith("cuda") else 0
 
 
 def _failed(error: Exception, folder: Path, share: float) -> dict[str, Any]:
