@@ -198,13 +198,14 @@ def upstream_of(cell: Cell, recipe: Recipe, supplied: Supplied = NOTHING_SUPPLIE
     """The pretraining that `cell` starts from; None when it starts from scratch or from supplied weights."""
     if cell.init == "random" or supplied.weights_of(cell):
         return None
-    return Cell(
-        kind="upstream",
-        finding=cell.init if cell.init in NATURAL_IMAGES else cell.init.capitalize(),
-        architecture=cell.architecture,
-        train_images=recipe.upstream_images,
-        seed=cell.seed,
-    )
+    return _pretraining(cell.init, cell.architecture, recipe.upstream_images, cell.seed)
+
+
+@lru_cache(maxsize=4096)
+def _pretraining(init: Init, architecture: Architecture, images: int, seed: int) -> Cell:
+    """Many cells share one pretraining, and a plan may have a hundred thousand cells."""
+    finding = init if init in NATURAL_IMAGES else init.capitalize()
+    return Cell(kind="upstream", finding=finding, architecture=architecture, train_images=images, seed=seed)
 
 
 def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_SUPPLIED) -> str:
@@ -216,24 +217,32 @@ def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_
         data: fingerprint of the data set (`Table.fingerprint`).
     """
     upstream = upstream_of(cell, recipe, supplied)
-    identity: dict[str, Any] = {
-        "schema": SCHEMA,
-        "cell": {name: getattr(cell, name) for name in cell.__slots__},
+    identity = {
+        "schema": _text(SCHEMA),
+        "cell": _text({name: getattr(cell, name) for name in cell.__slots__}),
         "recipe": _settings(recipe),
-        "data": data,
-        "upstream": _upstream_id(upstream, recipe, data, supplied) if upstream else None,
+        "data": _text(data),
+        "upstream": _text(_upstream_id(upstream, recipe, data, supplied) if upstream else None),
     }
     if weights := supplied.weights_of(cell):
-        identity["weights"] = weights
+        identity["weights"] = _text(weights)
     if cell.kind == "upstream" and cell.finding == "imagenet" and supplied.imagenet:
-        identity["imagenet"] = supplied.imagenet
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        identity["imagenet"] = _text(supplied.imagenet)
+    text = ",".join(f'"{name}":{identity[name]}' for name in sorted(identity))
+    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
+
+
+def _text(value: Any) -> str:
+    """The one way to write a value as JSON, on which the identity of cells hangs."""
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @lru_cache(maxsize=16)
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return dataclasses.asdict(recipe)
+def _settings(recipe: Recipe) -> str:
+    return _text(dataclasses.asdict(recipe))
 
 
 @lru_cache(maxsize=4096)
