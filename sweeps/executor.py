@@ -142,7 +142,13 @@ def start_ray(address: str | None) -> None:
         ray.init(address=address, **quiet)
     else:
         # "local": a cluster that happens to run on this machine is joined only where `--address` asks for it.
-        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+        ray.init(
+            address="local",
+            num_cpus=len(os.sched_getaffinity(0)),  # what a batch system leaves us, not what the machine has
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **quiet,
+        )
 
 
 def execute(

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from fault_grid import Witness, python_path, wait_for
+from fault_grid import PATIENCE, Witness, python_path, wait_for
 from fault_table import judge, note
 
 from transfusion import attempts
@@ -67,10 +67,12 @@ def test_out_of_memory_finishes_at_a_larger_share_also_after_a_kill(
 
 
 def test_memory_stays_flat_over_200_trials_of_one_actor(grid_of, record_property):
-    """One slot, so one process of Ray that Tune reuses; two networks, trained whole and frozen."""
-    grid = grid_of("long", seeds=25, epochs=1)
-    networks = ("--architectures", "cbr_tiny", "resnet18")
-    grid.finish(*networks, "--cpus-per-trial", str(len(os.sched_getaffinity(0))))
+    """One core, so one slot and one process of Ray, reused; two networks, trained whole and frozen."""
+    grid, core = grid_of("long", seeds=25, epochs=1), {min(os.sched_getaffinity(0))}
+    driver = grid.start(
+        "--architectures", "cbr_tiny", "resnet18", preexec_fn=lambda: os.sched_setaffinity(0, core)
+    )
+    assert driver.wait(9 * PATIENCE) == 0, grid.log()
     folders = [file.parent for file in (grid.out / "cells").glob("*/result.json")]
     records = sorted((json.loads((one / "result.json").read_text()) for one in folders), key=finished)
     assert len(records) == 200
