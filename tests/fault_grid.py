@@ -16,7 +16,8 @@ from transfusion import results
 from transfusion.attempts import read
 
 ROOT = Path(__file__).parent.parent
-TIMES = {"seconds", "train_seconds", "images_per_second"}
+TIMES = ("seconds", "per_second")
+"""How the names of measured times end."""
 PATIENCE = 400
 """Seconds that a slow machine is given for any one step."""
 
@@ -105,7 +106,7 @@ class Grid:
             kept = {
                 name: record[name] for name in ("cell", "recipe", "data", "upstream", "status", "failure")
             }
-            kept["metrics"] = {k: v for k, v in record["metrics"].items() if k not in TIMES}
+            kept["metrics"] = {k: v for k, v in record["metrics"].items() if not k.endswith(TIMES)}
             frames = {}
             for name in results.TABLES:
                 if (file.parent / f"{name}.parquet").exists():
