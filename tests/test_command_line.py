@@ -90,7 +90,7 @@ def test_the_plan_tells_gpu_hours_time_and_money(tmp_path, capsys, monkeypatch):
     gpus = Resources(device="cuda", cpus=1, cores=(8,), gpus=(2.0,), gpu_memory=80 * 2**30)
     monkeypatch.setattr(full_grid, "open_resources", lambda *args: gpus)
     out = tmp_path / "out"
-    command = ["--preset", "smoke", "--out", str(out), "--dry-run", "--recipe", "epochs=20000"]
+    command = ["--preset", "smoke", "--out", str(out), "--dry-run", "--recipe", "epochs=2000000"]
     assert full_grid.main([*command, "--gpu-price", "2.5"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     hours, time, money = r"([\d.]+) GPU-hours", r"about (\d+):(\d+) (h|min)", r"about ([\d.,]+) for the GPUs"
