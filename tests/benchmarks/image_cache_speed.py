@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 from rich.console import Console
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def decode_all(files: list[Path], cores: int) -> None:
-    """Decodes every file and throws the pixels away."""
+    """Decodes every file to an array, which is thrown away."""
     with ThreadPoolExecutor(max_workers=cores) as pool:
         slices = [
             files[first : first + image_cache.SLICE] for first in range(0, len(files), image_cache.SLICE)
@@ -75,7 +76,7 @@ def decode_all(files: list[Path], cores: int) -> None:
 def decode(file: Path) -> None:
     """Decodes one file."""
     with Image.open(file) as image:
-        image.load()
+        np.asarray(image)
 
 
 def clocks(work: Callable[[], object]) -> tuple[float, float]:
