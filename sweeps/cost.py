@@ -42,10 +42,10 @@ SECONDS_PER_PARAMETER: dict[Device, float] = {"cpu": 7e-9, "cuda": 2e-11}
 SECONDS_PER_LAYER: dict[Device, float] = {"cpu": 0.2e-3, "cuda": 1e-4}
 """Of every training step, for starting the layer's operations."""
 
-SECONDS_PER_CELL = 0.4
+SECONDS_PER_CELL = 0.2
 """Set-up and records of one trial in a running process."""
 
-INITIAL_SECONDS_PER_PARAMETER = 2e-8
+INITIAL_SECONDS_PER_PARAMETER = 1.2e-8
 """Drawing, copying and saving weights, per cell."""
 
 FORWARD_SHARE = 0.42
