@@ -142,12 +142,13 @@ def sweep(
         console.print(prune_table(pruned))
         return None
 
+    started = time.monotonic()
+    if missing:
+        prepare(table, preset.recipe, cache, console)
+        pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
     plan.write(work, out / "plan.parquet")
     if not missing:
         return work
-    started = time.monotonic()
-    prepare(table, preset.recipe, cache, console)
-    pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
     for one in work.begun:
         results.reopen(out / "cells" / one)
     if store:
