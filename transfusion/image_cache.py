@@ -23,7 +23,7 @@ from transfusion.table import DataError, Problem, Table
 VERSION = 2
 """Raised whenever the same image would give other pixels."""
 
-STRIDE = 1024
+STRIDE = 256
 """Images between two records of what is finished."""
 
 SLICE = 32
