@@ -357,7 +357,7 @@ def test_the_notebook_runs_from_top_to_bottom(
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
     monkeypatch.setenv("OUT", str(shutil.copytree(done / "evidence", tmp_path / "evidence").parent))
     folder = {"metadata": {"path": str(ROOT / "analysis")}}
-    ran = NotebookClient(notebook, timeout=120, resources=folder).execute()
+    ran = NotebookClient(notebook, timeout=900, resources=folder).execute()
     shown = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in shown) == len(analysis.FIGURES)
 
@@ -384,7 +384,7 @@ def test_a_browser_shows_the_report_without_errors_at_phone_width(done: Path, tm
             f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
             f"file://{probe}",
         ],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert f"pictures={len(SHOWN)} broken=0 beyond=0 width=3" in ran.stdout, (
         ran.stdout[-500:] + ran.stderr[-500:]
