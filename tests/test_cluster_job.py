@@ -43,7 +43,10 @@ def cluster(tmp_path):
     try:
         for options in (head, [f"--address=127.0.0.1:{port}"]):
             subprocess.run(
-                [RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1"],
+                [
+                    RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1",
+                    f"--dashboard-agent-listen-port={free_port()}",  # its default may be another cluster's
+                ],
                 env=environment, check=True, capture_output=True, timeout=PATIENCE,
                 start_new_session=True,  # Ray ends whole process groups
             )  # fmt: skip
