@@ -23,7 +23,7 @@ from sweeps.cell_queue import CellQueue, Watcher
 from sweeps.object_store import ObjectStore, scratch
 from sweeps.plan import PlannedCell
 from sweeps.resources import Resources
-from sweeps.stop import Stop
+from sweeps.stop import Stop, deaf_children
 from transfusion import results
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied
 from transfusion.failures import Failure
@@ -142,13 +142,14 @@ def start_ray(address: str | None) -> None:
         ray.init(address=address, **quiet)
     else:
         # "local": a cluster that happens to run on this machine is joined only where `--address` asks for it.
-        ray.init(
-            address="local",
-            num_cpus=len(os.sched_getaffinity(0)),  # what a batch system leaves us, not what the machine has
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
+        with deaf_children():
+            ray.init(
+                address="local",
+                num_cpus=len(os.sched_getaffinity(0)),  # what a batch system leaves us, not what there is
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
 
 
 def execute(

@@ -24,8 +24,8 @@ GRACE_SECONDS = 20.0
 """Below what batch systems leave between SIGTERM and SIGKILL (30 s with Slurm and Kubernetes)."""
 
 LAST_SECONDS = 6.0
-"""After the grace, for Tune to cut off what still runs; then everything ends. A batch system that sends
-SIGTERM to all processes ends Ray's as well, and Tune would wait for them for ever."""
+"""After the grace, for Tune to cut off what still runs; then everything ends: without some of Ray's processes
+Tune would wait for ever."""
 
 INTERRUPTED = 130
 """Exit status of a sweep that was interrupted."""
@@ -120,6 +120,20 @@ def install(stop: Stop) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes that are started herein do not hear SIGTERM, nor do their children.
+
+    A batch system sends it to all processes. Were Ray's to end by it, so would the trials before they could
+    save, and the driver with Ray's own status. SIGINT is kept from them by Ray itself.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_at_once() -> None:

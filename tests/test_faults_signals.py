@@ -57,7 +57,9 @@ def test_signals_end_a_sweep_that_then_continues_as_if_undisturbed(grid_of, reco
     assert "stopped at once" in interrupted(signal.SIGINT, signal.SIGTERM)
     assert epochs_saved(grid).keys() >= second.keys()
 
+    before = epochs_saved(grid)
     interrupted(signal.SIGTERM, group=True)
+    assert all(epochs_saved(grid)[cell] > epoch for cell, epoch in before.items()), "nothing was saved"
     grid.finish()
     assert not epochs_saved(grid)
     judge(record_property, "SIGINT; SIGTERM; both at once; SIGTERM to all", 4, witness, left_alone)
