@@ -191,6 +191,43 @@ class Witness:
         return len(now)
 
 
+HOOK = '''
+import importlib.abc, importlib.util, sys
+
+class Patch(importlib.abc.MetaPathFinder):
+    """As soon as a process has imported the trial, do something before it trains."""
+    def find_spec(self, name, path, target=None):
+        if name != "transfusion.trial":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            train = module._train
+            def hooked(*arguments):
+                before(*arguments)
+                return train(*arguments)
+            module._train = hooked
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Patch())
+'''
+
+
+def before_training(folder, code):
+    """An environment in which every trial first calls the `before` of `code`, with the trial's own arguments.
+
+    Args:
+        folder: is made, and holds the `sitecustomize.py` that does it.
+        code: defines `before(cell, recipe, table, task, network, folder, *rest)`.
+    """
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(code + HOOK)
+    return python_path(folder)
+
+
 def python_path(folder):
     """An environment in which every Python process first runs `sitecustomize.py` from `folder`."""
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))

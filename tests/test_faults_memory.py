@@ -5,41 +5,23 @@ import os
 
 import numpy as np
 import pytest
-from fault_grid import PATIENCE, Witness, python_path, wait_for
+from fault_grid import PATIENCE, Witness, before_training, wait_for
 from fault_table import judge, note
 
 from transfusion import attempts
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-STARVED = '''
-import builtins, importlib.abc, importlib.util, os, sys
-
-class Patch(importlib.abc.MetaPathFinder):
-    """As soon as a process has imported the trial, refuse memory below a whole device."""
-    def find_spec(self, name, path, target=None):
-        if name != "transfusion.trial":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-        def exec_module(module):
-            load(module)
-            train = module._train
-            def starved(cell, recipe, table, task, network, folder, *rest):
-                import json, time, torch
-                share = json.loads((folder / "attempts.jsonl").read_text().splitlines()[-1])["share"]
-                if share < 1:
-                    torch.empty(2**60, dtype=torch.uint8)
-                if os.environ.get("HANG_AT_LARGE"):
-                    time.sleep(600)
-                return train(cell, recipe, table, task, network, folder, *rest)
-            module._train = starved
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Patch())
-'''
+STARVED = """
+def before(cell, recipe, table, task, network, folder, *rest):
+    import json, os, time, torch
+    share = json.loads((folder / "attempts.jsonl").read_text().splitlines()[-1])["share"]
+    if share < 1:
+        torch.empty(2**60, dtype=torch.uint8)
+    if os.environ.get("HANG_AT_LARGE"):
+        time.sleep(600)
+"""
+"""Refuses memory below a whole device."""
 
 
 def test_out_of_memory_finishes_at_a_larger_share_also_after_a_kill(
@@ -47,10 +29,8 @@ def test_out_of_memory_finishes_at_a_larger_share_also_after_a_kill(
 ):
     """Without a GPU a share is one of the cores, and memory is refused by the host's allocator."""
     grid = grid_of("memory", inits=("random",))
-    witness, hook = Witness(grid), fault_folder / "starved"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(STARVED)
-    driver = grid.start(env={**python_path(hook), "HANG_AT_LARGE": "1"})
+    witness, starved = Witness(grid), before_training(fault_folder / "starved", STARVED)
+    driver = grid.start(env={**starved, "HANG_AT_LARGE": "1"})
 
     def log():
         return [line for cell in (grid.out / "cells").glob("*") for line in attempts.read(cell)]
@@ -61,7 +41,7 @@ def test_out_of_memory_finishes_at_a_larger_share_also_after_a_kill(
     assert small < large == 1.0
     driver.kill()
     driver.wait()
-    grid.finish(env=python_path(hook))
+    grid.finish(env=starved)
     assert [(line["event"], line["share"]) for line in log()[3:]] == [("started", 1.0)]
     judge(record_property, f"out of memory at a share of {small:g}, kill -9", 2, witness, undisturbed(1))
 

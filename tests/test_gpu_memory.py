@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fault_grid import Witness, python_path
+from fault_grid import Witness, before_training
 
 from transfusion import attempts, fitting, results
 from transfusion.cell import Cell
@@ -69,41 +69,21 @@ def test_a_real_lack_of_memory_is_noted_and_a_larger_share_does(run, tmp_path, m
     assert run(share=0.5)["status"] == "done"
 
 
-GREEDY = '''
-import importlib.abc, importlib.util, sys
-
-class Patch(importlib.abc.MetaPathFinder):
-    """As soon as a process has imported the trial, let the cells of seed 0 take two fifths of the GPU."""
-    def find_spec(self, name, path, target=None):
-        if name != "transfusion.trial":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-        def exec_module(module):
-            load(module)
-            train = module._train
-            def greedy(cell, *rest):
-                import torch
-                if cell.seed == 0:
-                    total = torch.cuda.get_device_properties(0).total_memory
-                    torch.empty(int(0.4 * total), dtype=torch.uint8, device="cuda")
-                return train(cell, *rest)
-            module._train = greedy
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Patch())
-'''
+GREEDY = """
+def before(cell, *rest):
+    import torch
+    if cell.seed == 0:
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.empty(int(0.4 * total), dtype=torch.uint8, device="cuda")
+"""
+"""Lets the cells of seed 0 take two fifths of the GPU."""
 
 
 def test_one_trials_lack_of_memory_disturbs_no_neighbour(grid_of, fault_folder):
     """By the real command: the greedy cell ends at half a GPU, its neighbours at a quarter, each once."""
     grid = grid_of("greedy", seeds=6, inits=("random",))
-    witness, hook = Witness(grid), fault_folder / "greedy-hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(GREEDY)
-    grid.finish(env=python_path(hook))
+    witness = Witness(grid)
+    grid.finish(env=before_training(fault_folder / "greedy-hook", GREEDY))
     witness.look()
     for folder in (grid.out / "cells").iterdir():
         record = results.read_result(folder)
