@@ -9,12 +9,12 @@ grid.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -47,26 +47,25 @@ CHEXPERT = Setting(
 UNEVEN = (1.47, 1.47, 1.47, 0.37, 0.37, 0.37, 0.37)
 """Scatter of the networks that is four times as large in the ResNets, one in the square mean."""
 SETTINGS: dict[str, Setting] = {
-    "demo": DEMO,
-    "demo, uneven scatter": dataclasses.replace(
-        DEMO, name="demo, uneven scatter", auroc_sd=0.04, scatter=UNEVEN
-    ),
-    "demo, balanced classes too": dataclasses.replace(DEMO, name="demo, balanced classes too", balanced=True),
-    "demo, 3 seeds": dataclasses.replace(DEMO, name="demo, 3 seeds", seeds=3),
-    "demo, AUROC near 1": dataclasses.replace(
+    setting.name: setting
+    for setting in (
         DEMO,
-        name="demo, AUROC near 1",
-        auroc=0.985,
-        auroc_per_doubling=0.002,
-        auroc_sd=0.003,
-        network_sd=0.001,
-    ),
-    "chexpert": CHEXPERT,
-    "chexpert, twice the seed noise": dataclasses.replace(
-        CHEXPERT, name="chexpert, twice the seed noise", auroc_sd=0.008
-    ),
-    "chexpert, 2 seeds": dataclasses.replace(CHEXPERT, name="chexpert, 2 seeds", seeds=2),
-    "chexpert, 1 seed": dataclasses.replace(CHEXPERT, name="chexpert, 1 seed", seeds=1),
+        replace(DEMO, name="demo, uneven scatter", auroc_sd=0.04, scatter=UNEVEN),
+        replace(DEMO, name="demo, balanced classes too", balanced=True),
+        replace(DEMO, name="demo, 3 seeds", seeds=3),
+        replace(
+            DEMO,
+            name="demo, AUROC near 1",
+            auroc=0.985,
+            auroc_per_doubling=0.002,
+            auroc_sd=0.003,
+            network_sd=0.001,
+        ),
+        CHEXPERT,
+        replace(CHEXPERT, name="chexpert, twice the seed noise", auroc_sd=0.008),
+        replace(CHEXPERT, name="chexpert, 2 seeds", seeds=2),
+        replace(CHEXPERT, name="chexpert, 1 seed", seeds=1),
+    )
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ LARGE = ("cbr_large_wide", "cbr_large_tall", "resnet50", "resnet34", "resnet18")
 FOCUS = "cbr_large_wide"
 
 
-def study_figures(evidence: Evidence, measures: Measures, estimates: pd.DataFrame) -> dict[str, Figure]:
-    """figure1 ... figure6, for the cells that exist.
+Drawing = Callable[[], Figure]
+
+
+def study_figures(evidence: Evidence, measures: Measures, estimates: pd.DataFrame) -> dict[str, Drawing]:
+    """figure1 ... figure6, for the cells that exist; each is drawn when it is called.
 
     Args:
         estimates: rows of the table `estimates`.
@@ -37,22 +41,22 @@ def study_figures(evidence: Evidence, measures: Measures, estimates: pd.DataFram
     lines = evidence.epochs.merge(fitted[["cell_id", "architecture"]], on="cell_id")
     findings = cells["finding"].dropna()
     return {
-        "figure1": _figure1(evidence, trained),
-        "figure2": figures.training_losses(
+        "figure1": lambda: _figure1(evidence, trained),
+        "figure2": lambda: figures.training_losses(
             losses, lines, title="CBR-Large-Wide and the ResNets", train_images=largest,
             wanted=("cbr_large_wide", "resnet18", "resnet34", "resnet50"),
         ),
-        "figure3": figures.training_losses(
+        "figure3": lambda: figures.training_losses(
             losses, lines, title="The five large networks", train_images=largest, wanted=LARGE
         ),
-        "figure4": figures.auroc_by_size(
+        "figure4": lambda: figures.auroc_by_size(
             levels, cells, architecture=FOCUS, natural=natural, title="data and pretraining",
             arms=[("random", "none"), *([(natural, "none")] if natural else [])],
         ),
-        "figure5": figures.auroc_by_network(
+        "figure5": lambda: figures.auroc_by_network(
             levels, scratch, published=published(str(findings.iloc[0]) if len(findings) else "")
         ),
-        "figure6": figures.auroc_by_size(
+        "figure6": lambda: figures.auroc_by_size(
             levels, cells, architecture=FOCUS, natural=natural, title="in-domain pretraining",
             arms=[("random", "none"), ("consolidation", "none"), ("consolidation", "backbone")],
         ),
@@ -66,17 +70,17 @@ def conjecture_figures(
     verdicts: pd.DataFrame,
     margins: Margins,
     law: PowerLaw | None,
-) -> dict[str, Figure]:
-    """`verdicts` and `verdicts_column`, `learning_curve`, `gains` and `range_tests`."""
+) -> dict[str, Drawing]:
+    """`verdicts` and `verdicts_column`, `learning_curve`, `gains` and `range_tests`; as `study_figures`."""
     cells = _natural_classes(measures)
     scratch = cells[(cells["init"] == "random") & cells["cell_id"].isin(evidence.range_tests["cell_id"])]
     largest = scratch[scratch["train_images"] == scratch["train_images"].max()]
     return {
-        "verdicts": verdicts_at_a_glance(verdicts),
-        "verdicts_column": verdicts_at_a_glance(verdicts, narrow=True),
-        "learning_curve": more_figures.learning_curve(level_rows(estimates), law=law),
-        "gains": more_figures.gains(estimates, natural=evidence.natural, margin=margins.auroc),
-        "range_tests": more_figures.range_tests(evidence.range_tests, largest),
+        "verdicts": lambda: verdicts_at_a_glance(verdicts),
+        "verdicts_column": lambda: verdicts_at_a_glance(verdicts, narrow=True),
+        "learning_curve": lambda: more_figures.learning_curve(level_rows(estimates), law=law),
+        "gains": lambda: more_figures.gains(estimates, natural=evidence.natural, margin=margins.auroc),
+        "range_tests": lambda: more_figures.range_tests(evidence.range_tests, largest),
     }
 
 

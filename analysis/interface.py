@@ -57,7 +57,8 @@ def figure(evidence: Evidence, name: str, margins: Margins | None = None) -> Fig
         raise ValueError(f"found figure {name!r}; expected one of {', '.join(FIGURES)}")
     cells = measured(evidence)
     if name.startswith("figure"):
-        return draw.study_figures(evidence, cells, evidence.estimates)[name]
+        return draw.study_figures(evidence, cells, evidence.estimates)[name]()
     limits = margins or default_margins(cells.patients.get("test_auroc"))
     law = power_law(cells, grid_of(cells, evidence.natural)) if name == "learning_curve" else None
-    return draw.conjecture_figures(evidence, cells, evidence.estimates, evidence.verdicts, limits, law)[name]
+    drawn = draw.conjecture_figures(evidence, cells, evidence.estimates, evidence.verdicts, limits, law)
+    return drawn[name]()

@@ -78,8 +78,8 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
     drawn = draw.study_figures(loaded, measures, estimates) | draw.conjecture_figures(
         loaded, measures, estimates, verdicts, limits, law
     )
-    for name, figure in drawn.items():
-        draw.save(figure, figures, name)
+    for name, drawing in drawn.items():
+        draw.save(drawing(), figures, name)
     prose = conclusion.write(loaded, verdicts, findings, law)
     status = loaded.trials["status"]
     counts = {"planned": len(status), **{s: int((status == s).sum()) for s in ("done", "failed", "missing")}}

@@ -170,3 +170,25 @@ def predictions(
             "logit": logits.astype("f4"),
         }
     )
+
+
+MARGINS = ("--margin", "auroc=0.03", "--margin", "loss=0.2")
+SWEEP = {
+    "preset": "made-up", "natural_images": "photos", "recipe": RECIPE, "wall_seconds": 100.0,
+    "data": {"name": "made-up radiographs", "fingerprint": "f00dfeed"}, "versions": {"torch": "2.99.0"},
+    "hardware": {"cpus": 2, "gpus": ["no GPU at all"]}, "estimated_seconds": 90.0,
+}  # fmt: skip
+
+
+def write_demo_like(out: Path, seeds: int = 1) -> None:
+    """A demo-like grid with a failed and a missing cell, and a hostile error text."""
+    rng = np.random.default_rng(0)
+    cells = grid(seeds=seeds)
+    write_plan(out, cells)
+    for k, cell in enumerate(cells[:-1]):
+        auroc = 0.75 + 0.03 * np.log2(cell["train_images"] / 100) - 0.04 * (cell["freeze"] == "backbone")
+        write_cell(
+            out, cell, auroc=auroc, test=predictions(auroc, rng, patients=60),
+            official=predictions(auroc, rng, patients=40, per_patient=1),
+            status="failed" if k == 7 else "done", failure="<script>alert(1)</script>" if k == 7 else None,
+        )  # fmt: skip

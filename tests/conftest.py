@@ -1,9 +1,11 @@
 """What many tests share: a small phantom, its table, and a recipe of seconds."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import cell_folders
 import fault_table
 import pytest
 from fault_grid import Grid
@@ -80,6 +82,18 @@ def undisturbed(grid_of: Callable[..., Grid], fault_folder: Path) -> Callable[[i
         return left_alone
 
     return grid
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a sweep leaves it, with made-up results, and what the analysis makes of it."""
+    from analysis.__main__ import main
+
+    out = tmp_path_factory.mktemp("grid")
+    cell_folders.write_demo_like(out)
+    (out / "sweep.json").write_text(json.dumps(cell_folders.SWEEP))
+    assert main([str(out), *cell_folders.MARGINS]) == 0
+    return out
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import html.parser
-import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import cell_folders as folders
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from nbclient import NotebookClient
 from PIL import Image
 
 import analysis
@@ -26,39 +22,8 @@ from analysis.html import number, table
 from analysis.measures import measure
 
 ROOT = Path(__file__).parent.parent
-MARGINS = ("--margin", "auroc=0.03", "--margin", "loss=0.2")
 SHOWN = [name for name in analysis.FIGURES if name != "verdicts_column"]
 """Figures of the report; the verdicts in a column's width stand in for the wide ones on a phone."""
-
-
-SWEEP = {
-    "preset": "made-up", "natural_images": "photos", "recipe": folders.RECIPE, "wall_seconds": 100.0,
-    "data": {"name": "made-up radiographs", "fingerprint": "f00dfeed"}, "versions": {"torch": "2.99.0"},
-    "hardware": {"cpus": 2, "gpus": ["no GPU at all"]}, "estimated_seconds": 90.0,
-}  # fmt: skip
-
-
-def write_grid(out: Path, seeds: int = 1) -> None:
-    """A demo-like grid with a failed and a missing cell, and a hostile error text."""
-    rng = np.random.default_rng(0)
-    cells = folders.grid(seeds=seeds)
-    folders.write_plan(out, cells)
-    for k, cell in enumerate(cells[:-1]):
-        auroc = 0.75 + 0.03 * np.log2(cell["train_images"] / 100) - 0.04 * (cell["freeze"] == "backbone")
-        folders.write_cell(
-            out, cell, auroc=auroc, test=folders.predictions(auroc, rng, patients=60),
-            official=folders.predictions(auroc, rng, patients=40, per_patient=1),
-            status="failed" if k == 7 else "done", failure="<script>alert(1)</script>" if k == 7 else None,
-        )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("grid")
-    write_grid(out)
-    (out / "sweep.json").write_text(json.dumps(SWEEP))
-    assert main([str(out), *MARGINS]) == 0
-    return out
 
 
 def test_every_figure_is_a_picture_in_two_forms(done: Path) -> None:
@@ -135,19 +100,6 @@ def test_the_report_says_what_is_missing(done: Path) -> None:
     assert "138 of 140 planned cells" in (done / "conclusion.md").read_text()
 
 
-def test_the_three_tables_alone_are_enough_and_give_the_same_numbers(done: Path, tmp_path: Path) -> None:
-    (tmp_path / "evidence").mkdir()
-    for name in ("trials", "epochs", "predictions"):
-        shutil.copy(done / "evidence" / f"{name}.parquet", tmp_path / "evidence")
-    summary = analysis.run(tmp_path, {"auroc": 0.03, "loss": 0.2})
-    columns = ["claim", "estimate", "low", "high", "margin"]
-    ours = analysis.load(done).verdicts
-    kept = ours["metric"] != "spikes"  # spikes need the steps, which were not mailed
-    pd.testing.assert_frame_equal(summary.verdicts[columns][kept], ours[columns][kept], check_dtype=False)
-    assert summary.collection is None
-    assert (tmp_path / "report.html").exists()
-
-
 @pytest.mark.parametrize("file", [True, False])
 def test_the_report_names_recipe_data_versions_hardware_and_cost(
     done: Path, tmp_path: Path, file: bool
@@ -158,7 +110,7 @@ def test_the_report_names_recipe_data_versions_hardware_and_cost(
         shutil.copytree(done / "evidence", tmp_path / "evidence")
         analysis.run(tmp_path)
         out = tmp_path
-        assert analysis.load(tmp_path).sweep == SWEEP
+        assert analysis.load(tmp_path).sweep == folders.SWEEP
     text = text_of(out)
     for shown in (
         "made-up radiographs",
@@ -215,64 +167,6 @@ def test_published_numbers_stand_beside_ours(done: Path) -> None:
     assert edema["estimate"] == ours["estimate"]
     assert loaded.published.query("finding == 'diabetic retinopathy'")["estimate"].isna().all()
     assert "Published AUROC beside ours" in text_of(done)
-
-
-def test_every_figure_and_estimate_is_one_call(done: Path) -> None:
-    evidence = analysis.load(done)
-    for name in analysis.FIGURES:
-        assert analysis.figure(evidence, name).axes, name
-    with pytest.raises(ValueError, match="expected one of verdicts"):
-        analysis.figure(evidence, "figure7")
-    terms = (analysis.Term(1, 800), analysis.Term(-1, 100))
-    ours = analysis.estimate(evidence, analysis.Contrast("mine", "test_auroc", terms, "AUROC"))
-    levels = evidence.estimates.query("metric == 'test_auroc' and init == 'random'").dropna(subset=["freeze"])
-    mean = levels.groupby("train_images")["estimate"].mean()
-    assert ours["estimate"] == pytest.approx(mean[800] - mean[100])
-    with pytest.raises(ValueError, match="mine: 7 cells missing: the grid plans no cells"):
-        analysis.estimate(
-            evidence, analysis.Contrast("mine", "test_auroc", (analysis.Term(1, 999),), "AUROC")
-        )
-
-
-@pytest.mark.parametrize("writer", ["polars", "duckdb"])
-def test_tables_are_read_and_written_by_others(done: Path, tmp_path: Path, writer: str) -> None:
-    """Their numbers are ours when they read, and so are the verdicts when they have written the tables."""
-    other = pytest.importorskip(writer)
-    (tmp_path / "evidence").mkdir()
-    for file in sorted((done / "evidence").glob("*.parquet")):
-        new = tmp_path / "evidence" / file.name
-        if writer == "polars":
-            frame = other.read_parquet(file)
-            rows = len(frame)
-            frame.write_parquet(new)
-        else:
-            with other.connect() as connection:
-                rows = connection.execute(f"SELECT count(*) FROM '{file}'").fetchone()[0]
-                connection.execute(f"COPY (SELECT * FROM '{file}') TO '{new}' (FORMAT parquet)")
-        assert rows == len(pd.read_parquet(file)), file.name
-    mine = {"auroc": 0.03, "loss": 0.2}
-    analysis.run(tmp_path, mine)
-    pd.testing.assert_frame_equal(analysis.load(tmp_path).verdicts, analysis.load(done).verdicts)
-
-
-def test_it_needs_neither_torch_nor_ray_nor_the_trial(done: Path) -> None:
-    code = (
-        "import sys\n"
-        "absent = {'torch', 'ray', 'transfusion', 'sweeps', 'lightning', 'pytorch_lightning'}\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in absent:\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
-        "from analysis.__main__ import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(done), *MARGINS], cwd=ROOT, capture_output=True, text=True
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "Deep models are too difficult" in ran.stdout
-    assert ran.stderr == ""
 
 
 @pytest.mark.parametrize("kept", [0, 5])
@@ -346,20 +240,6 @@ def test_numbers_are_rounded_for_reading_and_missing_is_empty() -> None:
     assert (number(0.1234567), number(1_234_567), number(1.5e-7)) == ("0.123", "1,234,567", "1.5e-07")
     assert "<td></td>" in table(pd.DataFrame({"a": [np.nan]}))
     assert "&lt;b&gt;" in table(pd.DataFrame({"a": ["<b>"]}))
-
-
-def test_the_notebook_runs_from_top_to_bottom(
-    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notebook = nbformat.read(ROOT / "analysis" / "results.ipynb", as_version=4)
-    nbformat.validate(notebook)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    monkeypatch.setenv("OUT", str(shutil.copytree(done / "evidence", tmp_path / "evidence").parent))
-    folder = {"metadata": {"path": str(ROOT / "analysis")}}
-    ran = NotebookClient(notebook, timeout=900, resources=folder).execute()
-    shown = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in shown) == len(analysis.FIGURES)
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -55,18 +55,6 @@ def test_bfloat16_and_float32_reach_the_same_auroc_within_its_interval(run, quic
     assert abs(areas[0] - areas[1]) < max(widths), (areas, widths)
 
 
-def test_a_share_is_a_cap_on_memory():
-    total = torch.cuda.get_device_properties(CUDA).total_memory
-    try:
-        torch.cuda.set_per_process_memory_fraction(0.1)
-        with pytest.raises(torch.OutOfMemoryError):
-            torch.empty(int(0.2 * total), dtype=torch.uint8, device=CUDA)
-        torch.empty(int(0.05 * total), dtype=torch.uint8, device=CUDA)
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-        torch.cuda.empty_cache()
-
-
 def test_a_trial_that_exceeds_its_share_asks_for_a_larger_one(table, image_folder, tmp_path, quick):
     record = run_trial(
         Cell(architecture="cbr_tiny", train_images=32), quick, table,
@@ -100,7 +88,7 @@ def test_resident_and_prefetched_batches_are_those_of_the_cpu():
 
 def test_inputs_stay_out_of_device_memory_that_they_do_not_fit():
     task = task_of()
-    assert acceleration.resident(task.inputs, np.arange(100), CUDA, acceleration.CONTEXT_BYTES) is None
+    assert acceleration.resident(task.inputs, np.arange(100), CUDA, room=0) is None
 
 
 def test_an_error_while_gathering_reaches_the_trial():

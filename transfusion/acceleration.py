@@ -17,11 +17,8 @@ Precision = Literal["auto", "float32"]
 MEMORY_MARGIN = 1.25
 """Room for fragmentation, and for the state of the best epoch, over the peak of the range test."""
 
-CONTEXT_BYTES = 700 * 2**20
-"""What CUDA takes in every process, outside torch's own accounting."""
-
 COMPILE_SECONDS = 600.0
-"""Training that is expected to take longer is compiled: compiling takes about a minute, and gains a part."""
+"""Training that is expected to take longer is compiled; a guess, as compiling has not been timed on a GPU."""
 
 AHEAD = 3
 """Batches that are on their way to the GPU while one is trained on."""
@@ -59,12 +56,12 @@ def resident(inputs: np.ndarray, rows: np.ndarray, device: torch.device, room: i
     """`rows` of `inputs` in the memory of a GPU, or None where they do not fit.
 
     Args:
-        room: bytes of the device that this process may use; what it used at most so far counts against it.
+        room: bytes that torch may take of the device; what it took at most so far counts against it.
     """
     if device.type != "cuda":
         return None
-    used = MEMORY_MARGIN * torch.cuda.max_memory_allocated(device) + CONTEXT_BYTES
-    free = min(room - used, torch.cuda.mem_get_info(device)[0] - CONTEXT_BYTES)
+    used = MEMORY_MARGIN * torch.cuda.max_memory_allocated(device)
+    free = min(room - used, torch.cuda.mem_get_info(device)[0])
     if inputs[:1].nbytes * len(rows) > free:
         return None
     position = np.full(len(inputs), -1)
