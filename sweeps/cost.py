@@ -34,7 +34,7 @@ EFFICIENCY: dict[Architecture, float] = {
     "cbr_tiny": 1.15,
 }
 """Arithmetic of training over that of a matrix product, on one core at 24 and 32 pixels. It may exceed 1:
-multiply-adds with padding count in full, and are left out in fact."""
+convolutions may reach more than that product, and multiply-adds with padding count but are left out."""
 
 SECONDS_PER_PARAMETER: dict[Device, float] = {"cpu": 7e-9, "cuda": 2e-11}
 """Of every training step, for gradients and Adam; measured on a CPU, a guess for a GPU."""

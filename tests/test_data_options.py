@@ -1,14 +1,16 @@
 """Every data set that the command reads, and what it refuses."""
 
+import io
 import re
 import shutil
 
 import pytest
 from other_layouts import as_nih, as_own_table
+from rich.console import Console
 
 from sweeps import full_grid
 from sweeps.command_line import parser, preset_of
-from sweeps.data import name_of, read_table
+from sweeps.data import name_of, prepare, read_table
 from transfusion import chexpert
 from transfusion.cell import Cell
 from transfusion.trial import run_trial
@@ -45,6 +47,18 @@ def test_a_table_of_the_users_own_trains_and_has_no_official_area(folders, tmp_p
     assert 0 <= record["metrics"]["test_auroc"] <= 1
     assert record["metrics"]["official_auroc"] is None
     assert record["metrics"]["official_study_auroc"] is None
+
+
+def test_decoding_shows_how_far_it_is_and_when_it_ends(phantom_folder, tmp_path, quick):
+    table = chexpert.read(phantom_folder)
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    prepare(table, quick, tmp_path / "cache", terminal)
+    shown = terminal.file.getvalue()
+    images = len(table.frame)
+    assert "decoding images" in shown
+    assert f"{images}/{images}" in shown
+    assert re.search(r"\d:\d\d:\d\d|-:--:--", shown), "no estimate of the end"
+    assert list((tmp_path / "cache").glob("*.cache"))
 
 
 def test_an_image_that_breaks_later_fails_its_trial_and_is_named(phantom_folder, tmp_path, quick):

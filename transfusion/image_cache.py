@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,8 +24,8 @@ from transfusion.table import DataError, Problem, Table
 VERSION = 2
 """Raised whenever the same image would give other pixels."""
 
-STRIDE = 256
-"""Images between two records of what is finished."""
+RECORD_SECONDS = 1.0
+"""Between two records of what is finished; a build that is killed loses little more than this."""
 
 SLICE = 32
 """Images that a thread takes at a time."""
@@ -105,7 +106,7 @@ def _build(
         ThreadPoolExecutor(max_workers=workers) as pool,
         ThreadPoolExecutor(max_workers=1) as keeper,
     ):
-        kept, recorded = [], finished
+        kept, recorded = [], time.monotonic()
         problems: list[Problem] = []
         starts = range(finished, len(images), SLICE)
         for count, wrong in pool.map(fill, [range(s, min(s + SLICE, len(images))) for s in starts]):
@@ -113,9 +114,9 @@ def _build(
             problems += wrong
             if progress is not None:
                 progress(finished, len(images))
-            if finished >= recorded + STRIDE and not problems:
+            if time.monotonic() >= recorded + RECORD_SECONDS and not problems:
                 kept.append(keeper.submit(_keep, stream.fileno(), record, finished))
-                recorded = finished
+                recorded = time.monotonic()
         for future in kept:
             future.result()
         if problems:
