@@ -17,6 +17,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps import processes
 
@@ -75,8 +76,13 @@ class Stop(tune.Stopper):
         return time.monotonic() > self.deadline
 
     def raise_flag_for(self) -> Any:
-        """A new flag for trials to ask; raised with the next step of Tune after a request."""
-        self.flag = ray.remote(num_cpus=0)(Flag).remote()
+        """A new flag for trials to ask; raised with the next step of Tune after a request.
+
+        It stands on the driver's node, so that the loss of another one does not take it away.
+        """
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Flag)
+        self.flag = actor.options(scheduling_strategy=here).remote()
         return self.flag
 
     def __getstate__(self) -> dict[str, Any]:

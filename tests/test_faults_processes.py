@@ -9,6 +9,8 @@ import pytest
 from fault_grid import PATIENCE, Witness, is_trial, wait_for
 from fault_table import judge
 
+from sweeps.stop import Stop
+
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 KILLS, LOSSES = 20, 5
@@ -68,6 +70,24 @@ def test_5_losses_of_a_node(grid_of, undisturbed, record_property):
     finally:
         cluster.shutdown()
     judge(record_property, "loss of one of two nodes", losses, witness, undisturbed(grid.seeds))
+
+
+def test_the_flag_that_ends_trials_stands_on_the_drivers_node():
+    """Wherever else it stood, a lost node would take it, and every trial after that would fail."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False)
+        flags = [Stop().raise_flag_for() for _ in range(5)]
+        where = lambda _: ray.get_runtime_context().get_node_id()  # noqa: E731 (a lambda travels by value)
+        places = {ray.get(flag.__ray_call__.remote(where)) for flag in flags}
+        assert places == {ray.get_runtime_context().get_node_id()}
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
 
 
 def trains(node):
