@@ -109,7 +109,9 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
 
     machine = p.add_argument_group("machine")
-    machine.add_argument("--address", metavar="ADDR", help="a running Ray cluster (auto, or ray://host:port)")
+    machine.add_argument(
+        "--address", metavar="ADDR", help="a running Ray cluster: auto, host:port, or ray://host:port"
+    )
     machine.add_argument(
         "--cpus-per-trial", type=int, default=1, metavar="N", help="CPU cores per trial (default: 1)"
     )

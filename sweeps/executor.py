@@ -22,10 +22,11 @@ from ray.tune.search import ConcurrencyLimiter
 from sweeps.cell_queue import CellQueue, Watcher
 from sweeps.object_store import ObjectStore, scratch
 from sweeps.plan import PlannedCell
+from sweeps.remote import knock
 from sweeps.resources import Resources
 from sweeps.stop import Stop, deaf_children
 from transfusion import results
-from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied
+from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, SettingError, Supplied
 from transfusion.failures import Failure
 from transfusion.table import Table
 
@@ -131,7 +132,11 @@ def _run(
 
 
 def start_ray(address: str | None) -> None:
-    """Connect to the cluster at `address`, or start Ray on this machine, reachable from it alone."""
+    """Connect to the cluster at `address`, or start Ray on this machine, reachable from it alone.
+
+    Raises:
+        SettingError: no cluster there.
+    """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -139,7 +144,15 @@ def start_ray(address: str | None) -> None:
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "1" if address else "0"
     ray_constants.ENABLE_RAY_CLUSTER = bool(address)
     if address:
-        ray.init(address=address, **quiet)
+        if address != "auto":
+            knock(address)
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError) as error:
+            raise SettingError(
+                f"--address {address}: found no cluster ({' '.join(str(error).split())}), expected auto on "
+                "one of its nodes, HOST:6379 of its head, or ray://HOST:10001"
+            ) from error
     else:
         # "local": a cluster that happens to run on this machine is joined only where `--address` asks for it.
         with deaf_children():

@@ -14,7 +14,18 @@ from pathlib import Path
 import ray
 from rich.console import Console
 
-from sweeps import cost, executor, history, loggers, object_store, plan, pretrained, processes, resources
+from sweeps import (
+    cost,
+    executor,
+    history,
+    loggers,
+    object_store,
+    plan,
+    pretrained,
+    processes,
+    remote,
+    resources,
+)
 from sweeps.command_line import parser, preset_of
 from sweeps.data import name_of, open_data, prepare
 from sweeps.estimate import estimate
@@ -35,10 +46,13 @@ OK, FAILED, UNUSABLE = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(arguments)
     place = options.out or f"results/{options.preset}"
     stop, store = Stop(), None
     try:
+        if (options.address or "").startswith(remote.PREFIX):
+            return remote.run(options, arguments)
         store = object_store.ObjectStore(place) if "://" in place else None
         out = store.mirror() if store else Path(place)
         with processes.marked(str(out.resolve())), on_signals(stop):

@@ -1,9 +1,10 @@
-"""`ray job submit` on a real cluster of two nodes, started with `ray start` on loopback."""
+"""`ray job submit` and `--address ray://` on a cluster of two nodes, started with `ray start` on loopback."""
 
 import os
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fault_grid import PATIENCE, ROOT, Witness
+from fault_grid import PATIENCE, ROOT, Witness, wait_for
 from fault_table import judge
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -29,16 +30,17 @@ def free_port():
 
 @pytest.fixture
 def cluster(tmp_path):
-    """Two nodes of one core each behind a token; yields the dashboard's address and the environment."""
+    """Two nodes of one core each behind a token; yields the addresses of the dashboard and of Ray Client's
+    server, and the environment."""
     pytest.importorskip("aiohttp_cors", reason="ray job submit needs ray[default]")
     mark = uuid.uuid4().hex
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     environment = {**os.environ, "TEST_CLUSTER": mark, **token}
-    port, dashboard = free_port(), free_port()
+    port, dashboard, client = free_port(), free_port(), free_port()
     place = tempfile.mkdtemp(prefix="ray-")  # short: it holds sockets; and apart from other clusters
     head = [
         "--head", f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}",
-        f"--temp-dir={place}",
+        f"--temp-dir={place}", f"--ray-client-server-port={client}",
     ]  # fmt: skip
     try:
         for options in (head, [f"--address=127.0.0.1:{port}"]):
@@ -50,7 +52,7 @@ def cluster(tmp_path):
                 env=environment, check=True, capture_output=True, timeout=PATIENCE,
                 start_new_session=True,  # Ray ends whole process groups
             )  # fmt: skip
-        yield f"http://127.0.0.1:{dashboard}", environment
+        yield f"http://127.0.0.1:{dashboard}", f"ray://127.0.0.1:{client}", environment
     finally:
         for process in psutil.process_iter():
             try:
@@ -62,7 +64,7 @@ def cluster(tmp_path):
 
 
 def test_a_submitted_job_runs_the_grid_on_two_nodes(grid_of, undisturbed, cluster, record_property):
-    dashboard, environment = cluster
+    dashboard, _, environment = cluster
     grid = grid_of("job", seeds=2)
     command = f"cd {ROOT} && {shlex.join(grid.command('--address', 'auto'))}"
     submit = [RAY, "job", "submit", f"--address={dashboard}", "--", "bash", "-c", command]
@@ -82,3 +84,18 @@ def test_a_submitted_job_runs_the_grid_on_two_nodes(grid_of, undisturbed, cluste
     assert job.returncode == 0, job.stdout[-3000:] + job.stderr[-3000:]
     assert f"{grid.wanted()} cells done, 0 failed, 0 missing" in job.stdout
     judge(record_property, "ray job submit on two nodes", "-", Witness(grid), undisturbed(2))
+
+
+def test_through_ray_client_the_command_runs_there_and_hears_signals(grid_of, cluster, record_property):
+    _, client, environment = cluster
+    grid = grid_of("client", seeds=6)
+    witness = Witness(grid)
+    driver = grid.start("--address", client, env=environment)
+    assert wait_for(lambda: witness.look() > 0, driver, grid)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(PATIENCE) == 130, grid.log()
+    assert f"of {grid.wanted()} cells are finished" in grid.log()
+    assert f"{grid.wanted()} cells done, 0 failed, 0 missing" in grid.finish(
+        "--address", client, env=environment
+    )
+    judge(record_property, "SIGINT through Ray Client", 1, witness)

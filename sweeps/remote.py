@@ -1,0 +1,159 @@
+"""`--address ray://host:port`: the same command on a node of that cluster, its output shown here.
+
+Tune through Ray Client would run apart from the queue, the terminal and the signals that steer it. So all of
+them go to the cluster, where this package has to be installed, and paths are those of its nodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from transfusion.cell import SettingError
+
+PREFIX = "ray://"
+PATHS = ("out", "data", "cache", "imagenet")
+POLL_SECONDS = 1.0
+"""How soon a signal is passed on."""
+KNOCK_SECONDS = 10.0
+"""How long an address may take to answer at all."""
+
+
+class Command:
+    """A Ray actor that runs the command on its node."""
+
+    def __init__(self, arguments: Sequence[str], columns: int) -> None:
+        address = ray.get_runtime_context().gcs_address
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sweeps.full_grid", *arguments, "--address", address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "COLUMNS": str(columns), "PYTHONUNBUFFERED": "1"},
+        )
+
+    def read(self) -> bytes:
+        """What it has printed since the last call; waits for some, and is empty only at its end."""
+        assert self.process.stdout is not None
+        return os.read(self.process.stdout.fileno(), 65536)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def status(self) -> int:
+        """Waits for its end; the exit status."""
+        return self.process.wait()
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Run the command on the cluster at `options.address`; SIGINT and SIGTERM are passed on to it.
+
+    Returns:
+        Its exit status.
+
+    Raises:
+        SettingError: relative paths, which mean nothing there, or a cluster that cannot be reached.
+    """
+    refuse_relative(options)
+    connect(options.address)
+    try:
+        columns = shutil.get_terminal_size().columns
+        actor: Any = ray.remote(Command)
+        command = actor.options(num_cpus=0, max_concurrency=2).remote(list(arguments), columns)
+        with signals() as received:
+            while text := wait_for(command.read.remote(), command, received):
+                sys.stdout.buffer.write(text)
+                sys.stdout.flush()
+        return int(ray.get(command.status.remote()))
+    finally:
+        ray.shutdown()
+
+
+def wait_for(answer: Any, command: Any, received: list[int]) -> bytes:
+    """The actor's answer; meanwhile every signal is passed on."""
+    while True:
+        while received:
+            ray.get(command.signal.remote(received.pop(0)))
+        with suppress(ray.exceptions.GetTimeoutError):
+            return bytes(ray.get(answer, timeout=POLL_SECONDS))
+
+
+def refuse_relative(options: argparse.Namespace) -> None:
+    """Every folder must be an absolute one of the cluster's nodes, and OUT be named.
+
+    Raises:
+        SettingError: naming all that are not.
+    """
+    given = {name: getattr(options, name) for name in PATHS}
+    wrong = [
+        f"--{name}: found {value or 'nothing'}, expected a path that starts with / and that all nodes share"
+        for name, value in given.items()
+        if (value is None and name == "out")
+        or (value is not None and "://" not in str(value) and not Path(value).is_absolute())
+    ]
+    if wrong:
+        raise SettingError("\n".join(wrong))
+
+
+def connect(address: str) -> None:
+    """Connect through Ray Client, with the token of Ray's authentication where there is one.
+
+    Raises:
+        SettingError: no answer from there.
+    """
+    knock(address)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    with suppress(ImportError, AttributeError):  # Ray's own start of a cluster does so, its client does not
+        tokens = importlib.import_module("ray._private.authentication.authentication_token_setup")
+        tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    try:
+        ray.init(address)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise SettingError(
+            f"--address {address}: found no cluster ({error}), expected Ray's client server, port 10001 of "
+            "the head node as a rule; check the port, and that ~/.ray/auth_token is the cluster's"
+        ) from error
+
+
+def knock(address: str) -> None:
+    """Find out in seconds, where Ray takes minutes, that nobody listens at `[ray://]HOST:PORT`.
+
+    Raises:
+        SettingError: nobody does.
+    """
+    host, _, port = address.removeprefix(PREFIX).rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"--address {address}: found no answer ({error}), expected auto on a node of the cluster, "
+            "HOST:6379 of its head, or ray://HOST:10001; check it, and that its port is open to this machine"
+        ) from error
+
+
+@contextmanager
+def signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of ending by them."""
+    received: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, _frame: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
