@@ -32,6 +32,19 @@ MOST_NEED = 18
 """Seeds of the undisturbed grid that the faulty ones are compared with; one that has more extends it."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills", type=int, default=20, metavar="N",
+        help="how often the fault suite kills a driver, and trials; a quarter as often it loses a node (20)",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def kills(pytestconfig: pytest.Config) -> int:
+    """How often something is killed."""
+    return int(pytestconfig.getoption("--kills"))
+
+
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return phantom.write(tmp_path_factory.mktemp("phantom"), images=800, size=48, workers=2)

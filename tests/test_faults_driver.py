@@ -10,8 +10,6 @@ from fault_table import judge, note
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-KILLS = 20
-
 
 def test_extending_from_1_seed_to_3_trains_exactly_the_new_cells(grid_of, record_property):
     grid = grid_of("extended")
@@ -27,22 +25,22 @@ def test_extending_from_1_seed_to_3_trains_exactly_the_new_cells(grid_of, record
     note(record_property, f"1 seed extended to 3: {len(before)} cells kept", 1, len(after))
 
 
-def test_20_kills_of_the_driver(grid_of, undisturbed, record_property):
+def test_kills_of_the_driver(grid_of, undisturbed, kills, record_property):
     """Two of five while Ray starts, the others while cells train or while the report is written."""
     draw = np.random.default_rng(1)
     grid = grid_of("drivers", seeds=2)
-    witness, kills = Witness(grid), 0
-    while kills < KILLS:
+    witness, killed = Witness(grid), 0
+    while killed < kills:
         began = grid.attempts()
         driver = grid.start()
-        if kills % 5 < 2:
+        if killed % 5 < 2:
             time.sleep(draw.uniform(0, 12))
         else:
             wait_for(lambda one=grid, before=began: one.attempts() > before, driver, grid)
             time.sleep(draw.uniform(0, 5))
         if driver.poll() is None:
             driver.kill()
-            kills += 1
+            killed += 1
         else:
             assert driver.returncode == 0, grid.log()
         driver.wait()
@@ -50,4 +48,4 @@ def test_20_kills_of_the_driver(grid_of, undisturbed, record_property):
             witness.grid = grid = dataclasses.replace(grid, seeds=grid.seeds + 2)
     grid.finish()
     assert grid.processes() == [], "no process of ours survives"
-    judge(record_property, "kill -9 of the driver", kills, witness, undisturbed(grid.seeds))
+    judge(record_property, "kill -9 of the driver", killed, witness, undisturbed(grid.seeds))

@@ -13,8 +13,6 @@ from sweeps.stop import Stop
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-KILLS, LOSSES = 20, 5
-
 
 def grown(witness, driver):
     """The grid ended before all faults were caused: give it more seeds."""
@@ -23,13 +21,13 @@ def grown(witness, driver):
     return witness.grid
 
 
-def test_20_kills_of_trial_processes(grid_of, undisturbed, record_property):
+def test_kills_of_trial_processes(grid_of, undisturbed, kills, record_property):
     """One or both of the running trials at a time, once the last kill has been got over."""
     draw = np.random.default_rng(2)
     grid = grid_of("trials", seeds=12)
-    witness, kills = Witness(grid), 0
+    witness, killed = Witness(grid), 0
     driver = grid.start()
-    while kills < KILLS:
+    while killed < kills:
         finished = witness.look()
         if not wait_for(lambda one=grid, seen=finished: witness.look() > seen and one.trials(), driver, grid):
             grid = grown(witness, driver)
@@ -37,14 +35,14 @@ def test_20_kills_of_trial_processes(grid_of, undisturbed, record_property):
             continue
         time.sleep(draw.uniform(0, 1))
         running = grid.trials()
-        for victim in draw.permutation(len(running))[: min(draw.integers(1, 3), KILLS - kills)]:
+        for victim in draw.permutation(len(running))[: min(draw.integers(1, 3), kills - killed)]:
             running[victim].kill()
-            kills += 1
+            killed += 1
     assert driver.wait(2 * PATIENCE) == 0, grid.log()
-    judge(record_property, "kill -9 of a trial's process", kills, witness, undisturbed(grid.seeds))
+    judge(record_property, "kill -9 of a trial's process", killed, witness, undisturbed(grid.seeds))
 
 
-def test_5_losses_of_a_node(grid_of, undisturbed, record_property):
+def test_losses_of_a_node(grid_of, undisturbed, kills, record_property):
     """The second of two nodes, each time while it runs a trial."""
     from ray.cluster_utils import Cluster
 
@@ -55,7 +53,7 @@ def test_5_losses_of_a_node(grid_of, undisturbed, record_property):
     try:
         node = cluster.add_node(num_cpus=1)
         driver = grid.start("--address", cluster.address)
-        while losses < LOSSES:
+        while 4 * losses < kills:
             finished = witness.look()
             hit = wait_for(lambda on=node, seen=finished: witness.look() > seen and trains(on), driver, grid)
             if not hit:
