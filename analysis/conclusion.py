@@ -60,8 +60,8 @@ def paragraphs(
             )
     outcomes = findings["verdict"].value_counts()
     found.append(
-        f"Of {len(findings)} findings of the study, {outcomes.get('reproduced', 0)} are reproduced here, "
-        f"{outcomes.get('not reproduced', 0)} are not, and {outcomes.get('undecided', 0)} stay undecided."
+        f"Of the study's {len(findings)} findings: {outcomes.get('reproduced', 0)} reproduced here, "
+        f"{outcomes.get('not reproduced', 0)} not reproduced, {outcomes.get('undecided', 0)} undecided."
     )
     found.append(_limits(evidence))
     return found

@@ -28,6 +28,8 @@ PREFIX = "ray://"
 PATHS = ("out", "data", "cache", "imagenet")
 POLL_SECONDS = 1.0
 """How soon a signal is passed on."""
+ATTEMPTS = 3
+"""To connect, where somebody listens."""
 KNOCK_SECONDS = 10.0
 """How long an address may take to answer at all."""
 
@@ -119,13 +121,18 @@ def connect(address: str) -> None:
     with suppress(ImportError, AttributeError):  # Ray's own start of a cluster does so, its client does not
         tokens = importlib.import_module("ray._private.authentication.authentication_token_setup")
         tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-    try:
-        ray.init(address)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise SettingError(
-            f"--address {address}: found no cluster ({error}), expected Ray's client server, port 10001 of "
-            "the head node as a rule; check the port, and that ~/.ray/auth_token is the cluster's"
-        ) from error
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(address)
+            return
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            # On a busy node Ray gives its own server for this client too little time to start.
+            ray.shutdown()
+            if attempt == ATTEMPTS:
+                raise SettingError(
+                    f"--address {address}: found no cluster ({error}), expected Ray's client server, port "
+                    "10001 of the head node as a rule; check the port, and that ~/.ray/auth_token is the cluster's"
+                ) from error
 
 
 def knock(address: str) -> None:
