@@ -130,8 +130,8 @@ def connect(address: str) -> None:
             ray.shutdown()
             if attempt == ATTEMPTS:
                 raise SettingError(
-                    f"--address {address}: found no cluster ({error}), expected Ray's client server, port "
-                    "10001 of the head node as a rule; check the port, and that ~/.ray/auth_token is the cluster's"
+                    f"--address {address}: found no cluster ({error}), expected Ray's client server, as a rule "
+                    "port 10001 of the head node; check the port, and that ~/.ray/auth_token is the cluster's"
                 ) from error
 
 
