@@ -131,7 +131,7 @@ def connect(address: str) -> None:
             if attempt == ATTEMPTS:
                 raise SettingError(
                     f"--address {address}: found no cluster ({error}), expected Ray's client server, as a rule "
-                    "port 10001 of the head node; check the port, and that ~/.ray/auth_token is the cluster's"
+                    "port 10001 of the head node; check it, and that ~/.ray/auth_token is the cluster's"
                 ) from error
 
 
