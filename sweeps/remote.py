@@ -130,7 +130,7 @@ def connect(address: str) -> None:
             ray.shutdown()
             if attempt == ATTEMPTS:
                 raise SettingError(
-                    f"--address {address}: found no cluster ({error}), expected Ray's client server, as a rule "
+                    f"--address {address}: found no cluster ({error}), expected Ray's client server, mostly "
                     "port 10001 of the head node; check it, and that ~/.ray/auth_token is the cluster's"
                 ) from error
 
