@@ -22,6 +22,7 @@ from typing import Any
 
 import ray
 
+from sweeps.stop import SIGNALS, handlers_restored
 from transfusion.cell import SettingError
 
 PREFIX = "ray://"
@@ -155,12 +156,7 @@ def knock(address: str) -> None:
 def signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of ending by them."""
     received: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, _frame: received.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with handlers_restored():
+        for number in SIGNALS:
+            signal.signal(number, lambda number, _frame: received.append(number))
         yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

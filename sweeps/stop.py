@@ -21,6 +21,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps import processes
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What ends a sweep early."""
+
 GRACE_SECONDS = 20.0
 """Below what batch systems leave between SIGTERM and SIGKILL (30 s with Slurm and Kubernetes)."""
 
@@ -95,13 +98,22 @@ def on_signals(stop: Stop) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with handlers_restored():
+        try:
+            install(stop)
+            yield
+        finally:
+            if stop.watchdog is not None:
+                stop.watchdog.cancel()
+
+
+@contextmanager
+def handlers_restored() -> Iterator[None]:
+    """Whatever handlers of `SIGNALS` are set herein, those of before are set again at the end."""
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        install(stop)
         yield
     finally:
-        if stop.watchdog is not None:
-            stop.watchdog.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -124,10 +136,10 @@ def install(stop: Stop) -> None:
         text = f"\n{name}: saving what is running, at most {stop.grace:.0f} s; once more stops at once\n"
         os.write(sys.stderr.fileno(), text.encode())
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, handle)
     # Ray's workers block SIGINT, and a driver that one of them starts inherits that.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 @contextmanager
