@@ -16,6 +16,7 @@ import torchvision
 from torch import Tensor, nn
 
 from transfusion.cell import Architecture
+from transfusion.convolution import Convolution
 
 CBR_SHAPES: dict[str, tuple[int, tuple[int, ...], int]] = {
     "cbr_large_tall": (7, (32, 64, 128, 256, 512), 4),
@@ -80,6 +81,8 @@ def build(architecture: Architecture, outputs: int = 1, batch_norm_momentum: flo
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = batch_norm_momentum
+        elif isinstance(layer, nn.Conv2d):
+            Convolution.of(layer)
     return network
 
 

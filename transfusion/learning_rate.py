@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
+
+from transfusion.optimizer import Adam
 
 EXPLODED = 4.0
 """The ladder ends once the loss exceeds this multiple of the first rungs' median."""
@@ -52,11 +53,11 @@ def range_test(
     before = copy.deepcopy(network.state_dict())
     ladder = np.geomspace(low, high, steps)
     trained = [weight for weight in network.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=low, foreach=True)  # the default's bits in half of its time
+    optimizer = Adam(trained, lr=low)
     losses: list[float] = []
     for step, rate in enumerate(ladder):
         optimizer.param_groups[0]["lr"] = float(rate)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss = loss_of_step(step)
         losses.append(float(loss.detach()))
         if not np.isfinite(losses[-1]) or losses[-1] > EXPLODED * np.median(losses[:5]):
@@ -64,7 +65,7 @@ def range_test(
         loss.backward()
         optimizer.step()
     network.load_state_dict(before)
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     rates, curve = ladder[: len(losses)], np.array(losses)
     return RangeTest(rates, curve, choose(rates, curve))
 

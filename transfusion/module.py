@@ -19,6 +19,7 @@ from transfusion.failures import DivergedError
 from transfusion.initialization import freeze_stages
 from transfusion.learning_rate import RangeTest
 from transfusion.metrics import auroc
+from transfusion.optimizer import Adam
 from transfusion.randomness import AFFINE, ORDER, stream, torch_generator
 from transfusion.task import EVALUATION_BATCH, Batches, Task
 
@@ -87,7 +88,7 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = [weight for weight in self.network.parameters() if weight.requires_grad]
         assert self.ladder is not None, "the range test comes before the optimiser"
-        optimizer = torch.optim.Adam(trained, lr=self.ladder.chosen, fused=True)
+        optimizer = Adam(trained, lr=self.ladder.chosen)
         # Stepped in on_train_epoch_end, not by Lightning, so that a checkpoint written there is complete.
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer, factor=self.recipe.plateau_factor, patience=self.recipe.plateau_patience

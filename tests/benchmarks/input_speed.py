@@ -26,6 +26,7 @@ from transfusion.architectures import build
 from transfusion.cell import ARCHITECTURES, Architecture, Recipe
 from transfusion.fitting import Hooks, fit
 from transfusion.module import TrainingModule, masked_loss
+from transfusion.optimizer import Adam
 from transfusion.task import Task
 
 
@@ -96,7 +97,7 @@ def speeds(
         network.to(device).to(memory_format=torch.channels_last)
         twin = copy.deepcopy(network)
         module = TrainingModule(network, Task(pixels, labels, 1, rows), recipe, seed=0)
-        optimizer = torch.optim.Adam(twin.parameters(), lr=1e-5, fused=True)
+        optimizer = Adam(twin.parameters(), lr=1e-5)
         fixed = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
         targets = torch.from_numpy(labels[:batch]).to(device)
         plain: list[float] = []
@@ -107,7 +108,7 @@ def speeds(
             start = time.perf_counter()
             with torch.enable_grad():
                 for _ in range(steps):
-                    optimizer.zero_grad(set_to_none=True)
+                    optimizer.zero_grad()
                     masked_loss(twin(fixed), targets).backward()
                     optimizer.step()
             synchronize(device)

@@ -39,6 +39,7 @@ from sweeps.spaces import PRESETS, cells
 from transfusion import chexpert, photos
 from transfusion.architectures import build
 from transfusion.cell import Cell, Recipe, upstream_of
+from transfusion.convolution import Convolution
 from transfusion.learning_rate import choose
 from transfusion.table import Table
 
@@ -177,6 +178,9 @@ def train(
     torch.set_num_threads(threads)
     parts, labels, outputs = loaders(cell, recipe, table, workers)
     network = build(cell.architecture, outputs, recipe.batch_norm_momentum)
+    for layer in network.modules():
+        if isinstance(layer, Convolution):
+            layer.__class__ = torch.nn.Conv2d
     if upstream := upstream_of(cell, recipe):
         network.stages.load_state_dict(torch.load(weights_file(Path(folder), upstream), weights_only=True))
     if cell.freeze == "backbone":
