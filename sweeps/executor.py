@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,20 @@ def start_ray(address: str | None) -> None:
             )
 
 
+def end_ray() -> None:
+    """Leave Ray; where this driver has started it, end its processes.
+
+    `ray.shutdown` asks each of them to end and waits a second for it, in vain (`deaf_children`).
+    """
+    if (node := getattr(ray._private.worker, "_global_node", None)) is not None:
+        node.kill_all_processes = partial(_kill_at_once, node.kill_all_processes)
+    ray.shutdown()
+
+
+def _kill_at_once(kill: Callable[..., None], **_graceful: Any) -> None:
+    kill(check_alive=False)
+
+
 def execute(
     cells: Sequence[PlannedCell],
     work: Work,
@@ -189,6 +204,7 @@ def execute(
         store: where the cells lie, if not in `out`.
     """
     folder = out / "cells"
+    slots = resources.slots(min((planned.share for planned in cells), default=1.0))
 
     def record(planned: PlannedCell, failure: Failure, error: str) -> None:
         from transfusion.trial import write_failure
@@ -218,7 +234,6 @@ def execute(
         flag=stop.raise_flag_for(),
         store=store,
     )
-    slots = resources.slots(min((planned.share for planned in cells), default=1.0))
     tuner = tune.Tuner(
         tune.with_resources(
             function, lambda config: tune.PlacementGroupFactory([resources.request(config["share"])])

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import ray
 from rich.console import Console
 
 from sweeps import (
@@ -257,7 +256,7 @@ def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
     """Connect to Ray, or start it; at the end leave it, and let no process of ours survive."""
     if address is None:
         cleanup.callback(processes.end_own)
-    cleanup.callback(ray.shutdown)
+    cleanup.callback(executor.end_ray)
     executor.start_ray(address)
     install(stop)
 

@@ -1,6 +1,7 @@
 """Orphans are known by their mark: those of a dead driver of the same OUT are ended, and nothing else."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -61,3 +62,27 @@ def test_the_mark_is_inherited_and_taken_away_again():
         child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert child.stdout.strip() == f"{os.getpid()}:{psutil.Process().create_time()}:/somewhere"
     assert os.environ.get(MARK) == before
+
+
+CODE = """
+import subprocess
+import psutil, ray
+from sweeps import executor
+executor.start_ray(None)
+children = psutil.Process().children()
+def asked(process):
+    print("asked to end, in vain:", process.args[0])
+subprocess.Popen.terminate = asked
+executor.end_ray()
+print(len(children), "started,", sum(child.is_running() for child in children), "left")
+"""
+
+
+def test_rays_processes_are_ended_without_asking_those_that_cannot_hear_it():
+    found = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=300, check=True
+    )
+    started, left = re.findall(r"\d+", found.stdout)
+    assert "asked" not in found.stdout
+    assert int(started) >= 3
+    assert int(left) == 0
