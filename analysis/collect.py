@@ -231,7 +231,7 @@ def _rewrite(path: Path, table: str, keep: set[str], cells: Path, fill: list[str
             pending: dict[str, pa.Table] = {}
             rows = 0
             for name, data in zip(
-                chunk, _parallel(lambda name: _cell_table(cells / name / file), chunk), strict=True
+                chunk, _parallel(lambda name: _cell_table(f"{cells}/{name}/{file}"), chunk), strict=True
             ):
                 if data is not None:
                     pending[name] = data
@@ -244,11 +244,12 @@ def _rewrite(path: Path, table: str, keep: set[str], cells: Path, fill: list[str
     part.replace(path)
 
 
-def _cell_table(file: Path) -> pa.Table | None:
+def _cell_table(file: str) -> pa.Table | None:
     """One table of one cell as it was written; None if the cell did not get that far."""
     try:
-        with pq.ParquetFile(file) as source:
-            return source.read(use_threads=False)
+        with open(file, "rb") as stream:  # noqa: PTH123 - ten thousand times, as below
+            content = pa.BufferReader(stream.read())  # half the time of Parquet's opening it by its name
+        return pq.ParquetFile(content).read(use_threads=False)
     except FileNotFoundError:
         return None
     except (pa.ArrowInvalid, OSError) as problem:

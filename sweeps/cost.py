@@ -25,18 +25,18 @@ GPU_MACS_PER_SECOND = 5e13
 """Multiply-adds a second of a GPU in bfloat16 convolutions: a guess, until cells have finished there."""
 
 EFFICIENCY: dict[Architecture, float] = {
-    "resnet50": 0.65,
-    "resnet34": 0.85,
-    "resnet18": 0.85,
-    "cbr_large_wide": 1.1,
-    "cbr_large_tall": 1.2,
-    "cbr_small": 1.6,
-    "cbr_tiny": 1.15,
+    "resnet50": 1.05,
+    "resnet34": 1.45,
+    "resnet18": 1.7,
+    "cbr_large_wide": 1.65,
+    "cbr_large_tall": 2.6,
+    "cbr_small": 1.75,
+    "cbr_tiny": 1.25,
 }
-"""Arithmetic of training over that of a matrix product, on one core at 24 and 32 pixels. It may exceed 1:
-convolutions may reach more than that product, and multiply-adds with padding count but are left out."""
+"""Arithmetic of training over that of a matrix product, on one core at 24 pixels. It exceeds 1: multiply-adds
+with padding count but are left out (`transfusion.convolution`). Larger images reach less of it."""
 
-SECONDS_PER_PARAMETER: dict[Device, float] = {"cpu": 7e-9, "cuda": 2e-11}
+SECONDS_PER_PARAMETER: dict[Device, float] = {"cpu": 5e-9, "cuda": 2e-11}
 """Of every training step, for gradients and Adam; measured on a CPU, a guess for a GPU."""
 
 SECONDS_PER_LAYER: dict[Device, float] = {"cpu": 0.2e-3, "cuda": 1e-4}

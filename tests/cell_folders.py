@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from transfusion.results import write_table
+
 NETWORKS = {  # depth and parameters of the seven networks
     "resnet50": (50, 23_510_081),
     "resnet34": (34, 21_285_185),
@@ -95,32 +97,35 @@ def write_cell(
     epochs, steps = recipe["epochs"], 5
     if losses is None:
         losses = 0.65 * np.exp(-0.25 * np.arange(epochs)) + 0.1
-    pd.DataFrame(
+    write_table(
+        folder,
+        "epochs",
         {
             "epoch": np.arange(1, epochs + 1),
             "train_loss": losses,
             "selection_loss": losses + 0.05,
             "selection_auroc": np.linspace(0.6, auroc, epochs),
-            "learning_rate": 1e-3,
-            "seconds": 1.5,
-        }
-    ).to_parquet(folder / "epochs.parquet")
-    pd.DataFrame(
+            "learning_rate": np.full(epochs, 1e-3),
+            "seconds": np.full(epochs, 1.5),
+        },
+    )
+    write_table(
+        folder,
+        "steps",
         {
             "step": np.arange(1, epochs * steps + 1),
             "epoch": np.repeat(np.arange(1, epochs + 1), steps),
             "train_loss": (np.repeat(losses, steps) * np.exp(rng.normal(0, 0.03, epochs * steps))).astype(
                 "f4"
             ),
-        }
-    ).to_parquet(folder / "steps.parquet")
+        },
+    )
     rates = np.logspace(-6, 0, 20)
-    pd.DataFrame(
-        {"step": np.arange(1, 21), "learning_rate": rates, "loss": 0.7 - 0.1 * np.sin(rates)}
-    ).to_parquet(folder / "range_test.parquet")
+    curve = {"step": np.arange(1, 21), "learning_rate": rates, "loss": 0.7 - 0.1 * np.sin(rates)}
+    write_table(folder, "range_test", curve)
     parts = [p.assign(split=s) for s, p in (("test", test), ("official", official)) if p is not None]
     if parts:
-        pd.concat(parts).to_parquet(folder / "predictions.parquet")
+        write_table(folder, "predictions", dict(pd.concat(parts).items()))
     if finished:
         metrics = {
             "epochs": epochs,

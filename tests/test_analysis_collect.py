@@ -83,7 +83,7 @@ def test_collecting_again_reads_only_what_is_new(unfinished: Path, monkeypatch: 
     read: list[str] = []
     result, long = collecting._read_result, collecting._cell_table
     monkeypatch.setattr(collecting, "_read_result", lambda folder: read.append(folder.name) or result(folder))
-    monkeypatch.setattr(collecting, "_cell_table", lambda f: read.append(f.parent.name) or long(f))
+    monkeypatch.setattr(collecting, "_cell_table", lambda f: read.append(Path(f).parent.name) or long(f))
     again = collect(unfinished)
     assert again is not None
     assert (again.read, read) == (0, [])
