@@ -14,8 +14,14 @@ def test_against_scikit_learn_and_against_counting_pairs(seed):
     logits = np.round(rng.normal(size=200) + labels, 1).astype(np.float32)  # with ties
     above = logits[labels == 1][:, None] - logits[labels == 0][None]
     assert auroc(labels, logits) == pytest.approx((above > 0).mean() + 0.5 * (above == 0).mean(), abs=1e-12)
-    assert auroc(labels, logits) == roc_auc_score(labels, logits)
+    assert auroc(labels, logits) == pytest.approx(roc_auc_score(labels, logits), abs=1e-12)
     assert auprc(labels, logits) == average_precision_score(labels, logits)
+
+
+@pytest.mark.parametrize("logit", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_refused(logit):
+    with pytest.raises(ValueError, match="not finite"):
+        auroc(np.array([1.0, 0.0]), np.array([logit, 0.0]))
 
 
 def test_masked_labels_do_not_count():

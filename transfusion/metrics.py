@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score
 
 
 def _defined(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -13,9 +14,22 @@ def _defined(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def auroc(labels: np.ndarray, logits: np.ndarray) -> float | None:
-    """Area under the ROC curve of `logits` [N] for `labels` [N] (1, 0, NaN unknown), or None if undefined."""
+    """Area under the ROC curve of `logits` [N] for `labels` [N] (1, 0, NaN unknown), or None if undefined.
+
+    From the positives' ranks (Hanley and McNeil 1982, Radiology 143): scikit-learn takes longer for it than a
+    frozen cell for a step of training.
+
+    Raises:
+        ValueError: a logit is not finite.
+    """
     pair = _defined(labels, logits)
-    return float(roc_auc_score(*pair)) if pair else None
+    if pair is None:
+        return None
+    if not np.isfinite(pair[1]).all():
+        raise ValueError("AUROC: found logits that are not finite, expected numbers")
+    positive = pair[0] > 0.5
+    count, others = int(positive.sum()), int((~positive).sum())
+    return float((rankdata(pair[1])[positive].sum() - count * (count + 1) / 2) / (count * others))
 
 
 def auprc(labels: np.ndarray, logits: np.ndarray) -> float | None:
