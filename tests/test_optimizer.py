@@ -1,6 +1,7 @@
 """Adam in the order of memory is torch's Adam to the bit."""
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -61,6 +62,10 @@ def test_its_state_continues_where_it_was():
 
 def test_gradients_are_forgotten():
     layer = nn.Linear(2, 1)
+    optimizer = Adam(layer.parameters(), lr=1e-3)
     layer(torch.ones(1, 2)).backward()
-    Adam(layer.parameters(), lr=1e-3).zero_grad()
+    gradient = weakref.ref(layer.weight.grad)
+    optimizer.step()
+    optimizer.zero_grad()
     assert layer.weight.grad is None
+    assert gradient() is None, "its memory is needed for the next ones"

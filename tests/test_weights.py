@@ -54,17 +54,17 @@ def torchvision_model(architecture, seed=0):
 
 
 def penultimate(model, images):
-    """What torchvision's network hands to its classifier."""
+    """What torchvision's network hands to its classifier, in double precision."""
     model.fc = nn.Identity()
     with torch.no_grad():
-        return model(images)
+        return model.double()(images.double())
 
 
 def features(given, architecture, images):
     network = build(architecture).eval()
     copy_stages(network, given)
     with torch.no_grad():
-        return network.features(images)
+        return network.double().features(images.double())
 
 
 def url_of(architecture):

@@ -22,8 +22,8 @@ class Adam(torch.optim.Adam):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients; they are always set to None."""
-        for weight in self.weights:
-            weight.grad = None
+        for tensor in (*self.weights, *self.stored):
+            tensor.grad = None
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; `closure` computes loss and gradients first."""
