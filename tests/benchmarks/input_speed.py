@@ -80,7 +80,7 @@ def speeds(
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         room = int(share * torch.cuda.get_device_properties(device).total_memory)
-    batch, steps = (32, 64) if device.type == "cuda" else (8, 1) if size > 64 else (32, 4)
+    batch, steps = (32, 64) if device.type == "cuda" else (8, 2) if size > 64 else (32, 4)
     images = batch * steps
     recipe = Recipe(
         image_size=size, batch_size=batch, epochs=epochs, range_test_steps=1, range_test_high=1e-4,
