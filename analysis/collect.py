@@ -247,7 +247,7 @@ def _rewrite(path: Path, table: str, keep: set[str], cells: Path, fill: list[str
 def _cell_table(file: str) -> pa.Table | None:
     """One table of one cell as it was written; None if the cell did not get that far."""
     try:
-        with open(file, "rb") as stream:  # noqa: PTH123 - ten thousand times, as below
+        with open(file, "rb") as stream:  # noqa: PTH123 - ten thousand times, as above
             content = pa.BufferReader(stream.read())  # half the time of Parquet's opening it by its name
         return pq.ParquetFile(content).read(use_threads=False)
     except FileNotFoundError:

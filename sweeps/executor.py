@@ -204,7 +204,6 @@ def execute(
         store: where the cells lie, if not in `out`.
     """
     folder = out / "cells"
-    slots = resources.slots(min((planned.share for planned in cells), default=1.0))
 
     def record(planned: PlannedCell, failure: Failure, error: str) -> None:
         from transfusion.trial import write_failure
@@ -234,6 +233,7 @@ def execute(
         flag=stop.raise_flag_for(),
         store=store,
     )
+    slots = resources.slots(min((planned.share for planned in cells), default=1.0))
     tuner = tune.Tuner(
         tune.with_resources(
             function, lambda config: tune.PlacementGroupFactory([resources.request(config["share"])])

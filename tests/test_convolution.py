@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import torch
+from plain_network import plain
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -18,15 +19,6 @@ SHAPES = [
     for padding in {0, kernel // 2}
     if size + 2 * padding >= kernel
 ]
-
-
-def plain(network):
-    """A twin on the same weights whose convolutions are torch's own."""
-    twin = copy.deepcopy(network)
-    for layer in twin.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.__class__ = nn.Conv2d
-    return twin
 
 
 def outputs_and_gradients(network, images):
