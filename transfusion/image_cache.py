@@ -21,7 +21,7 @@ from transfusion.decoding import ImageError, decode
 from transfusion.locking import locked
 from transfusion.table import DataError, Problem, Table
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same image would give other pixels."""
 
 RECORD_SECONDS = 1.0

@@ -17,6 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transfusion.reading import AS_STATED, Reading
+
 PARTS = ("train", "selection", "test", "official")
 """`train`, `selection` and `test` share the patients of the training list; `official` is the data set's own
 held-out list."""
@@ -86,12 +88,14 @@ class Table:
             for each finding: 1, 0, -1 (uncertain) or NaN (blank).
         findings: names of the label columns.
         fingerprint: 16 hexadecimal digits of the content, never of paths: moving the folder keeps it.
+        reading: what pixel values of more than 8 bits mean.
     """
 
     root: Path
     frame: pd.DataFrame
     findings: tuple[str, ...]
     fingerprint: str
+    reading: Reading = AS_STATED
 
     def rows(self, part: str, images: int | None = None) -> np.ndarray:
         """Row positions of `part` in nesting order: the first n are a subset of the first m > n.
