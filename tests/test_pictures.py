@@ -230,10 +230,7 @@ def test_mixed_depths_are_equally_bright(tmp_path: Path, depths: tuple[int, int]
 
 
 def sideways(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """What is stored so that a viewer that follows `orientation` shows `picture` (EXIF 2.32, table of 0x0112).
-
-    The names say where the stored first row and first column are seen.
-    """
+    """What is stored so that a viewer that follows `orientation` (EXIF 2.32, tag 0x0112) shows `picture`."""
     return {
         1: lambda p: p,
         2: lambda p: p[:, ::-1],

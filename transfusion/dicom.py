@@ -48,7 +48,17 @@ def read(data: bytes, frame: int | None = None, window: bool = True) -> Picture:
         from pydicom import pixels as pipeline
     except ImportError:
         raise PictureError("DICOM", EXTRA) from None
-    dataset = _dataset(data)
+    try:
+        return _picture(_dataset(data), frame, window, pipeline)
+    except PictureError:
+        raise
+    except Exception as error:  # a value of the wrong kind in a header may raise anything in pydicom
+        advice = "correct its header, or drop its row"
+        raise PictureError(f"DICOM with a broken header ({_short(error)})", advice) from error
+
+
+def _picture(dataset: Any, frame: int | None, window: bool, pipeline: Any) -> Picture:
+    """What a data set of pydicom's shows."""
     for name in ("Rows", "Columns", "PhotometricInterpretation", "SamplesPerPixel"):
         if getattr(dataset, name, None) in (None, ""):
             raise PictureError("DICOM that holds no image", "name a file with pixels, or drop its row")
@@ -83,7 +93,7 @@ def _dataset(data: bytes, pixels: bool = True) -> Any:
 
     try:
         _check_deflated(data)
-        return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
+        return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels, force=True)
     except PictureError:
         raise
     except Exception as error:  # a broken header may raise anything in pydicom

@@ -36,8 +36,9 @@ NIFTI_MAGIC = (b"n+1\x00", b"ni1\x00")
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether these first bytes of a file (132 at least) are those of DICOM with its preamble."""
-    return head[DICOM_MAGIC : DICOM_MAGIC + 4] == b"DICM"
+    """Whether these first bytes of a file (132 at least) are those of DICOM, with its preamble or without."""
+    bare = head.startswith((b"\x08\x00", b"\x02\x00\x00\x00UL")) and head[3:4] == b"\x00" and len(head) > 131
+    return bare or head[DICOM_MAGIC : DICOM_MAGIC + 4] == b"DICM"
 
 
 def describe(head: bytes) -> tuple[str, str]:
