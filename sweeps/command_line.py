@@ -15,6 +15,7 @@ from sweeps.data import DATASETS
 from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
 from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
+from transfusion.reading import INTENSITY_HELP
 
 EPILOG = """examples:
   python sweeps/full_grid.py                      the whole grid on embedded data, on this machine
@@ -55,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("--path-column", metavar="C", help="table: the image's path, relative to the CSV")
     p.add_argument("--patient-column", metavar="C", help="table: whose image it is")
+    p.add_argument("--intensity", metavar="RANGE", help=INTENSITY_HELP)
+    p.add_argument(
+        "--frame", type=int, metavar="N",
+        help="which page or frame, from 1, is read of files that hold several (default: they are refused)",
+    )  # fmt: skip
     p.add_argument(
         "--imagenet", type=Path, metavar="DIR",
         help="a folder in ImageNet's layout, on which networks without public weights (the CBR family) are "

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sweeps.spaces import Preset
-from transfusion import checks, chexpert, image_cache, nih, own_table, phantom
+from transfusion import checks, chexpert, image_cache, nih, own_table, phantom, reading, survey
 from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, SettingError, upstream_of
 from transfusion.table import Table
 
@@ -30,6 +30,7 @@ def open_data(
     trained = [*wanted, *(upstream for cell in wanted if (upstream := upstream_of(cell, preset.recipe)))]
     on_table = [cell for cell in trained if cell.finding not in NATURAL_IMAGES]
     findings = sorted({cell.finding for cell in on_table})
+    asked = reading.parse(options.intensity, options.frame)
     table = read_table(preset, options, out, findings)
     if unknown := [finding for finding in findings if finding not in table.findings]:
         raise SettingError(
@@ -38,15 +39,18 @@ def open_data(
         )
     with Progress(*columns("checking images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
-        checks.check(
+        found = checks.check(
             table,
             findings=findings,
             train_images=max(cell.train_images for cell in on_table),
             uncertain=preset.recipe.uncertain_policy,
             blank=preset.recipe.blank,
+            asked=asked,
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
-    return table
+    for note in found.notes:
+        console.print(f"images: {note}", markup=False, soft_wrap=True)
+    return survey.read_as(table, found)
 
 
 def read_table(preset: Preset, options: argparse.Namespace, out: Path, findings: Sequence[str]) -> Table:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from transfusion.image_files import Look, image_problems, look_at, said_once
+from transfusion.image_files import image_problems, look_at, said_once
+from transfusion.reading import AS_STATED, Reading
+from transfusion.survey import Survey, survey
 from transfusion.table import DataError, Problem, Table, too_few
 
 __all__ = ["check", "image_problems", "label_problems"]
@@ -18,8 +20,9 @@ def check(
     uncertain: Callable[[str], str] = lambda finding: "zeros",
     blank: str = "zeros",
     verify_images: bool = True,
+    asked: Reading = AS_STATED,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Look]:
+) -> Survey:
     """Raises one `DataError` that holds everything that would make a trial on `table` fail.
 
     Args:
@@ -27,11 +30,13 @@ def check(
         train_images: the largest subset that will be asked for.
         uncertain: policy for -1 by finding (`Recipe.uncertain_policy`).
         blank: policy for blanks.
-        verify_images: open every image (header and end of file) rather than only look whether it is there.
+        verify_images: open every image (header and end of file), and decode a sample, rather than only look
+            whether it is there.
+        asked: how the user wants pixel values to be read.
         progress: called with (images done, images in all) now and then.
 
     Returns:
-        What was seen of each image, in the order of the rows.
+        How the images are to be read, and what a plan says of them.
 
     Raises:
         DataError: with all problems.
@@ -39,9 +44,13 @@ def check(
     problems = [*label_problems(table, findings, train_images, uncertain, blank)]
     looks = look_at(table.root, table.frame["image"], headers=verify_images, progress=progress)
     problems += said_once([look.problem for look in looks if look.problem is not None])
+    found = Survey(asked)
+    if verify_images:
+        found = survey(table.root, table.frame["image"].tolist(), looks, asked, progress)
+        problems += said_once(found.problems)
     if problems:
         raise DataError(problems)
-    return looks
+    return found
 
 
 def label_problems(

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from transfusion.picture import Picture, PictureError, check_frames, check_size
+from transfusion.picture import INSTALL, Picture, PictureError, check_frames, check_size
 
 Array = np.ndarray
-
-EXTRA = 'install the extra that reads it: pip install "transfusion-sweep[dicom]"'
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -47,7 +45,7 @@ def read(data: bytes, frame: int | None = None, window: bool = True) -> Picture:
     try:
         from pydicom import pixels as pipeline
     except ImportError:
-        raise PictureError("DICOM", EXTRA) from None
+        raise PictureError("DICOM", INSTALL) from None
     try:
         return _picture(_dataset(data), frame, window, pipeline)
     except PictureError:
@@ -191,7 +189,7 @@ def _colour(pixels: Array, largest: float) -> Picture:
 def _decoding_advice(dataset: Any) -> str:
     syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
     name = getattr(syntax, "name", "an unnamed transfer syntax")
-    return f"its transfer syntax is {name}: {EXTRA}, fetch the file again, or store it uncompressed"
+    return f"its transfer syntax is {name}: {INSTALL}, fetch the file again, or store it uncompressed"
 
 
 def _short(error: Exception) -> str:

@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from transfusion.decoding import ImageError, decode
+from transfusion.image_files import said_once
 from transfusion.locking import locked
+from transfusion.out_of_range import summarised
 from transfusion.table import DataError, Problem, Table
 
 VERSION = 3
@@ -95,7 +97,7 @@ def _build(
     def fill(rows: range) -> tuple[int, tuple[Problem, ...]]:
         """Decodes and writes `rows`; returns how many they are, and what is wrong with them."""
         try:
-            pixels = decode([table.root / images[row] for row in rows], size, channels)
+            pixels = decode([table.root / images[row] for row in rows], size, channels, table.reading)
         except ImageError as error:
             return len(rows), error.problems
         _write_all(stream.fileno(), pixels.data.cast("B"), rows.start * image_bytes)
@@ -120,7 +122,7 @@ def _build(
         for future in kept:
             future.result()
         if problems:
-            raise ImageError(problems)
+            raise ImageError(said_once(summarised(problems)))
         _write_all(stream.fileno(), memoryview(key.encode()), len(images) * image_bytes)
         os.fsync(stream.fileno())
     record.unlink(missing_ok=True)

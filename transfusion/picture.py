@@ -32,6 +32,8 @@ ORIENTATION = 0x0112
 LARGEST_PIXELS = 80_000_000
 """An image above this is a mistake or an attack; the largest detectors have 18 million pixels."""
 
+INSTALL = 'install the extra that reads DICOM: pip install "transfusion-sweep[dicom]"'
+
 TURNED, TRANSPARENT, WHITE_ZERO = (
     "turned by their orientation tag",
     "partly transparent, laid over black",

@@ -13,16 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from transfusion.decoding import ImageError, decode, open_picture, values_of, whole
 from transfusion.image_files import Look
+from transfusion.picture import INSTALL
 from transfusion.reading import Reading, named, range_in_use
 from transfusion.table import Problem, Table
 
-IMAGES = 2000
+IMAGES = 1000
 """At most so many are decoded of each of the two kinds, 8 bits and more."""
 
 PIXELS = 200_000_000
@@ -65,8 +67,8 @@ class Survey:
     """What looking at a sample gave: the reading, sentences for the plan, and what is wrong."""
 
     reading: Reading
-    notes: tuple[str, ...]
-    problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def survey(
@@ -85,6 +87,8 @@ def survey(
         asked: what the user wants.
         progress: called with (images decoded, images to decode) now and then.
     """
+    if problem := _without_extra(root, images, looks):
+        return Survey(asked, (), (problem,))
     rows = [row for deep in (True, False) for row in _sample(images, looks, deep)]
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata, file by file
@@ -124,6 +128,15 @@ def constant_images(files: Sequence[str], images: int) -> tuple[list[Problem], l
         return [], [text]
     advice = "look at them: they may be drawn in a range or a channel that is not read"
     return [Problem(files[0], text, "images that show something", advice)], []
+
+
+def _without_extra(root: Path, images: Sequence[str], looks: Sequence[Look]) -> Problem | None:
+    """The one problem of all DICOM files where pydicom is not installed."""
+    rows = [row for row, look in enumerate(looks) if look.dicom]
+    if not rows or find_spec("pydicom") is not None:
+        return None
+    count = f"{len(rows):,} images" if len(rows) > 1 else "1 image"
+    return Problem(f"{count} ({root / images[rows[0]]})", "DICOM", "pydicom, which reads it", INSTALL)
 
 
 def _sample(images: Sequence[str], looks: Sequence[Look], deep: bool) -> list[int]:
