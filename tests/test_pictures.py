@@ -198,8 +198,8 @@ def read(folder: Path, names: list[str], asked: Reading | None = None) -> tuple[
     looks = look_at(folder, names)
     assert [look.problem for look in looks if look.problem] == []
     found = survey(folder, names, looks, asked or Reading())
-    if found.problems:
-        raise ImageError(found.problems)
+    if problems := (*found.problems, *found.empty):
+        raise ImageError(problems)
     return decode([folder / name for name in names], SIDE, 1, found.reading), found.notes
 
 

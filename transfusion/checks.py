@@ -47,7 +47,7 @@ def check(
     found = Survey(asked)
     if verify_images:
         found = survey(table.root, table.frame["image"].tolist(), looks, asked, progress)
-        problems += said_once(found.problems)
+        problems += said_once([*found.problems, *found.empty])
     if problems:
         raise DataError(problems)
     return found

@@ -85,15 +85,23 @@ def said_once(problems: Sequence[Problem]) -> list[Problem]:
     """`problems`; where many differ in nothing but their place, one with a count and the first places."""
     alike: dict[tuple[type, str, str, str], list[Problem]] = {}
     for problem in problems:
-        alike.setdefault((type(problem), problem.found, problem.expected, problem.advice), []).append(problem)
+        alike.setdefault(_words(problem), []).append(problem)
     told = []
-    for group in alike.values():
+    for problem in problems:
+        group = alike[_words(problem)]
         if len(group) <= SAID_ONCE:
-            told += group
-            continue
-        places = ", ".join(problem.where for problem in group[:3])
-        told.append(replace(group[0], where=f"{len(group):,} images ({places} and {len(group) - 3:,} more)"))
+            told.append(problem)
+        elif problem is group[0]:
+            places = ", ".join(one.where for one in group[:3])
+            told.append(
+                replace(problem, where=f"{len(group):,} images ({places} and {len(group) - 3:,} more)")
+            )
     return told
+
+
+def _words(problem: Problem) -> tuple[type, str, str, str]:
+    """All of a problem but its place."""
+    return type(problem), problem.found, problem.expected, problem.advice
 
 
 def _inspect_entry(file: Path) -> Look:

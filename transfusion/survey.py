@@ -64,11 +64,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Survey:
-    """What looking at a sample gave: the reading, sentences for the plan, and what is wrong."""
+    """What looking at a sample gave: the reading, sentences for the plan, and what is wrong: with files that
+    are not read, and with images that show nothing."""
 
     reading: Reading
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    empty: tuple[Problem, ...] = ()
 
 
 def survey(
@@ -106,7 +108,7 @@ def survey(
     for note, count in sorted(Counter(note for one in seen for note in one.notes).items()):
         notes.append(f"{_counted(count, len(rows), len(images))} {note}")
     constant, told = _constant([one for one in seen if not one.problems], len(images))
-    return Survey(reading, (*notes, *told), (*problems, *constant))
+    return Survey(reading, (*notes, *told), tuple(problems), tuple(constant))
 
 
 def read_as(table: Table, found: Survey) -> Table:
