@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-SCHEMA = 1
-"""Raised whenever the same cell and recipe would no longer give the same result."""
+SCHEMA = 2
+"""Raised whenever the same cell and recipe would no longer give the same result.
+
+1: data were named by their table and the bytes of 32 images, cells by every field. 2: data are named by the
+bytes of every image, cells by the fields that differ from their default.
+"""
 
 Architecture = Literal[
     "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny"
@@ -211,7 +215,9 @@ def _pretraining(init: Init, architecture: Architecture, images: int, seed: int)
 def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_SUPPLIED) -> str:
     """16 hexadecimal digits naming everything that changes the result of `cell`.
 
-    What is supplied enters the identity of those cells only that start from it.
+    A field at its default stays out, so that a new axis or setting with a default leaves every identity as it
+    is; hence a default never changes once results exist. What is supplied enters the identity of those cells
+    only that start from it.
 
     Args:
         data: fingerprint of the data set (`Table.fingerprint`).
@@ -219,7 +225,7 @@ def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_
     upstream = upstream_of(cell, recipe, supplied)
     identity = {
         "schema": _text(SCHEMA),
-        "cell": _text({name: getattr(cell, name) for name in cell.__slots__}),
+        "cell": _text(_chosen(cell)),
         "recipe": _settings(recipe),
         "data": _text(data),
         "upstream": _text(_upstream_id(upstream, recipe, data, supplied) if upstream else None),
@@ -242,7 +248,21 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 @lru_cache(maxsize=16)
 def _settings(recipe: Recipe) -> str:
-    return _text(dataclasses.asdict(recipe))
+    return _text(_chosen(recipe))
+
+
+def _chosen(values: Any) -> dict[str, Any]:
+    """The fields that differ from their default; those without one always."""
+    kind: Any = type(values)
+    return {name: value for name, default in _defaults(kind) if (value := getattr(values, name)) != default}
+
+
+@lru_cache(maxsize=16)
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (field.name, field.default_factory() if callable(field.default_factory) else field.default)
+        for field in dataclasses.fields(kind)
+    )
 
 
 @lru_cache(maxsize=4096)
