@@ -9,10 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from transfusion.cell import Recipe
-
-# Channel statistics of ImageNet, which torchvision's weights expect (torchvision.models documentation).
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from transfusion.weights_input import MEAN, STD
 
 
 def normalize(images: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
+from transfusion.weights_input import DEFAULT, InputScale
+
 SCHEMA = 2
 """Raised whenever the same cell and recipe would no longer give the same result.
 
@@ -185,14 +187,20 @@ class Supplied:
         weights: (architecture, sha256 of the weights file) pairs; such an architecture needs no pretraining.
         imagenet: fingerprint of the ImageNet images (`Table.fingerprint`) that the other architectures are
             pretrained on, or None.
+        inputs: (architecture, scale) pairs of weights that were made for other inputs than torchvision's.
     """
 
     weights: tuple[tuple[Architecture, str], ...] = ()
     imagenet: str | None = None
+    inputs: tuple[tuple[Architecture, InputScale], ...] = ()
 
     def weights_of(self, cell: Cell) -> str | None:
         """The sha256 of the file that `cell` starts from, or None when it starts from none."""
         return dict(self.weights).get(cell.architecture) if cell.init == "imagenet" else None
+
+    def input_of(self, cell: Cell) -> InputScale:
+        """What the first layer of `cell` expects of an image: its weights' scale, else torchvision's."""
+        return dict(self.inputs).get(cell.architecture, DEFAULT) if self.weights_of(cell) else DEFAULT
 
 
 NOTHING_SUPPLIED = Supplied()
@@ -232,6 +240,8 @@ def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_
     }
     if weights := supplied.weights_of(cell):
         identity["weights"] = _text(weights)
+        if (scale := supplied.input_of(cell)) != DEFAULT:
+            identity["weights_input"] = _text([scale.black, scale.white])
     if cell.kind == "upstream" and cell.finding == "imagenet" and supplied.imagenet:
         identity["imagenet"] = _text(supplied.imagenet)
     text = ",".join(f'"{name}":{identity[name]}' for name in sorted(identity))

@@ -61,6 +61,7 @@ def write_result(
         "data": data,
         "upstream": cell_id(upstream, recipe, data, supplied) if upstream else None,
         "weights": supplied.weights_of(cell),
+        "weights_input": supplied.input_of(cell).text() if supplied.weights_of(cell) else None,
         "status": status,
         "failure": failure,
         "error": error,

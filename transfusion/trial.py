@@ -265,6 +265,7 @@ def initial_network(
         source = cells / cell_id(upstream, recipe, data, supplied) / results.WEIGHTS
     if source is not None:
         copy_stages(network, load_stages(source), source=str(source))
+        network.expect(supplied.input_of(cell))
     return network
 
 
