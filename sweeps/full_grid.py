@@ -24,10 +24,11 @@ from sweeps import (
     processes,
     remote,
     resources,
+    settling,
 )
 from sweeps.command_line import parser, preset_of
-from sweeps.data import name_of, open_data, prepare
-from sweeps.estimate import estimate
+from sweeps.data import name_of, open_data
+from sweeps.estimate import Estimate, estimate
 from sweeps.lock import LockedError, held
 from sweeps.memory import measured_peaks, needed_bytes
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
@@ -41,6 +42,9 @@ from transfusion.failures import failure_of
 from transfusion.table import DataError, Problem, Table
 
 OK, FAILED, UNUSABLE = 0, 1, 2
+
+ROUNDS = 4
+"""How often images may turn out to be others while they are read, before that is an error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,6 +127,8 @@ def sweep(
     table, origin = open_inputs(options, preset, wanted, out, console)
     if store and origin.supplied.weights:
         raise SettingError("--weights: found an object store as --out, expected a shared folder; name one")
+    places = settling.Places(out, cache, store)
+    inputs = settling.recall(settling.Inputs(table, origin), places)
     at_hand = open_resources(options, connection, stop)
     past = history.read(out / "cells")
     peaks = measured_peaks(past.records)
@@ -132,33 +138,49 @@ def sweep(
         selection_images=len(table.rows("selection")),
         macs_per_second=cost.macs_per_second(at_hand.device, at_hand.cpus),
     ).corrected(past.records)
-    work = plan.make(
-        wanted,
-        preset.recipe,
-        table.fingerprint,
-        past,
-        model,
-        origin.supplied,
-        share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
-        retry_failed=options.retry_failed,
-    )
-    missing = work.missing()
-    expected = estimate(missing, at_hand, options.gpu_price)
-    slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
-    console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+
+    def planned(inputs: settling.Inputs) -> tuple[plan.Plan, Estimate]:
+        """The plan for these images, printed."""
+        work = plan.make(
+            wanted,
+            preset.recipe,
+            inputs.table.fingerprint,
+            past,
+            model,
+            inputs.origin.supplied,
+            share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
+            retry_failed=options.retry_failed,
+        )
+        missing = work.missing()
+        expected = estimate(missing, at_hand, options.gpu_price)
+        slots = max((at_hand.slots(one.share) for one in missing), default=0)
+        for text in settling.notes(inputs, past.records):
+            console.print(text, markup=False, soft_wrap=True)
+        console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+        return work, expected
+
+    work, expected = planned(inputs)
     if options.dry_run:
         return None
+    started = time.monotonic()
+    for _ in range(ROUNDS):
+        ready = settling.settle(
+            inputs, [] if options.prune else work.missing(), preset.recipe, places, console
+        )
+        same = ready.identity == inputs.identity
+        inputs = ready
+        if same:
+            break
+        work, expected = planned(inputs)
+    else:
+        raise DataError([settling.unsteady(inputs.table)])
     if options.prune:
         pruned = prune(work, past, out)
         if store:
             store.remove_cells(pruned.removed)
         console.print(prune_table(pruned))
         return None
-
-    started = time.monotonic()
-    if missing:
-        prepare(table, preset.recipe, cache, console)
-        pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
+    table, origin, missing = inputs.table, inputs.origin, work.missing()
     plan.write(work, out / "plan.parquet")
     if not missing:
         return work

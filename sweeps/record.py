@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -17,7 +18,7 @@ from sweeps.estimate import Estimate
 from sweeps.plan import Plan
 from sweeps.resources import Resources
 from sweeps.spaces import Preset
-from transfusion import results
+from transfusion import equal_images, results
 from transfusion.table import PARTS, Table
 
 PACKAGES = ("ray", "torch", "torchvision", "pytorch-lightning")
@@ -50,6 +51,9 @@ def write_sweep(
             "name": data,
             "fingerprint": table.fingerprint,
             "parts": {part: len(table.rows(part)) for part in PARTS},
+            "equal_images": [
+                {**dataclasses.asdict(equal), "text": str(equal)} for equal in equal_images.find(table)
+            ],
         },
         "natural_images": "photos"
         if any(planned.cell.init == "photos" for planned in work.cells)
