@@ -123,7 +123,8 @@ def prepare(
     if ready is not None:
         return ready
     directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / f"{size}px-{_key(table, _source(table), size, channels)[:16]}.partial"
+    # Named by the images alone: their bytes are not known yet. What was read of them says what still holds.
+    partial = directory / f"{size}px-{_key(table, b'', size, channels)[:16]}.partial"
     with locked(partial.with_suffix(".lock")):
         others = content.recalled(table, [directory], sample=False)  # what was built meanwhile
         if others.content is not None and others.content.certain.all():
@@ -150,20 +151,20 @@ def cache_file(table: Table, size: int, directory: Path, channels: int = 1) -> P
 
 
 def cache_key(table: Table, size: int, channels: int = 1) -> str:
-    """64 hexadecimal digits of what decides the pixels: content, images and their order, shape, version."""
-    return _key(table, table.fingerprint, size, channels)
+    """64 hexadecimal digits of what decides the pixels: images, their order and bytes, shape, version.
+
+    Labels and parts are not among it: a table whose labels were mended has the same cache.
+    """
+    known = table.content.digests.tobytes() if table.content else table.fingerprint.encode()
+    return _key(table, known, size, channels)
 
 
-def _key(table: Table, name: str, size: int, channels: int) -> str:
+def _key(table: Table, known: bytes, size: int, channels: int) -> str:
     kind = "" if channels == 1 else f"x{channels}"
-    digest = hashlib.sha256(f"{VERSION}/{size}{kind}/{name}/{len(table.frame)}\n".encode())
+    digest = hashlib.sha256(f"{VERSION}/{size}{kind}/{len(table.frame)}\n".encode())
     digest.update("\n".join(table.frame["image"].tolist()).encode())
+    digest.update(known)
     return digest.hexdigest()
-
-
-def _source(table: Table) -> str:
-    """What is known of a table before its images are read; it names a build."""
-    return table.content.source if table.content else table.fingerprint
 
 
 def _image_shape(size: int, channels: int) -> tuple[int, ...]:
@@ -280,11 +281,7 @@ def _changed_meanwhile(files: Sequence[Path], known: np.ndarray) -> tuple[Proble
     )
 
 
-CHANGED = (
-    "a file that changed while it was read",
-    "images that stay",
-    "run again once the data are complete",
-)
+CHANGED = ("a file that changes while it is read", "images that stay", "run again once all are there")
 
 
 def _write_all(file: int, data: memoryview, offset: int) -> None:
