@@ -80,10 +80,10 @@ def tensors(file: Path) -> dict[str, Tensor]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        found = str(error.strerror)
+        said = str(error.strerror)
         if file.is_dir() and (inside := sorted(one.name for one in file.iterdir())):
-            found += f", which holds {_some(inside)}"
-        raise DataError([_problem(file, found, "correct the path or its permissions")]) from error
+            said += f", which holds {_some(inside)}"
+        raise DataError([_problem(file, said, "correct the path or its permissions")]) from error
     if (other := _other(content, file)) is not None:
         raise DataError([_problem(file, *other)])
     loaded = _safetensors(content, file) if content[8:9] == b"{" else _saved(content, file)
@@ -200,6 +200,9 @@ def _saved(content: bytes, file: Path) -> Any:
             found, advice = "no weights in any known format", ADVICE["SAVE"]
         raise DataError([_problem(file, found, advice)]) from error
     except Exception as error:  # readers of foreign bytes fail in many ways
+        if content[:1] != b"\x80" and content[:2] != b"PK":
+            said = "no weights in any known format"
+            raise DataError([_problem(file, said, ADVICE["SAVE"])]) from error
         found = f"a broken or cut-off file of {len(content):,} bytes ({_line(error)})"
         raise DataError([_problem(file, found, ADVICE["AGAIN"])]) from error
 
