@@ -23,7 +23,7 @@ from torch import Tensor
 
 from transfusion.table import DataError, Problem
 
-HARMLESS = [
+HARMLESS: list[Any] = [
     argparse.Namespace,
     np.dtype,
     np.ndarray,
