@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -136,7 +137,7 @@ def test_without_handles_of_processes_the_right_one_is_ended(start, dead, tmp_pa
     def none(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(os, "pidfd_open", none)
+    monkeypatch.setattr(processes, "os", SimpleNamespace(**{**vars(os), "pidfd_open": none}))
     orphan = start(mark(dead, folder_identity(tmp_path), tmp_path))
     wait_until_marked(orphan)
     assert processes.end_orphans(str(tmp_path)).ended == 1
