@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -229,11 +229,16 @@ def kept(renew: Callable[[], None], lost: Callable[[str], None]) -> Iterator[Non
 
 def owner() -> dict[str, Any]:
     """What a lock says of this process."""
+    me = process_identity.own()
     started = datetime.fromtimestamp(psutil.Process().create_time())
     return {
-        **asdict(process_identity.own()),
+        "host": me.host,
+        "pid": me.pid,
         "started": started.astimezone().isoformat(timespec="seconds"),
         "command": os.path.basename(sys.argv[0]),  # noqa: PTH119 - a name, not a path; options stay private
+        "boot": me.boot,
+        "namespaces": me.namespaces,
+        "ticks": me.ticks,
         "token": uuid.uuid4().hex,
     }
 
