@@ -137,7 +137,7 @@ def held(out: Path, waiting: Waiting, lost: Callable[[str], None] = lambda text:
         with _draft(out) as draft:
             record = {**owner(), "out": str(out.resolve()), "folder": list(folder_identity(out))}
             _fill(draft, json.dumps(record))
-            lease = Lease(out / FILE, record["token"])
+            lease = Lease(out.resolve() / FILE, record["token"])  # trials work in other folders
             acquire(Folder(lease.file, draft, record), str(out), waiting)
         try:
             with kept(lease.renew, lost):

@@ -231,6 +231,16 @@ def test_one_folder_seen_through_two_file_systems_is_no_copy(tmp_path, monkeypat
         pass
 
 
+def test_a_trial_in_another_folder_looks_at_the_same_lock(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with held(Path("results/demo"), at_once()) as lease:
+        monkeypatch.chdir("/")
+        lease.check()
+        lease.renew()
+        monkeypatch.chdir(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_left_of_a_lock(tmp_path):
     out = tmp_path / "results" / "demo"
     with held(out, at_once()):
