@@ -26,13 +26,14 @@ from sweeps import (
     resources,
 )
 from sweeps.command_line import parser, preset_of
-from sweeps.data import name_of, open_data, prepare
+from sweeps.data import open_data, prepare
+from sweeps.data_table import data_tables, summarize
 from sweeps.estimate import estimate
 from sweeps.lock import LockedError, Waiting, held
 from sweeps.memory import measured_peaks, needed_bytes
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
 from sweeps.prune import prune
-from sweeps.record import write_sweep
+from sweeps.record import Outcome, write_sweep
 from sweeps.spaces import Preset, cells
 from sweeps.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
 from sweeps.store_lock import held_prefix
@@ -134,7 +135,12 @@ def sweep(
     table, origin = open_inputs(options, preset, wanted, out, console)
     if store and origin.supplied.weights:
         raise SettingError("--weights: found an object store as --out, expected a shared folder; name one")
+    summary = summarize(table, wanted, preset.recipe, options)
     at_hand = open_resources(options, connection, stop)
+    if options.gpu_price is not None and at_hand.device == "cpu":
+        raise SettingError(
+            f"--gpu-price {options.gpu_price:g}: found no GPU to train on, expected one; drop the option"
+        )
     past = history.read(out / "cells")
     peaks = measured_peaks(past.records)
     model = cost.CostModel(
@@ -156,6 +162,8 @@ def sweep(
     missing = work.missing()
     expected = estimate(missing, at_hand, options.gpu_price)
     slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
+    for text in data_tables(summary):
+        console.print(text)
     console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
     if options.dry_run:
         return None
@@ -208,9 +216,8 @@ def sweep(
         object_store.pull(store, out)
     console.print(progress.describe())
     wall = time.monotonic() - started
-    write_sweep(
-        out / "sweep.json", preset, name_of(options), table, at_hand, work, expected, wall, stop.reason
-    )
+    outcome = Outcome(wall, stop.reason)
+    write_sweep(out / "sweep.json", preset, summary, at_hand, work, expected, outcome)
     if not stop.reason:
         console.print(f"took {duration(wall)}, expected {duration(expected.wall_seconds)}")
     return work
