@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 
 from transfusion import architectures
-from transfusion.cell import NATURAL_IMAGES, Architecture, Cell, Recipe
+from transfusion.cell import NATURAL_IMAGES, SCHEMA, Architecture, Cell, Recipe
 
 Device = Literal["cpu", "cuda"]
 
@@ -100,7 +100,7 @@ class CostModel:
         for record in records.values():
             if record["status"] != "done" or record["cell"]["freeze"] != "none":
                 continue
-            if record["environment"].get("device") != self.device:
+            if record["environment"].get("device") != self.device or record["schema"] > SCHEMA:
                 continue
             cell, recipe = Cell(**record["cell"]), Recipe(**record["recipe"])
             expected = plain.training_seconds(cell.architecture, recipe, cell.train_images)

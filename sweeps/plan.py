@@ -16,7 +16,7 @@ from sweeps.cost import CostModel
 from sweeps.history import History
 from sweeps.resources import larger_share
 from transfusion import architectures, results
-from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied, cell_id, upstream_of
+from transfusion.cell import NOTHING_SUPPLIED, SCHEMA, Cell, Recipe, Supplied, cell_id, upstream_of
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Plan:
     Attributes:
         states: `done` or `failed` by cell id; a cell that is not there is missing.
         begun: missing cells that have a folder: interrupted ones, and failed ones that are tried again.
-        others: finished cells in the folder that this plan does not name, by what sets them apart: `recipe`,
-            `data` or `axes`.
+        others: finished cells in the folder that this plan does not name, by what sets them apart: `schema`,
+            `recipe`, `data` or `axes`.
     """
 
     cells: tuple[PlannedCell, ...]
@@ -114,6 +114,8 @@ def _again(record: dict[str, Any]) -> bool:
 
 def _difference(record: dict[str, Any], recipe: Recipe, data: str) -> str:
     """What sets a finished cell apart from the plan's."""
+    if record["schema"] != SCHEMA:
+        return "schema"
     if Recipe(**record["recipe"]) != recipe:
         return "recipe"
     return "data" if record["data"] != data else "axes"

@@ -24,6 +24,7 @@ PLAIN_SECONDS = 15.0
 
 
 OTHERS = {
+    "schema": "were made by another version of this package, whose results do not mix with this one's",
     "recipe": "belong to other recipes",
     "data": "belong to other data",
     "axes": "of this recipe lie outside this plan",

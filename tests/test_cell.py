@@ -10,9 +10,12 @@ from transfusion.cell import (
     ARCHITECTURES,
     FREEZES,
     INITS,
+    NOTHING_SUPPLIED,
+    SCHEMA,
     Cell,
     Recipe,
     SettingError,
+    Supplied,
     cell_id,
     upstream_of,
 )
@@ -35,6 +38,84 @@ def test_cell_id_is_stable_across_processes_and_machines():
             env={"PYTHONHASHSEED": seed},
         )
         assert other.stdout.strip() == cell_id(CELL, Recipe(), DATA)
+
+
+GOLDEN = (
+    ("7b3c3ca916afb788", CELL, Recipe(), NOTHING_SUPPLIED),
+    (
+        "a617170c8324f646",
+        Cell(architecture="resnet50", train_images=200_000, balance="balanced", seed=4),
+        Recipe(),
+        NOTHING_SUPPLIED,
+    ),
+    (
+        "e8d03111a879f24c",
+        Cell(architecture="resnet18", train_images=5, init="photos", freeze="backbone"),
+        Recipe(image_size=24, views="all"),
+        NOTHING_SUPPLIED,
+    ),
+    (
+        "79a4bf2923deffc1",
+        Cell(architecture="resnet18", train_images=5, init="imagenet"),
+        Recipe(),
+        Supplied(weights=(("resnet18", "ab" * 32),)),
+    ),
+    (
+        "fc37f4314c5f6703",
+        Cell(architecture="cbr_tiny", train_images=5, init="imagenet"),
+        Recipe(),
+        Supplied(imagenet="f" * 16),
+    ),
+    (
+        "1dc46e975f93cfdf",
+        Cell(kind="upstream", finding="Consolidation", architecture="cbr_tiny", train_images=100_000),
+        Recipe(),
+        NOTHING_SUPPLIED,
+    ),
+)
+
+
+@pytest.mark.parametrize(("golden", "cell", "recipe", "supplied"), GOLDEN)
+def test_identities_are_those_of_every_release_of_this_schema(golden, cell, recipe, supplied):
+    """A change here orphans every finished cell that anybody has: raise `SCHEMA` if it must be."""
+    assert SCHEMA == 2
+    assert cell_id(cell, recipe, DATA, supplied) == golden
+
+
+def test_a_new_field_with_a_default_leaves_every_identity_as_it_is():
+    @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+    class WiderCell(Cell):
+        precision: str = "float32"
+        sizes: list[int] = dataclasses.field(default_factory=lambda: [1, 2])
+
+    @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+    class LongerRecipe(Recipe):
+        mixup: float = 0.0
+
+    plain = {name: getattr(Recipe(), name) for name in Recipe.__slots__}
+    for golden, cell, recipe, supplied in GOLDEN:
+        if cell.init != "random":
+            continue  # its pretraining is a plain `Cell`, made inside
+        wider = WiderCell(**dataclasses.asdict(cell))
+        longer = LongerRecipe(**{name: getattr(recipe, name) for name in plain})
+        assert cell_id(wider, longer, DATA, supplied) == golden
+        for other in (
+            cell_id(dataclasses.replace(wider, precision="float16"), longer, DATA, supplied),
+            cell_id(dataclasses.replace(wider, sizes=[1]), longer, DATA, supplied),
+            cell_id(wider, dataclasses.replace(longer, mixup=0.1), DATA, supplied),
+        ):
+            assert other != golden
+
+
+def test_a_value_of_one_field_is_not_that_of_another():
+    """Fields that stay out leave no gap that another could fill."""
+    ids = [
+        cell_id(CELL, Recipe(plateau_patience=11), DATA),
+        cell_id(CELL, Recipe(frozen_views=11), DATA),
+        cell_id(dataclasses.replace(CELL, seed=11), Recipe(), DATA),
+        cell_id(dataclasses.replace(CELL, train_images=11), Recipe(), DATA),
+    ]
+    assert len(set(ids)) == 4
 
 
 def test_cell_id_changes_with_every_axis():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from transfusion.cell import Architecture
 from transfusion.convolution import Convolution
+from transfusion.weights_input import DEFAULT, InputScale
 
 CBR_SHAPES: dict[str, tuple[int, tuple[int, ...], int]] = {
     "cbr_large_tall": (7, (32, 64, 128, 256, 512), 4),
@@ -42,19 +43,36 @@ class Network(nn.Module):
         head: [B, features] to [B, outputs] logits.
         reduced: type of the stages' arithmetic where it is not that of their weights; pooling and head keep
             float32, so that logits keep their digits.
+        input_factor, input_summand: [3, 1, 1], from normalised images to the scale that the weights were made
+            for; None where that is the same. No part of the state: whoever puts such weights in sets it.
     """
 
     reduced: torch.dtype | None = None
+    input_factor: Tensor | None
+    input_summand: Tensor | None
 
     def __init__(self, stages: OrderedDict[str, nn.Module], features: int, outputs: int) -> None:
         super().__init__()
         self.stages = nn.Sequential(stages)
         self.head = nn.Linear(features, outputs)
+        self.register_buffer("input_factor", None, persistent=False)
+        self.register_buffer("input_summand", None, persistent=False)
+
+    def expect(self, scale: InputScale) -> None:
+        """Take normalised images from now on as they are made for weights that expect `scale`."""
+        if scale == DEFAULT:
+            self.input_factor = self.input_summand = None
+            return
+        self.input_factor, self.input_summand = (
+            torch.tensor(values, dtype=torch.float32).view(3, 1, 1) for values in scale.of_normalized()
+        )
 
     def features(self, images: Tensor) -> Tensor:
         """Pooled features [B, features] of float images [B, 1 or 3, H, W]; gray is repeated to 3 channels."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
+        if self.input_factor is not None and self.input_summand is not None:
+            images = images * self.input_factor + self.input_summand
         if self.reduced is None:
             return self.stages(images).mean(dim=(2, 3))
         with torch.autocast(images.device.type, self.reduced):

@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-SCHEMA = 1
-"""Raised whenever the same cell and recipe would no longer give the same result."""
+from transfusion.weights_input import DEFAULT, InputScale
+
+SCHEMA = 2
+"""Raised whenever the same cell and recipe would no longer give the same result.
+
+1: data were named by their table and the bytes of 32 images, cells by every field. 2: data are named by the
+bytes of every image, cells by the fields that differ from their default.
+"""
 
 Architecture = Literal[
     "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny"
@@ -181,14 +187,20 @@ class Supplied:
         weights: (architecture, sha256 of the weights file) pairs; such an architecture needs no pretraining.
         imagenet: fingerprint of the ImageNet images (`Table.fingerprint`) that the other architectures are
             pretrained on, or None.
+        inputs: (architecture, scale) pairs of weights that were made for other inputs than torchvision's.
     """
 
     weights: tuple[tuple[Architecture, str], ...] = ()
     imagenet: str | None = None
+    inputs: tuple[tuple[Architecture, InputScale], ...] = ()
 
     def weights_of(self, cell: Cell) -> str | None:
         """The sha256 of the file that `cell` starts from, or None when it starts from none."""
         return dict(self.weights).get(cell.architecture) if cell.init == "imagenet" else None
+
+    def input_of(self, cell: Cell) -> InputScale:
+        """What the first layer of `cell` expects of an image: its weights' scale, else torchvision's."""
+        return dict(self.inputs).get(cell.architecture, DEFAULT) if self.weights_of(cell) else DEFAULT
 
 
 NOTHING_SUPPLIED = Supplied()
@@ -211,7 +223,9 @@ def _pretraining(init: Init, architecture: Architecture, images: int, seed: int)
 def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_SUPPLIED) -> str:
     """16 hexadecimal digits naming everything that changes the result of `cell`.
 
-    What is supplied enters the identity of those cells only that start from it.
+    A field at its default stays out, so that a new axis or setting with a default leaves every identity as it
+    is; hence a default never changes once results exist. What is supplied enters the identity of those cells
+    only that start from it.
 
     Args:
         data: fingerprint of the data set (`Table.fingerprint`).
@@ -219,13 +233,15 @@ def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_
     upstream = upstream_of(cell, recipe, supplied)
     identity = {
         "schema": _text(SCHEMA),
-        "cell": _text({name: getattr(cell, name) for name in cell.__slots__}),
+        "cell": _text(_chosen(cell)),
         "recipe": _settings(recipe),
         "data": _text(data),
         "upstream": _text(_upstream_id(upstream, recipe, data, supplied) if upstream else None),
     }
     if weights := supplied.weights_of(cell):
         identity["weights"] = _text(weights)
+        if (scale := supplied.input_of(cell)) != DEFAULT:
+            identity["weights_input"] = _text([scale.black, scale.white])
     if cell.kind == "upstream" and cell.finding == "imagenet" and supplied.imagenet:
         identity["imagenet"] = _text(supplied.imagenet)
     text = ",".join(f'"{name}":{identity[name]}' for name in sorted(identity))
@@ -242,7 +258,21 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 @lru_cache(maxsize=16)
 def _settings(recipe: Recipe) -> str:
-    return _text(dataclasses.asdict(recipe))
+    return _text(_chosen(recipe))
+
+
+def _chosen(values: Any) -> dict[str, Any]:
+    """The fields that differ from their default; those without one always."""
+    kind: Any = type(values)
+    return {name: value for name, default in _defaults(kind) if (value := getattr(values, name)) != default}
+
+
+@lru_cache(maxsize=16)
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (field.name, field.default_factory() if callable(field.default_factory) else field.default)
+        for field in dataclasses.fields(kind)
+    )
 
 
 @lru_cache(maxsize=4096)

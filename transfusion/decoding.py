@@ -70,7 +70,7 @@ def decode(files: Sequence[Path], size: int, channels: int = 1, reading: Reading
     return images[:, 0] if channels == 1 else images
 
 
-def constant(images: Array) -> Array:
+def constant_pixels(images: Array) -> Array:
     """bool [N]: which of uint8 [N, ...] hold one single value."""
     flat = images.reshape(len(images), -1)
     return flat.min(axis=1) == flat.max(axis=1)
