@@ -212,7 +212,8 @@ def _build(table: Table, target: _Target, progress: Progress | None, say: Callab
     image_bytes = int(np.prod(shape[1:]))
     finished = _resumed(table, target)
     constant = np.zeros(len(files), dtype=bool)
-    if finished and channels == 1:
+    counted = bool(table.findings)  # an upstream task may be about plain colours
+    if finished and counted:
         earlier = np.memmap(target.partial, dtype=np.uint8, mode="r", shape=(finished, *shape[1:]))
         constant[:finished] = constant_pixels(earlier)
 
@@ -228,7 +229,7 @@ def _build(table: Table, target: _Target, progress: Progress | None, say: Callab
             return len(rows), error.problems
         except OSError:
             return len(rows), _unreadable(files[rows.start : rows.stop], size, channels, table.reading)
-        constant[rows.start : rows.stop] = channels == 1 and constant_pixels(pixels)
+        constant[rows.start : rows.stop] = counted and constant_pixels(pixels)
         _write_all(stream.fileno(), pixels.data.cast("B"), rows.start * image_bytes)
         _write_all(reads.fileno(), known.data.cast("B"), rows.start * READ.itemsize)
         return len(rows), _changed_meanwhile(files[rows.start : rows.stop], known)
