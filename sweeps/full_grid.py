@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
-import gc
-import shutil
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # The checkout in which this file lies is the one that runs, whatever else is installed or on the path.
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(here.parent), *(place for place in sys.path if place != str(here))]
+    import transfusion_sweep
+
+    sys.exit(transfusion_sweep.sweep())
+
+import argparse
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
@@ -24,6 +32,7 @@ from sweeps import (
     processes,
     remote,
     resources,
+    worker_code,
 )
 from sweeps.command_line import parser, preset_of
 from sweeps.data import name_of, open_data, prepare
@@ -50,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = options.out or f"results/{options.preset}"
     stop, store = Stop(), None
     try:
+        worker_code.refuse_strangers()
         if (options.address or "").startswith(remote.PREFIX):
             return remote.run(options, arguments)
         store = object_store.ObjectStore(place) if "://" in place else None
@@ -320,9 +330,3 @@ def up_to_date(work: plan.Plan, out: Path) -> bool:
     sources = [out / "plan.parquet", *(out / "cells" / planned.id / results.RESULT for planned in work.cells)]
     written = [path.stat().st_mtime for path in sources if path.exists()]
     return report.exists() and max(written) <= report.stat().st_mtime
-
-
-if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # else Python looks for garbage among all modules before it ends, for two seconds
-    sys.exit(status)

@@ -32,7 +32,9 @@ def test_ranks_and_their_sum_are_exact_for_every_type_of_logits(dtype, kept, mon
     rng = np.random.default_rng(3)
     count, positives = 9_001, 4_001
     labels = (np.arange(count) < positives).astype(dtype)
-    logits = rng.permutation(np.arange(count) % 2_000).astype(dtype)  # whole numbers, exact in each type; ties
+    logits = rng.permutation(np.arange(count) % 2_000).astype(
+        dtype
+    )  # whole numbers, exact in each type; ties
     below = np.searchsorted(np.sort(logits[labels == 0]), logits[labels == 1], "left")
     upto = np.searchsorted(np.sort(logits[labels == 0]), logits[labels == 1], "right")
     exact = Fraction(int(below.sum() + upto.sum()), 2 * positives * (count - positives))

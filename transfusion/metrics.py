@@ -1,8 +1,7 @@
 """Areas under curves, undefined (None) where a class is absent.
 
-Labels and logits are float32; ranks, sums and shares of them are float64, whatever a library makes of float32:
-from 1.18 on SciPy's `rankdata` gives ranks of the type that it is given, exact to 2^24 only, and their sum
-to fewer.
+Labels and logits are float32; ranks, sums and shares of them are float64, whatever a library makes of
+float32: from 1.18 on SciPy's `rankdata` keeps the type that it is given, in which sums of ranks are rounded.
 """
 
 from __future__ import annotations

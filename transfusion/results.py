@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transfusion.cell import NOTHING_SUPPLIED, SCHEMA, Cell, Recipe, Supplied, cell_id, upstream_of
+from transfusion.code_version import code_version
 from transfusion.failures import Failure
 
 RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.safetensors", "checkpoint.pt"
@@ -67,6 +68,7 @@ def write_result(
         "error": error,
         "metrics": metrics,
         "environment": environment,
+        "code": code_version().record(),
         "started": started,
         "finished": finished,
     }
