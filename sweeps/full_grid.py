@@ -34,6 +34,7 @@ from sweeps import (
     resources,
     worker_code,
 )
+from sweeps.codes import several_codes
 from sweeps.command_line import parser, preset_of
 from sweeps.data import name_of, open_data, prepare
 from sweeps.estimate import estimate
@@ -46,6 +47,7 @@ from sweeps.spaces import Preset, cells
 from sweeps.stop import INTERRUPTED, Stop, install, on_signals
 from transfusion import results
 from transfusion.cell import Cell, SettingError
+from transfusion.code_version import code_version
 from transfusion.failures import failure_of
 from transfusion.table import DataError, Problem, Table
 
@@ -156,6 +158,9 @@ def sweep(
     expected = estimate(missing, at_hand, options.gpu_price)
     slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
     console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+    finished = [past.records[planned.id] for planned in work.cells if planned.id in past.records]
+    if mixed := several_codes(finished, code_version(), len(missing)):
+        console.print(mixed, markup=False)
     if options.dry_run:
         return None
     if options.prune:

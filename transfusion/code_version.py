@@ -58,6 +58,11 @@ class Code:
         return f"{self.describe()}{f', code {self.digest}' * same}"
 
 
+def of_record(record: dict[str, Any]) -> Code:
+    """The code that a result names; what a later version may have added is left out."""
+    return Code(**{name: record.get(name) for name in Code.__slots__})  # type: ignore[arg-type]
+
+
 @cache
 def code_version() -> Code:
     """The code that this process runs; looked up once."""
