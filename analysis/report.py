@@ -92,6 +92,8 @@ def write(
             "Test and official split, training loss, convergence and spikes of every condition",
             report_tables.levels(estimates),
         ),
+        "<h2>Patients and labels</h2>",
+        _labels(evidence),
         "<h2>How it was measured</h2>",
         _methods(measures, margins),
         image("range_tests"),
@@ -200,6 +202,19 @@ def _lacks(trials: pd.DataFrame, measures: Measures) -> list[str]:
     return said
 
 
+def _labels(evidence: Evidence) -> str:
+    """Who is in which part, what the labels are and became, as the sweep recorded it."""
+    data = evidence.sweep.get("data")
+    known = data if isinstance(data, dict) else {}
+    split = known.get("split")
+    why = str(split.get("why") or "") if isinstance(split, dict) else ""
+    notes = known.get("notes")
+    said = [f"Split: {why}."] if why else []
+    said += [f"{note}." for note in notes] if isinstance(notes, list) else []
+    rows = report_tables.labels(evidence.sweep.get("labels"))
+    return rows + "".join(paragraph(text) for text in said)
+
+
 def _methods(measures: Measures, margins: Margins) -> str:
     splits = [
         f"{name.removesuffix('_auroc')}: {measures.patients[name]:,} patients, "
@@ -233,7 +248,7 @@ def _sweep(evidence: Evidence) -> str:
         "code": "; ".join(codes(trials)) or None,
         "devices": ", ".join(sorted(trials["device"].dropna().unique())) or None,
     }
-    record = {key: value for key, value in evidence.sweep.items() if key != "schema"}
+    record = {key: value for key, value in evidence.sweep.items() if key not in ("schema", "labels")}
     if "recipe" not in record and trials["recipe"].notna().any():
         record["recipe"] = trials["recipe"].dropna().iloc[0]
     if "data" not in record and trials["data"].notna().any():

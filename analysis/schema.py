@@ -250,7 +250,7 @@ PUBLISHED = (
 )
 
 SWEEP = (
-    _text("name", "what the sweep recorded of itself: recipe, data, versions, hardware, times, ..."),
+    _text("name", "what the sweep recorded of itself: recipe, data, labels, versions, hardware, times, ..."),
     _text("value", "as JSON"),
 )
 

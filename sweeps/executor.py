@@ -31,6 +31,7 @@ from transfusion import results
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, SettingError, Supplied
 from transfusion.code_version import code_version
 from transfusion.failures import Failure
+from transfusion.lease import LostError, unwatched
 from transfusion.table import Table
 
 ELASTIC_TRIALS = 1000
@@ -51,12 +52,17 @@ SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What every trial of a sweep shares; Ray stores it once a node."""
+    """What every trial of a sweep shares; Ray stores it once a node.
+
+    Attributes:
+        look: at the lease on OUT, before every write there; raises `LostError` where another sweep has it.
+    """
 
     recipe: Recipe
     table: Table
     supplied: Supplied = NOTHING_SUPPLIED
     imagenet: Table | None = None
+    look: Callable[[], None] = unwatched
 
 
 class Relay(tune.Callback):
@@ -95,12 +101,15 @@ def trainable(
         return
     place: AbstractContextManager[tuple[Path, Callable[[], None]]] = nullcontext((Path(cells), lambda: None))
     if store is not None:
-        place = scratch(store, config["cell_id"], config["upstream"], Path(cache))
+        place = scratch(store, config["cell_id"], config["upstream"], Path(cache), work.look)
     try:
         with place as (folder, send):
             record = _run(config, work, folder, send, cache, device, threads, flag)
     except OSError as error:
         tune.report({"status": "storage", "error": str(error)})
+        return
+    except LostError as error:
+        tune.report({"status": "lost_out", "error": str(error)})
         return
     scalars = {name: value for name, value in record["metrics"].items() if value is not None}
     tune.report({**scalars, "status": record["status"]})
@@ -129,7 +138,9 @@ def _run(
         device=device,
         threads=threads,
         share=config["share"],
-        hooks=Hooks(report=tune.report, stop=lambda: ray.get(flag.is_up.remote()), saved=send),
+        hooks=Hooks(
+            report=tune.report, stop=lambda: ray.get(flag.is_up.remote()), saved=send, check=work.look
+        ),
         supplied=work.supplied,
         imagenet=work.imagenet,
     )
@@ -219,6 +230,7 @@ def execute(
     def record(planned: PlannedCell, failure: Failure, error: str) -> None:
         from transfusion.trial import write_failure
 
+        work.look()
         write_failure(
             planned.cell,
             work.recipe,

@@ -16,7 +16,7 @@ if __name__ == "__main__":
 import argparse
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
@@ -36,19 +36,22 @@ from sweeps import (
 )
 from sweeps.codes import several_codes
 from sweeps.command_line import parser, preset_of
-from sweeps.data import name_of, open_data, prepare
+from sweeps.data import open_data, prepare
+from sweeps.data_table import data_tables, summarize
 from sweeps.estimate import estimate
-from sweeps.lock import LockedError, held
+from sweeps.lock import LockedError, Waiting, held
 from sweeps.memory import measured_peaks, needed_bytes
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
 from sweeps.prune import prune
-from sweeps.record import write_sweep
+from sweeps.record import Outcome, write_sweep
 from sweeps.spaces import Preset, cells
-from sweeps.stop import INTERRUPTED, Stop, install, on_signals
+from sweeps.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
+from sweeps.store_lock import held_prefix
 from transfusion import results
 from transfusion.cell import Cell, SettingError
 from transfusion.code_version import code_version
 from transfusion.failures import failure_of
+from transfusion.lease import LostError, unwatched
 from transfusion.table import DataError, Problem, Table
 
 OK, FAILED, UNUSABLE = 0, 1, 2
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return remote.run(options, arguments)
         store = object_store.ObjectStore(place) if "://" in place else None
         out = store.mirror() if store else Path(place)
-        with processes.marked(str(out.resolve())), on_signals(stop):
+        with on_signals(stop):
             return run(options, out, store, Console(highlight=False), stop)
     except (SettingError, DataError, LockedError) as error:
         print(f"Nothing was started.\n{error}", file=sys.stderr)
@@ -74,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{stop.reason or 'interrupted'}; the same command continues.", file=sys.stderr)
         return INTERRUPTED
+    except LostError as error:
+        print(f"Stopped: {error}", file=sys.stderr)
+        return FAILED
     except Exception as error:
         if failure_of(error) != "storage" and not (store and isinstance(error, OSError)):
             raise
@@ -92,14 +98,16 @@ def run(
     stop: Stop,
 ) -> int:
     """Lock OUT, plan, check, execute, analyse."""
+    look: Callable[[], None] = unwatched
     with ExitStack() as lock:
         if not options.dry_run:
-            take(out, options.wait, lock, console)
+            look = take(out, store, Waiting(wait=options.wait, say=console.print), lock)
             lock.enter_context(nothing_left_where_refused(out))
+        lock.enter_context(processes.marked(str(out.resolve())))
         if store:
             fetch(store, out)
         with ExitStack() as connection:
-            work = sweep(options, out, store, console, stop, connection)
+            work = sweep(options, out, store, console, stop, connection, look)
         if work is None:
             return OK
         if stop.reason:
@@ -108,8 +116,10 @@ def run(
             return INTERRUPTED
         if stop.reason.startswith("storage"):
             return FAILED
+        look()
         status = conclude(work, out, console)
         if store:
+            look()
             object_store.push(store, out)
             console.print(f"all of it is in {store.uri}")
         return status
@@ -122,11 +132,13 @@ def sweep(
     console: Console,
     stop: Stop,
     connection: ExitStack,
+    look: Callable[[], None],
 ) -> plan.Plan | None:
     """Plan and execute; None where only a look at the plan was asked for.
 
     Args:
         connection: closes what Ray opened.
+        look: at the lease on OUT, before what is written there.
     """
     preset = preset_of(options)
     wanted = cells(preset.space)
@@ -135,7 +147,12 @@ def sweep(
     table, origin = open_inputs(options, preset, wanted, out, console)
     if store and origin.supplied.weights:
         raise SettingError("--weights: found an object store as --out, expected a shared folder; name one")
+    summary = summarize(table, wanted, preset.recipe, options)
     at_hand = open_resources(options, connection, stop)
+    if options.gpu_price is not None and at_hand.device == "cpu":
+        raise SettingError(
+            f"--gpu-price {options.gpu_price:g}: found no GPU to train on, expected one; drop the option"
+        )
     past = history.read(out / "cells")
     peaks = measured_peaks(past.records)
     model = cost.CostModel(
@@ -157,12 +174,15 @@ def sweep(
     missing = work.missing()
     expected = estimate(missing, at_hand, options.gpu_price)
     slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
+    for text in data_tables(summary):
+        console.print(text)
     console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
     finished = [past.records[planned.id] for planned in work.cells if planned.id in past.records]
     if mixed := several_codes(finished, code_version(), len(missing)):
         console.print(mixed, markup=False)
     if options.dry_run:
         return None
+    look()
     if options.prune:
         pruned = prune(work, past, out)
         if store:
@@ -174,6 +194,7 @@ def sweep(
     if missing:
         prepare(table, preset.recipe, cache, console)
         pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
+    look()
     plan.write(work, out / "plan.parquet")
     if not missing:
         return work
@@ -188,7 +209,11 @@ def sweep(
         executor.execute(
             missing,
             executor.Work(
-                recipe=preset.recipe, table=table, supplied=origin.supplied, imagenet=origin.imagenet
+                recipe=preset.recipe,
+                table=table,
+                supplied=origin.supplied,
+                imagenet=origin.imagenet,
+                look=look,
             ),
             done=work.ids("done"),
             failed=work.ids("failed"),
@@ -201,13 +226,13 @@ def sweep(
             callbacks=watching,
             store=store,
         )
+    look()
     if store:
         object_store.pull(store, out)
     console.print(progress.describe())
     wall = time.monotonic() - started
-    write_sweep(
-        out / "sweep.json", preset, name_of(options), table, at_hand, work, expected, wall, stop.reason
-    )
+    outcome = Outcome(wall, stop.reason)
+    write_sweep(out / "sweep.json", preset, summary, at_hand, work, expected, outcome)
     if not stop.reason:
         console.print(f"took {duration(wall)}, expected {duration(expected.wall_seconds)}")
     return work
@@ -222,28 +247,51 @@ def fetch(store: object_store.ObjectStore, out: Path) -> None:
     try:
         object_store.pull(store, out)
     except OSError as error:
-        raise SettingError(
-            f"--out {store.uri}: found a store that cannot be read ({error}), expected one that can; "
-            "check the address, the region or endpoint, and the keys in the environment"
-        ) from error
+        raise unusable_store(store, error) from error
 
 
-def take(out: Path, wait: bool, cleanup: ExitStack, console: Console) -> None:
-    """Lock OUT until the end, and end what dead drivers left behind.
+def unusable_store(store: object_store.ObjectStore, error: OSError) -> SettingError:
+    return SettingError(
+        f"--out {store.uri}: found a store that cannot be read or written ({error}), expected one that can; "
+        "check the address, the region or endpoint, and the keys in the environment"
+    )
+
+
+def take(
+    out: Path, store: object_store.ObjectStore | None, waiting: Waiting, cleanup: ExitStack
+) -> Callable[[], None]:
+    """Lock OUT until the end, and end what dead drivers left behind; returns the look at the lease.
 
     Raises:
         LockedError: another driver is at work there.
         SettingError: OUT cannot be written.
     """
     try:
-        cleanup.enter_context(held(out, wait=wait, say=console.print))
+        lease = cleanup.enter_context(held(out, waiting, end_lost))
     except OSError as error:
         raise SettingError(
             f"--out {out}: found a folder that cannot be written ({error.strerror}), expected one that can; "
             "name another, or change its owner or mount"
         ) from error
-    if orphans := processes.end_orphans(str(out.resolve())):
-        console.print(f"ended {orphans} processes that an earlier sweep on {out} left behind")
+    orphans = processes.end_orphans(str(out.resolve()))
+    if orphans.ended:
+        waiting.say(f"ended {orphans.ended} processes that an earlier sweep on {out} left behind")
+    if orphans.left:
+        waiting.say(
+            f"left {orphans.left} processes alone that another sweep on {out} has started: it is not known "
+            "to be dead; end them yourself if they are in the way"
+        )
+    if store is None:
+        return lease.check
+    try:
+        return cleanup.enter_context(held_prefix(store, waiting, end_lost))
+    except OSError as error:
+        raise unusable_store(store, error) from error
+
+
+def end_lost(why: str) -> None:
+    """The end of a sweep that has lost OUT: at once, as nothing of it may be written there any more."""
+    end_at_once(f"Stopped: {why}", FAILED)
 
 
 @contextmanager

@@ -1,86 +1,118 @@
 """Weights from outside the sweep, for `init=imagenet`: a user's file or torchvision's, fitted to our stages.
 
-A file is a safetensors file, or what `torch.save` wrote of a state dict; nothing in it can run code. Whoever
-trained it named its tensors: `adapt` knows torchvision's names and ours, with a wrapper's prefix or without.
+`weights_file` opens files, `weights_names` finds our tensors among theirs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 from urllib.request import Request, urlopen
 
 import torch
 import torchvision
-from safetensors.torch import load, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from transfusion import results
-from transfusion.architectures import RESNETS, build
+from transfusion import results, weights_file, weights_names
+from transfusion.architectures import build
 from transfusion.cell import Architecture
-from transfusion.initialization import misfit
 from transfusion.table import DataError, Problem
 
-CONTAINERS = ("state_dict", "model_state_dict", "model")
-"""Keys under which training programs put the state dict of a checkpoint."""
-
-PREFIXES = ("module.", "model.", "network.", "_orig_mod.", "stages.")
-"""What wrappers (data parallel, Lightning, torch.compile) and our own `Network` put before every name."""
-
-HEADS = re.compile(r"^(?:(?:module|model|network|_orig_mod)\.)*(?:head|fc|classifier)\.")
-"""Classifiers: they belong to the classes of the pretraining and are dropped."""
-
-STEM = re.compile(r"^(?=(?:conv1|bn1)\.)")
 TIMEOUT_SECONDS = 20
 
 
-def read(file: Path, architecture: Architecture) -> dict[str, Tensor]:
-    """The tensors of `file`, named and shaped as the stages of `architecture`, float32 on the CPU.
+@dataclass(frozen=True)
+class Weights:
+    """The tensors of a file, named and shaped as our stages, float32 on the CPU.
 
-    Raises:
-        DataError: the file cannot be read, is no weights file, or does not fit; with the tensors that miss,
-            are too many, have another shape, or are not finite.
+    Attributes:
+        prefix: what stood before their names in the file.
+        unused: names in the file that were not needed: heads, losses, counters, other networks.
+        gray: the first layer was made for one channel.
     """
-    weights = adapt(_tensors(file), architecture)
-    with torch.device("meta"):
-        own = build(architecture).stages.state_dict()
-    infinite = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    found = misfit(own, weights) or "; ".join(f"not finite: {name}" for name in infinite[:20])
-    if found:
-        advice = f"name a file of {architecture} (--weights {architecture}=FILE)"
-        raise DataError([Problem(str(file), found, f"the weights of {architecture}", advice)])
-    return weights
+
+    tensors: dict[str, Tensor]
+    prefix: str
+    unused: tuple[str, ...]
+    gray: bool
 
 
-def adapt(weights: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
-    """`weights` with the names of our stages, without a classifier, for images of three channels.
+def read(file: Path, architecture: Architecture) -> Weights:
+    """The weights in `file` for `architecture`, without a classifier, for images of three channels.
 
     The first convolution of a network for gray images is spread evenly over three channels, so that it
     answers to three equal channels as it did to one: the inverse of summing over the channels, by which timm
     makes networks for gray images (`adapt_input_conv` in timm/models/_manipulate.py). Batch counters, which
     older files lack and nothing uses, start at 0.
+
+    Raises:
+        DataError: the file cannot be read, is no weights file, or does not fit: what misses, is too many,
+            has another shape, or is not finite.
     """
-    backbone = {name: tensor for name, tensor in weights.items() if not HEADS.match(name)}
-    while prefix := next((p for p in PREFIXES if backbone and all(n.startswith(p) for n in backbone)), None):
-        backbone = {name.removeprefix(prefix): tensor for name, tensor in backbone.items()}
-    adapted = {
-        (STEM.sub("stem.", name) if architecture in RESNETS else name): (
-            tensor.float() if tensor.is_floating_point() else tensor
-        )
-        for name, tensor in backbone.items()
+    found = weights_file.tensors(file)
+    fitted = weights_names.fit(found, architecture)
+    if fitted.problems:
+        raise DataError([_misfit(file, found, fitted, architecture)])
+    if strange := [name for name in fitted.names.values() if not _is_plain(found[name])]:
+        text, expected = f"quantised, sparse, complex or empty tensors: {_some(strange)}", "plain numbers"
+        raise DataError([Problem(str(file), text, expected, "save the weights as float32")])
+    with torch.device("meta"):
+        own = build(architecture).stages.state_dict()
+    # Copies: tensors of one file may share their memory, which a safetensors file cannot.
+    given = {
+        name: found[fitted.names[name]].to(like.dtype).clone(memory_format=torch.contiguous_format)
+        if name in fitted.names
+        else torch.zeros(like.shape, dtype=like.dtype)
+        for name, like in own.items()
     }
-    first = "stem.conv1.weight" if architecture in RESNETS else "block1.0.weight"
-    if first in adapted and adapted[first].ndim == 4 and adapted[first].shape[1] == 1:
-        adapted[first] = adapted[first].expand(-1, 3, -1, -1) / 3
-    for name in [name for name in adapted if name.endswith("running_mean")]:
-        adapted.setdefault(name.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
-    return adapted
+    infinite = [fitted.names[name] for name, tensor in given.items() if not torch.isfinite(tensor).all()]
+    negative = [
+        fitted.names[name]
+        for name, tensor in given.items()
+        if name.endswith("running_var") and (tensor < 0).any()
+    ]
+    if infinite or negative:
+        problems = [f"not finite: {_some(infinite)}"] if infinite else []
+        problems += [f"variances below 0: {_some(negative)}"] if negative else []
+        expected, advice = f"the weights of {architecture}", "fetch the file again, or name another"
+        raise DataError([Problem(str(file), "; ".join(problems), expected, advice)])
+    first = next(iter(own))
+    gray = given[first].shape[1] == 1
+    if gray:
+        given[first] = (given[first].expand(-1, 3, -1, -1) / 3).contiguous()
+    used = set(fitted.names.values())
+    return Weights(given, fitted.prefix, tuple(name for name in found if name not in used), gray)
+
+
+def _misfit(
+    file: Path, found: Mapping[str, Tensor], fitted: weights_names.Fit, architecture: Architecture
+) -> Problem:
+    """What a file has, and what of it does not fit, in a few of its own names."""
+    below = f" below {fitted.prefix!r}" if fitted.prefix else ""
+    text = f"{len(found)} tensors ({_some(list(found))})"
+    if fitted.names:
+        text += f", {len(fitted.names)} of them named as ours{below}: " + "; ".join(fitted.problems)
+    else:
+        text += ", none of them named as a layer of it"
+    advice = f"name a file of {architecture} (--weights {architecture}=FILE)"
+    if "two networks" in text:
+        advice = "save the one that you mean as a file of its own"
+    elif fits := weights_names.others(found, architecture):
+        advice = f"it fits {fits[0]}: --weights {fits[0]}={file}"
+    return Problem(str(file), text, f"the weights of {architecture}", advice)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    strided = tensor.layout == torch.strided and not tensor.is_quantized
+    return strided and not tensor.is_complex() and not tensor.is_meta
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def fingerprint(file: Path) -> str:
@@ -95,17 +127,18 @@ def torchvision_file(architecture: Architecture) -> Path:
     These are `IMAGENET1K_V1`: the first recipe, which all three ResNets share and studies of transfer used.
 
     Raises:
-        DataError: the file is not there and cannot be downloaded: its address, and where to put it by hand.
+        DataError: the file is not there and cannot be downloaded: its address, and where to put it by hand;
+            or it does not have the sha256 that its name tells.
     """
     url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = folder / Path(urlparse(url).path).name
+    digest = file.stem.rpartition("-")[2]
     if not file.exists():
         try:
             with urlopen(Request(url, headers={"User-Agent": "torch.hub"}), timeout=TIMEOUT_SECONDS):
                 pass  # torch.hub knows no time limit: it would wait for ever behind a silent firewall
             folder.mkdir(parents=True, exist_ok=True)
-            digest = file.stem.rpartition("-")[2]
             torch.hub.download_url_to_file(url, str(file), hash_prefix=digest)
         except (OSError, RuntimeError) as error:
             found = f"no such file, and no download ({type(error).__name__}: {error})"
@@ -114,6 +147,10 @@ def torchvision_file(architecture: Architecture) -> Path:
                 f"or name a file of your own (--weights {architecture}=FILE)"
             )
             raise DataError([Problem(str(file), found, "torchvision's weights", advice)]) from error
+    if not (sha256 := fingerprint(file)).startswith(digest):
+        found = f"{file.stat().st_size:,} bytes with the sha256 {sha256[:8]}, a cut or changed download"
+        advice = "delete the file, and it is fetched again"
+        raise DataError([Problem(str(file), found, f"a sha256 that begins with {digest}", advice)])
     return file
 
 
@@ -130,46 +167,7 @@ def store(file: Path, architecture: Architecture, cells: Path, fingerprint: str)
     """
     target = supplied_file(cells, architecture, fingerprint)
     if not target.exists():
-        weights = {name: tensor.contiguous() for name, tensor in read(file, architecture).items()}
+        weights = read(file, architecture).tensors
         with results.atomic(target) as temporary:
             save_file(weights, temporary)
     return target
-
-
-def _tensors(file: Path) -> dict[str, Tensor]:
-    """All tensors of a file by the names that they have there, whichever of the two formats it is in."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        expected, advice = "a readable file of weights", "correct the path or its permissions"
-        raise DataError([Problem(str(file), str(error.strerror), expected, advice)]) from error
-    try:
-        if content[8:9] == b"{":
-            return load(content)
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = "no state dict, or one that needs code to be loaded"
-        raise DataError([_no_weights(file, found)]) from error
-    except Exception as error:  # readers of foreign bytes fail in many ways
-        found = f"a broken or cut-off file ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
-        raise DataError([_no_weights(file, found)]) from error
-    while container := _container(loaded):
-        loaded = loaded[container]
-    if not isinstance(loaded, Mapping) or not loaded:
-        raise DataError([_no_weights(file, f"a {type(loaded).__name__}")])
-    strange = [str(name) for name, value in loaded.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise DataError([_no_weights(file, f"entries that are no tensors: {', '.join(strange[:20])}")])
-    return dict(loaded)
-
-
-def _container(loaded: Any) -> str | None:
-    """The key of `loaded` that holds its state dict, if it is a checkpoint with more in it."""
-    if not isinstance(loaded, Mapping):
-        return None
-    return next((key for key in CONTAINERS if isinstance(loaded.get(key), Mapping)), None)
-
-
-def _no_weights(file: Path, found: str) -> Problem:
-    expected = "safetensors, or a state dict saved by torch.save"
-    return Problem(str(file), found, expected, "save model.state_dict() and name that file")
