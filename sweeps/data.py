@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sweeps.effects import meaning_problems, without_effect
 from sweeps.spaces import Preset
-from transfusion import checks, chexpert, image_cache, nih, own_table, part_counts, phantom
+from transfusion import checks, chexpert, content, image_cache, nih, own_table, part_counts, phantom
 from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, SettingError, upstream_of
 from transfusion.part_counts import PartCounts
 from transfusion.splits import Shares, assign
@@ -160,17 +160,28 @@ def name_of(options: argparse.Namespace) -> str:
     return {"chexpert": "CheXpert", "nih": "ChestX-ray14"}.get(options.dataset, options.data.name)
 
 
-def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> None:
-    """Decode every image into the cache before the first trial, with a progress bar."""
+def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> Table:
+    """Decode every image into the cache before the first trial, with a progress bar.
+
+    Returns:
+        The table named by the bytes that were read.
+    """
     with Progress(*columns("decoding images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=len(table.frame))
-        image_cache.load(
+        return image_cache.prepare(
             table,
             recipe.image_size,
             cache,
             lambda done, of: bar.update(task, completed=done, total=of),
             channels=channels,
         )
+
+
+def settle(table: Table, console: Console) -> Table:
+    """Read the images whose bytes are not certain, with a progress bar; the table named by them."""
+    with Progress(*columns("reading images"), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        return content.settled(table, lambda done, of: bar.update(task, completed=done, total=of))
 
 
 def columns(text: str) -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeRemainingColumn]:
