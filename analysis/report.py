@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import report_tables
+from analysis.codes import codes, several
 from analysis.collect import Collection, completeness
 from analysis.conjectures import CONJECTURES, Margins
 from analysis.curves import SPIKE_DEFINITION
@@ -99,6 +100,7 @@ def write(
         _methods(measures, margins),
         image("range_tests"),
         "<h2>The sweep</h2>",
+        paragraph(several(evidence.trials)) if several(evidence.trials) else "",
         _sweep(evidence),
     ]
     file = evidence.out / "report.html"
@@ -258,6 +260,7 @@ def _sweep(evidence: Evidence) -> str:
     cost = {
         "training hours, all cells together": float(trials["train_seconds"].sum()) / 3600,
         "hours of all cells together": float(trials["seconds"].sum()) / 3600,
+        "code": "; ".join(codes(trials)) or None,
         "devices": ", ".join(sorted(trials["device"].dropna().unique())) or None,
     }
     record = {key: value for key, value in evidence.sweep.items() if key not in ("schema", "labels")}

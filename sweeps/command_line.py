@@ -15,6 +15,7 @@ from sweeps.data import DATASETS
 from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
 from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
+from transfusion.code_version import code_version
 from transfusion.reading import INTENSITY_HELP
 
 EPILOG = """examples:
@@ -90,6 +91,10 @@ def parser() -> argparse.ArgumentParser:
         help="where results go, a folder or s3://bucket/prefix (default: results/PRESET)",
     )
     p.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images go (default: OUT/cache)")
+    p.add_argument(
+        "--version", action="version", version=f"%(prog)s {code_version().describe()}",
+        help="which code this is: version and commit",
+    )  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
     p.add_argument("--retry-failed", action="store_true", help="train failed cells again")
     p.add_argument("--fail-fast", action="store_true", help="stop at the first cell that fails")

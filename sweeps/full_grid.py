@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # The checkout in which this file lies is the one that runs, whatever else is installed or on the path.
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(here.parent), *(place for place in sys.path if place != str(here))]
+    import transfusion_sweep
+
+    sys.exit(transfusion_sweep.sweep())
+
 import argparse
 import dataclasses
-import gc
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
@@ -26,7 +34,9 @@ from sweeps import (
     remote,
     resources,
     settling,
+    worker_code,
 )
+from sweeps.codes import several_codes
 from sweeps.command_line import parser, preset_of
 from sweeps.data import open_data
 from sweeps.data_table import data_tables, summarize
@@ -41,6 +51,7 @@ from sweeps.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
 from sweeps.store_lock import held_prefix
 from transfusion import results
 from transfusion.cell import Cell, SettingError
+from transfusion.code_version import code_version
 from transfusion.failures import failure_of
 from transfusion.lease import LostError, unwatched
 from transfusion.table import DataError, Problem, Table
@@ -58,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = options.out or f"results/{options.preset}"
     stop, store = Stop(), None
     try:
+        worker_code.refuse_strangers()
         if (options.address or "").startswith(remote.PREFIX):
             return remote.run(options, arguments)
         store = object_store.ObjectStore(place) if "://" in place else None
@@ -175,6 +187,9 @@ def sweep(
         for text in settling.notes(inputs, past.records):
             console.print(text, markup=False, soft_wrap=True)
         console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+        finished = [past.records[one.id] for one in work.cells if one.id in past.records]
+        if mixed := several_codes(finished, code_version(), len(missing)):
+            console.print(mixed, markup=False, soft_wrap=True)
         return work, expected
 
     for text in data_tables(summary):
@@ -392,9 +407,3 @@ def up_to_date(work: plan.Plan, out: Path) -> bool:
     sources = [out / "plan.parquet", *(out / "cells" / planned.id / results.RESULT for planned in work.cells)]
     written = [path.stat().st_mtime for path in sources if path.exists()]
     return report.exists() and max(written) <= report.stat().st_mtime
-
-
-if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # else Python looks for garbage among all modules before it ends, for two seconds
-    sys.exit(status)
