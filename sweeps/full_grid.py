@@ -178,7 +178,9 @@ def sweep(
             past,
             model,
             inputs.origin.supplied,
-            share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
+            share_of=lambda cell: at_hand.share(
+                needed_bytes(cell, preset.recipe, peaks, at_hand.element_bytes)
+            ),
             retry_failed=options.retry_failed,
         )
         missing = work.missing()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import ray
@@ -38,6 +38,7 @@ class Resources:
         gpus: GPUs of each node.
         gpu_memory: bytes of the smallest GPU, None without one.
         fixed_share: the user's share of a GPU for every trial, or None to follow the need for memory.
+        element_bytes: of an activation in the type that is computed in.
         elastic: nodes may join later (an autoscaling cluster): do not stop at what is there now.
     """
 
@@ -47,6 +48,7 @@ class Resources:
     gpus: tuple[float, ...] = ()
     gpu_memory: int | None = None
     fixed_share: float | None = None
+    element_bytes: int = 4
     elastic: bool = False
 
     def share(self, need: int | None = None) -> float:
@@ -82,44 +84,137 @@ class Resources:
         return total
 
 
+@dataclass(frozen=True)
+class Gpus:
+    """What torch finds of the GPUs of one node.
+
+    Attributes:
+        memory: bytes of the smallest, None without one.
+        reduced: all of them compute in bfloat16.
+        problem: why torch cannot use one that is there; empty where it can.
+    """
+
+    memory: int | None = None
+    reduced: bool = False
+    problem: str = ""
+
+
+def gpus_here() -> tuple[int, Gpus]:
+    """How many GPUs the driver counts on this node, and what torch finds of them.
+
+    The driver's count comes from NVML, which also answers where CUDA cannot open the device.
+    """
+    count = torch.cuda.device_count()
+    if not count:
+        return 0, Gpus()
+    try:
+        found = [torch.cuda.get_device_properties(index) for index in range(count)]
+    except (RuntimeError, AssertionError) as error:
+        return count, Gpus(problem=_unusable(error))
+    built = torch.cuda.get_arch_list()
+    for one in found:
+        if built and not runs_on((one.major, one.minor), built):
+            return count, Gpus(
+                problem=f"found {one.name} of compute capability {one.major}.{one.minor}, expected one that "
+                f"torch {torch.__version__} is built for ({' '.join(built)}); install a torch that is built "
+                "for this GPU (https://pytorch.org/get-started), hide it by CUDA_VISIBLE_DEVICES, or train "
+                "on the CPU by --gpus-per-trial 0"
+            )
+    reduced = all(one.major >= BFLOAT16_MAJOR for one in found)
+    return count, Gpus(min(one.total_memory for one in found), reduced)
+
+
+BFLOAT16_MAJOR = 8
+"""Compute capability from which on a GPU computes in bfloat16."""
+
+
+def runs_on(capability: tuple[int, int], built: Sequence[str]) -> bool:
+    """Whether a GPU of this compute capability runs what is built for `built`, as `sm_86` or `compute_90`.
+
+    Machine code (`sm_`) runs on its own major version from its minor one on, intermediate code (`compute_`)
+    on every later one.
+    """
+    for name in built:
+        kind, _, digits = name.partition("_")
+        number = int("".join(character for character in digits if character.isdigit()))
+        lowest = divmod(number, 10)
+        if kind == "compute" and capability >= lowest:
+            return True
+        if kind == "sm" and capability[0] == lowest[0] and capability[1] >= lowest[1]:
+            return True
+    return False
+
+
+def _unusable(error: BaseException) -> str:
+    said = " ".join(str(error).split()).rstrip(".")
+    return (
+        f"found a GPU that torch {torch.__version__} (CUDA {torch.version.cuda}) cannot open ({said}), "
+        "expected a driver for this CUDA; update the driver, install a torch that is built for the driver's "
+        "CUDA (https://pytorch.org/get-started), or train on the CPU by --gpus-per-trial 0"
+    )
+
+
 def of_machine(cpus: int, gpus_per_trial: float | None) -> Resources:
     """The resources of this machine.
 
     Raises:
-        SettingError: the options leave no room for a single trial.
+        SettingError: the options leave no room for a single trial, or torch cannot use the GPU.
     """
-    count = torch.cuda.device_count()
-    memory = min((torch.cuda.get_device_properties(i).total_memory for i in range(count)), default=None)
-    return _checked(cpus, gpus_per_trial, (len(os.sched_getaffinity(0)),), (float(count),), memory)
+    cores = (len(os.sched_getaffinity(0)),)
+    if gpus_per_trial == 0:
+        return _checked(cpus, gpus_per_trial, cores, (0.0,), None)
+    count, found = gpus_here()
+    return _with(found, _checked(cpus, gpus_per_trial, cores, (float(count),), found.memory))
 
 
 def of_cluster(cpus: int, gpus_per_trial: float | None) -> Resources:
     """The resources of the Ray cluster that is connected, its nodes of whatever kinds.
 
     Raises:
-        SettingError: the options leave no room for a single trial.
+        SettingError: the options leave no room for a single trial, or torch cannot use a node's GPU.
     """
     nodes = [node for node in ray.nodes() if node["Alive"]]
     cores = tuple(int(node["Resources"].get("CPU", 0)) for node in nodes)
     gpus = tuple(float(node["Resources"].get("GPU", 0)) for node in nodes)
-    memory = _smallest_gpu([node["NodeID"] for node in nodes if node["Resources"].get("GPU", 0)])
-    return _checked(cpus, gpus_per_trial, cores, gpus, memory, elastic=True)
+    asked = [node for node in nodes if node["Resources"].get("GPU", 0) and gpus_per_trial != 0]
+    found = _gpus_of(asked)
+    return _with(found, _checked(cpus, gpus_per_trial, cores, gpus, found.memory, elastic=True))
 
 
-def _smallest_gpu(nodes: Sequence[str]) -> int | None:
+def _with(found: Gpus, resources: Resources) -> Resources:
+    """`resources` in the type that the GPUs compute in.
+
+    Raises:
+        SettingError: torch cannot use one of them.
+    """
+    if found.problem:
+        raise SettingError(f"GPU: {found.problem}")
+    return replace(resources, element_bytes=2 if found.reduced and resources.device == "cuda" else 4)
+
+
+def _gpus_of(nodes: Sequence[dict[str, Any]]) -> Gpus:
+    """What torch finds on all of these nodes of a cluster."""
+
     @ray.remote(num_cpus=0, num_gpus=0.01)
-    def memory() -> int:
-        if not torch.cuda.is_available():
-            raise RuntimeError(
-                "Ray counts a GPU on this node, but torch finds none; check torch and the driver"
-            )
-        return min(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
+    def look() -> Gpus:
+        count, found = gpus_here()
+        none = "found no GPU where Ray counts one, expected one; check torch and the driver of this node"
+        return found if count else Gpus(problem=none)
 
     there = [
-        memory.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
+        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
         for node in nodes
     ]
-    return min(ray.get(there), default=None) if there else None
+    found: list[Gpus] = ray.get(there)
+    wrong = [
+        f"node {node['NodeManagerAddress']}: {one.problem}"
+        for node, one in zip(nodes, found, strict=True)
+        if one.problem
+    ]
+    if wrong:
+        return Gpus(problem="\n".join(wrong))
+    memory = min((one.memory for one in found if one.memory is not None), default=None)
+    return Gpus(memory, bool(found) and all(one.reduced for one in found))
 
 
 def _checked(

@@ -54,7 +54,7 @@ class Gpu:
     Attributes:
         waits: (what, file:line) of everything that makes the CPU wait for the device.
         kinds: how often (operation, type of a tensor on the device) was computed.
-        held, peak: bytes in use now, and at most since `reset_peak_memory_stats`.
+        held, peak, highest: bytes in use now, at most since `reset_peak_memory_stats`, and at most ever.
         limit: bytes that may be in use.
     """
 
@@ -62,7 +62,7 @@ class Gpu:
         self.memory, self.capability, self.limit = memory, capability, memory
         self.waits: list[tuple[str, str]] = []
         self.kinds: Counter[tuple[str, str]] = Counter()
-        self.held = self.peak = 0
+        self.held = self.peak = self.highest = 0
         self.users: Counter[int] = Counter()
 
     def wait(self, what: str) -> None:
@@ -75,7 +75,7 @@ class Gpu:
             if self.held + size > self.limit:
                 raise torch.OutOfMemoryError(f"CUDA out of memory. Pretended to allocate {size} bytes")
             self.held += size
-            self.peak = max(self.peak, self.held)
+            self.peak, self.highest = max(self.peak, self.held), max(self.highest, self.held)
         self.users[key] += 1
 
     def give_back(self, storage: torch.UntypedStorage) -> None:

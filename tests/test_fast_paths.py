@@ -78,6 +78,46 @@ def test_features_are_those_of_each_image_run_alone(architecture):
         np.testing.assert_allclose(fast.inputs[10], alone, rtol=1e-3, atol=1e-4)
 
 
+def test_features_lie_in_a_file_without_a_name_in_half_precision(tmp_path):
+    task, recipe = feature_case()
+    fast = feature_task(build("resnet18").eval(), task, recipe, 3, torch.device("cpu"), tmp_path / "new")
+    assert isinstance(fast.inputs, np.memmap)
+    assert fast.inputs.dtype == np.float16
+    assert list((tmp_path / "new").iterdir()) == []
+    batch, _ = next(iter(Batches(fast, fast.rows["train"], 4)))
+    assert training_inputs(batch, recipe, torch_generator(0, VIEWS)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e-7, float("nan")])
+def test_features_that_half_precision_cannot_hold_are_kept_in_full(factor):
+    task, recipe = feature_case()
+    torch.manual_seed(0)
+    network = build("cbr_tiny").eval()
+    plain = feature_task(network, task, recipe, 3, torch.device("cpu")).inputs
+    assert plain.dtype == np.float16
+    network.stages[-1].append(Scaled(factor))
+    scaled = feature_task(network, task, recipe, 3, torch.device("cpu")).inputs
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled / factor, plain.astype(np.float32), rtol=1e-3, atol=1e-5)
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, maps):
+        return maps * self.factor
+
+
+def feature_case():
+    images = np.random.default_rng(0).integers(0, 256, (7, 1, 24, 24), np.uint8)
+    rows = {"train": np.arange(5), "selection": np.array([5, 6])}
+    return Task(images, np.zeros((7, 1), np.float32), 1, rows), Recipe(
+        image_size=24, epochs=4, frozen_views=2
+    )
+
+
 def test_every_range_test_and_every_pretraining_is_done_once(run, quick, monkeypatch, tmp_path):
     """Across runs as well: the second pass over the same folder starts nothing."""
     done = []
@@ -129,7 +169,7 @@ def test_on_the_cpu_nothing_is_reduced_compiled_or_moved(run, quick, monkeypatch
     run(Cell(architecture="cbr_tiny", train_images=32), quick)
     (module,) = seen
     assert module.network.reduced is None
-    assert module.task.resident is None
+    assert module.compiling == "no"
     assert module.compiled.__self__ is module.network
     assert not [name for name in module.state_dict() if name.startswith("compiled")]
     batches = Batches(module.task, np.arange(3), 2)

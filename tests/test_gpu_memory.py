@@ -24,7 +24,13 @@ def run(table, image_folder, tmp_path, quick):
             CELL, quick, table, cells=tmp_path / "cells", cache=image_folder, device="cuda", **options
         )
 
-    yield run
+    return run
+
+
+@pytest.fixture(autouse=True)
+def the_whole_memory():
+    """No test leaves a cap, or memory, to those that come after it."""
+    yield
     torch.cuda.set_per_process_memory_fraction(1.0)
     release()
 
@@ -37,14 +43,10 @@ def take(share):
 
 def test_a_share_caps_what_a_process_can_take():
     cap_memory(0.25)
-    try:
-        held = take(0.15)
-        with pytest.raises(torch.OutOfMemoryError):
-            take(0.15)
-        del held
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-        release()
+    held = take(0.15)
+    with pytest.raises(torch.OutOfMemoryError):
+        take(0.15)
+    del held
 
 
 def test_a_trial_on_the_gpu_records_its_peak_and_its_device(run):
@@ -52,6 +54,10 @@ def test_a_trial_on_the_gpu_records_its_peak_and_its_device(run):
     assert record["status"] == "done", record["error"]
     assert record["environment"]["device"] == "cuda"
     assert 0 < record["metrics"]["device_memory_bytes"] < 2**30
+
+
+def test_a_trial_that_exceeds_its_share_asks_for_a_larger_one(run):
+    assert run(share=1e-4)["status"] == "out_of_memory"
 
 
 def test_a_real_lack_of_memory_is_noted_and_a_larger_share_does(run, tmp_path, monkeypatch):

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sweeps import full_grid
 from sweeps.memory import MARGIN, estimate, measured_peaks, needed_bytes
-from sweeps.resources import Resources, _checked, larger_share, of_machine
+from sweeps.resources import Resources, _checked, larger_share, of_machine, runs_on
 from transfusion.architectures import build, parameters
 from transfusion.cell import ARCHITECTURES, Cell, Recipe, SettingError
 from transfusion.slate import CONTEXT_BYTES, cap_memory
@@ -83,16 +84,94 @@ def test_a_measured_peak_replaces_the_arithmetic():
     cell, recipe = Cell(architecture="cbr_tiny", train_images=10), Recipe()
     records = {
         str(i): {
-            "cell": {"architecture": "cbr_tiny"},
+            "cell": {"architecture": "cbr_tiny", "freeze": "none"},
             "recipe": {"image_size": 224, "batch_size": 32},
             "metrics": {"device_memory_bytes": peak} if peak else {},
         }
         for i, peak in enumerate((GB, 3 * GB, None))
     }
     peaks = measured_peaks(records)
-    assert peaks == {("cbr_tiny", 224, 32): 3 * GB}
+    assert peaks == {("cbr_tiny", 224, 32, "none"): 3 * GB}
     assert needed_bytes(cell, recipe, peaks) == int(CONTEXT_BYTES + MARGIN * 3 * GB)
     assert needed_bytes(cell, recipe, {}) == int(CONTEXT_BYTES + MARGIN * estimate("cbr_tiny", 224, 32))
+
+
+def test_the_need_is_counted_in_the_type_that_is_used_and_without_gradients_where_nothing_is_trained():
+    weights = 4 * parameters(build("resnet18"))
+    plain, reduced = (estimate("resnet18", 224, 32, "none", size) - 5 * weights for size in (4, 2))
+    assert plain == 2 * reduced
+    frozen = estimate("resnet18", 224, 32, "backbone")
+    assert weights < frozen < estimate("resnet18", 224, 32) / 1.5
+    assert estimate("resnet18", 224, 256, "backbone") == pytest.approx(4 * frozen, rel=0.2)
+
+
+@pytest.fixture
+def a_gpu_that(monkeypatch):
+    """A function from a capability, or an error in its place, to one GPU that the driver counts."""
+
+    def there(found, built=("sm_75", "sm_80", "sm_86", "sm_90", "compute_90")):
+        def properties(_index):
+            if isinstance(found, Exception):
+                raise found
+            return SimpleNamespace(name="Some GPU", major=found[0], minor=found[1], total_memory=16 * GB)
+
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: list(built))
+
+    return there
+
+
+TOO_OLD = RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update it.")
+
+
+@pytest.mark.parametrize("error", [TOO_OLD, AssertionError("Invalid device id")])
+def test_a_gpu_that_cuda_cannot_open_is_refused_with_advice_or_left_alone(a_gpu_that, error):
+    a_gpu_that(error)
+    with pytest.raises(SettingError, match="update the driver") as refused:
+        of_machine(1, None)
+    assert str(error).rstrip(".") in str(refused.value)
+    assert of_machine(1, 0).device == "cpu"
+
+
+def test_a_command_on_a_driver_too_old_ends_with_status_2(a_gpu_that, tmp_path, capsys, phantom_folder):
+    a_gpu_that(TOO_OLD)
+    command = [
+        "--preset",
+        "smoke",
+        "--data",
+        str(phantom_folder),
+        "--out",
+        str(tmp_path / "out"),
+        "--dry-run",
+    ]
+    assert full_grid.main(command) == 2
+    said = capsys.readouterr().err
+    assert "too old" in said
+    assert "--gpus-per-trial 0" in said
+    assert full_grid.main([*command, "--gpus-per-trial", "0"]) == 0
+
+
+@pytest.mark.parametrize("capability", [(3, 7), (6, 1), (7, 0)])
+def test_a_gpu_older_than_torch_is_built_for_is_refused(a_gpu_that, capability):
+    a_gpu_that(capability)
+    with pytest.raises(SettingError, match=f"capability {capability[0]}.{capability[1]}, expected"):
+        of_machine(1, None)
+    assert of_machine(1, 0).device == "cpu"
+
+
+@pytest.mark.parametrize(("capability", "bytes_each"), [((7, 5), 4), ((8, 0), 2), ((8, 9), 2), ((12, 0), 2)])
+def test_gpus_that_torch_is_built_for_are_taken_and_counted_in_their_type(a_gpu_that, capability, bytes_each):
+    a_gpu_that(capability)
+    found = of_machine(1, None)
+    assert (found.device, found.gpu_memory, found.element_bytes) == ("cuda", 16 * GB, bytes_each)
+
+
+def test_machine_code_runs_on_its_own_major_version_only():
+    assert runs_on((8, 9), ["sm_80"])
+    assert not runs_on((8, 0), ["sm_86"])
+    assert not runs_on((12, 0), ["sm_90a"])
+    assert runs_on((12, 0), ["sm_90", "compute_90"])
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])

@@ -1,12 +1,8 @@
 """Rows, orders, balance and batches of a task."""
 
-import dataclasses
-
 import numpy as np
 import pytest
-import torch
 
-from transfusion.acceleration import Resident
 from transfusion.cell import Cell, Recipe
 from transfusion.task import Batches, Task, finding_task, photos_task
 
@@ -59,18 +55,12 @@ def test_batches_cover_the_rows_in_order():
     assert [targets[:, 0].tolist() for _, targets in batches] == [[9, 3], [5, 0], [2]]
 
 
-def test_batches_out_of_device_memory_are_the_same():
-    """Where the device is the CPU, as a GPU's memory would give them."""
+def test_batches_that_are_skipped_are_counted_and_left_out():
     task = task_of(range(10))
-    position = np.full(10, -1)
-    position[3:] = np.arange(7)
-    kept = Resident(torch.from_numpy(task.inputs[3:]), position)
-    held = dataclasses.replace(task, resident=kept)
-    for rows in (np.array([9, 3, 5, 7, 4]), np.array([9, 0, 5])):
-        assert kept.holds(rows) == (rows.min() >= 3)
-        for ours, plain in zip(Batches(held, rows, 2), Batches(task, rows, 2), strict=True):
-            assert torch.equal(ours[0], plain[0])
-            assert torch.equal(ours[1], plain[1])
+    for skip in range(4):
+        batches = Batches(task, np.array([9, 3, 5, 0, 2]), 2, skip=skip)
+        assert len(batches) == 3
+        assert [inputs[:, 0].tolist() for inputs, _ in batches] == [[9, 3], [5, 0], [2]][skip:]
 
 
 def test_the_parts_of_a_finding(table):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import queue
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Precision = Literal["auto", "float32"]
 
-MEMORY_MARGIN = 1.25
-"""Room for fragmentation, and for the state of the best epoch, over the peak of the range test."""
-
 COMPILE_SECONDS = 600.0
 """Training that is expected to take longer is compiled; a guess, as compiling has not been timed on a GPU."""
+
+VARIANTS = 1024
+"""Compiled variants of one function that a process keeps: every architecture, image size and batch size of a
+sweep is one, and torch would go on plainly, and silently, after the eighth."""
 
 AHEAD = 3
 """Batches that are on their way to the GPU while one is trained on."""
@@ -26,9 +29,15 @@ AHEAD = 3
 
 def reduced_type(device: torch.device, precision: Precision = "auto") -> torch.dtype | None:
     """The type of the backbone's arithmetic; None where it is that of its weights, float32."""
-    if precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
+    if precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
+        return torch.bfloat16  # in hardware (compute capability 8.0 on): emulated, it is slower than float32
     return None
+
+
+def warmed_up(device: torch.device) -> None:
+    """Count the peak of memory anew: what the first step took, and no later one does, is no need."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def worth_compiling(device: torch.device, seconds_per_step: float, steps: int) -> bool:
@@ -36,55 +45,52 @@ def worth_compiling(device: torch.device, seconds_per_step: float, steps: int) -
     return device.type == "cuda" and seconds_per_step * steps > COMPILE_SECONDS
 
 
-@dataclass(frozen=True)
-class Resident:
-    """Inputs in device memory.
+def compiled(network: nn.Module, example: Tensor) -> tuple[Callable[[Tensor], Tensor], str]:
+    """`network` as its training steps call it: compiled, or plain on a machine that cannot compile.
 
-    Attributes:
-        inputs: [n, ...] on the device.
-        position: int64 [N], where a row of the task lies in `inputs`; -1 for rows that were left out.
-    """
-
-    inputs: Tensor
-    position: np.ndarray
-
-    def holds(self, rows: np.ndarray) -> bool:
-        return bool((self.position[rows] >= 0).all())
-
-
-def resident(inputs: np.ndarray, rows: np.ndarray, device: torch.device, room: int) -> Resident | None:
-    """`rows` of `inputs` in the memory of a GPU, or None where they do not fit.
+    One step is tried, of which the network keeps nothing: a C compiler or Python's headers may be missing.
 
     Args:
-        room: bytes that torch may take of the device; what it took at most so far counts against it.
+        example: one whole batch of training inputs, on the network's device.
+
+    Returns:
+        What to call, and `yes` or why it is not compiled.
+
+    Raises:
+        torch.OutOfMemoryError: the step that was tried does not fit.
     """
-    if device.type != "cuda":
-        return None
-    used = MEMORY_MARGIN * torch.cuda.max_memory_allocated(device)
-    free = min(room - used, torch.cuda.mem_get_info(device)[0])
-    if inputs[:1].nbytes * len(rows) > free:
-        return None
-    position = np.full(len(inputs), -1)
-    position[rows] = np.arange(len(rows))
-    kept = torch.empty(
-        (len(rows), *inputs.shape[1:]), dtype=torch.from_numpy(inputs[:0]).dtype, device=device
+    import torch._dynamo
+    import torch._inductor.config
+
+    torch._dynamo.config.recompile_limit = VARIANTS
+    torch._dynamo.config.accumulated_recompile_limit = 8 * VARIANTS
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = str(torch.get_num_threads())
+    torch._inductor.config.compile_threads = torch.get_num_threads()
+    twin = torch.compile(network.forward)
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    try:
+        twin(example).sum().backward()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever torch's compilers, and the system's, raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        _say_once(reason)
+        return network.__call__, reason
+    finally:
+        with torch.no_grad():
+            for name, value in network.named_buffers():
+                value.copy_(buffers[name])
+        network.zero_grad()
+    return twin, "yes"
+
+
+@lru_cache
+def _say_once(reason: str) -> None:
+    logging.getLogger(__name__).warning(
+        "cells train without torch.compile, which does not work here (%s); it needs a C compiler and the "
+        "headers of Python (Debian: apt-get install gcc python3-dev)",
+        reason,
     )
-    for start in range(0, len(rows), 4096):
-        part = rows[start : start + 4096]
-        kept[start : start + len(part)] = torch.from_numpy(inputs[part]).to(device)
-    return Resident(kept, position)
-
-
-def from_memory(
-    kept: Resident, targets: np.ndarray, rows: np.ndarray, batch_size: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches out of device memory; indices and targets of all of them travel once."""
-    device = kept.inputs.device
-    where = torch.from_numpy(kept.position[rows]).to(device)
-    labels = torch.from_numpy(targets[rows]).to(device)
-    for start in range(0, len(rows), batch_size):
-        part = slice(start, start + batch_size)
-        yield kept.inputs[where[part]], labels[part]
 
 
 def ahead(

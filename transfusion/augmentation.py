@@ -52,10 +52,10 @@ def random_affine(images: Tensor, recipe: Recipe, generator: torch.Generator) ->
 
 
 def training_inputs(batch: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """What a network trains on: uint8 images augmented and normalised; features as they are."""
-    return batch if batch.is_floating_point() else normalize(random_affine(batch, recipe, generator))
+    """What a network trains on: uint8 images augmented and normalised; features in float32."""
+    return batch.float() if batch.is_floating_point() else normalize(random_affine(batch, recipe, generator))
 
 
 def evaluation_inputs(batch: Tensor) -> Tensor:
-    """What a network is evaluated on: uint8 images normalised; features as they are."""
-    return batch if batch.is_floating_point() else normalize(batch)
+    """What a network is evaluated on: uint8 images normalised; features in float32."""
+    return batch.float() if batch.is_floating_point() else normalize(batch)

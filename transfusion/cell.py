@@ -18,7 +18,8 @@ SCHEMA = 2
 """Raised whenever the same cell and recipe would no longer give the same result.
 
 1: data were named by their table and the bytes of 32 images, cells by every field. 2: data are named by the
-bytes of every image, cells by the fields that differ from their default.
+bytes of every image, cells by the fields that differ from their default; features of a frozen backbone are
+rounded to float16.
 """
 
 Architecture = Literal[

@@ -49,7 +49,10 @@ class TrainingModule(pl.LightningModule):
             the lowest selection loss.
         best_state: the network's state after that epoch.
         compiled: the network as training steps call it: itself, or its compiled twin on the same weights.
+        compiling: `no`, `yes`, or why it cannot be compiled.
         range_test_seconds: time of the range test; None where an interrupted run had done it.
+        step_seconds: of a step of the range test, also where an interrupted run had done it.
+        begun: what a checkpoint within an epoch holds of that epoch, until training goes on in it.
     """
 
     def __init__(
@@ -66,7 +69,12 @@ class TrainingModule(pl.LightningModule):
         self.compiled: Callable[[Tensor], Tensor] = network.__call__  # no second submodule in checkpoints
         self.task, self.recipe, self.seed = task, recipe, seed
         self.ladder: RangeTest | None = None
+        self.compiling = "no"
         self.range_test_seconds: float | None = None
+        self.step_seconds = 0.0
+        self.begun: dict[str, Any] | None = None
+        self.step_losses: list[Tensor] = []
+        self.step_sizes: list[int] = []
         self.epochs: list[dict[str, Any]] = []
         self.steps: list[float] = []
         self.best_epoch, self.best_score = 0, (-np.inf, -np.inf)
@@ -78,7 +86,8 @@ class TrainingModule(pl.LightningModule):
     def train_dataloader(self) -> Batches:
         order = stream(self.seed, ORDER, self.current_epoch)
         rows = self.task.training_rows(self.current_epoch, order)
-        return Batches(self.task, rows, self.recipe.batch_size, self.device)
+        skip = len(self.begun["sizes"]) if self.begun else 0
+        return Batches(self.task, rows, self.recipe.batch_size, self.device, skip)
 
     def val_dataloader(self) -> Batches:
         return Batches(self.task, self.task.rows["selection"], EVALUATION_BATCH, self.device)
@@ -86,6 +95,7 @@ class TrainingModule(pl.LightningModule):
     # -- training
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        self.freeze_backbone()  # a resumed cell's has not been by a range test
         trained = [weight for weight in self.network.parameters() if weight.requires_grad]
         assert self.ladder is not None, "the range test comes before the optimiser"
         optimizer = Adam(trained, lr=self.ladder.chosen)
@@ -97,13 +107,27 @@ class TrainingModule(pl.LightningModule):
             self.plateau.load_state_dict(self.plateau_state)
         return optimizer
 
+    def on_train_start(self) -> None:
+        if self.begun:  # Lightning goes on within the epoch, and calls no `on_train_epoch_start`
+            self._start_epoch()
+            self.affine.set_state(self.begun["affine"])
+            self.step_losses = list(self.begun["losses"].to(self.device))
+            self.step_sizes = self.begun["sizes"]
+            self.epoch_start -= self.begun["seconds"]
+
     def on_train_epoch_start(self) -> None:
+        self._start_epoch()
+
+    def freeze_backbone(self) -> None:
+        """Freeze what is not trained; after `train()`, which undoes a part of it."""
         if self.frozen:
             assert isinstance(self.network, Network)
             freeze_stages(self.network)
+
+    def _start_epoch(self) -> None:
+        self.freeze_backbone()
         self.affine = torch_generator(self.seed, AFFINE, self.current_epoch)
-        self.step_losses: list[Tensor] = []
-        self.step_sizes: list[int] = []
+        self.step_losses, self.step_sizes = [], []
         self.epoch_start = time.perf_counter()
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
@@ -158,6 +182,7 @@ class TrainingModule(pl.LightningModule):
                 "train_seconds": self.train_seconds,
             }
         )
+        self.step_losses, self.step_sizes, self.begun = [], [], None
 
     # -- checkpoint and records
 
@@ -169,6 +194,15 @@ class TrainingModule(pl.LightningModule):
             "steps": self.steps,
             "best": (self.best_epoch, self.best_score, self.best_state),
             "plateau": self.plateau.state_dict(),
+            "step_seconds": self.step_seconds,
+            "begun": {
+                "losses": torch.stack(self.step_losses).cpu(),
+                "sizes": self.step_sizes,
+                "affine": self.affine.get_state(),
+                "seconds": time.perf_counter() - self.epoch_start,
+            }
+            if self.step_losses
+            else None,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -176,6 +210,7 @@ class TrainingModule(pl.LightningModule):
         self.epochs, self.steps = records["epochs"], records["steps"]
         self.best_epoch, self.best_score, self.best_state = records["best"]
         self.plateau_state = records["plateau"]
+        self.step_seconds, self.begun = records["step_seconds"], records["begun"]
 
     def restore_best(self) -> None:
         """Put the network into its state after the best epoch."""

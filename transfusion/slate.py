@@ -51,6 +51,7 @@ def reset(seed: int, threads: int) -> None:
     torch.use_deterministic_algorithms(False)
     torch.autograd.set_detect_anomaly(False)
     torch.backends.cudnn.enabled = True
+    # The same algorithms every time, not the fastest of those tried: that choice would differ between runs.
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -69,11 +70,6 @@ def allowed_fraction(share: float) -> float:
     context, but at least half of the share.
     """
     return max(share - CONTEXT_BYTES / _total_memory(), share / 2)
-
-
-def allowed_bytes(share: float) -> int:
-    """The same in bytes."""
-    return int(allowed_fraction(share) * _total_memory())
 
 
 def cap_memory(share: float) -> None:

@@ -24,12 +24,11 @@ class Task:
     """Inputs and targets of a cell.
 
     Attributes:
-        inputs: uint8 images [N, C, size, size], C = 1 or 3, maybe memory-mapped; or float32 features [N, F].
+        inputs: uint8 images [N, C, size, size], C = 1 or 3, maybe memory-mapped; or float16 features [N, F].
         targets: float32 [N, 1] (1, 0, NaN = masked) of a finding, or int64 [N] classes.
         outputs: logits of the head.
         rows: int64 row positions of each part that the task has.
         balanced: fill every training epoch with as many positives as negatives.
-        resident: those inputs that lie in the memory of a GPU, if any do.
         views: number of versions of the training inputs; version v lies v * len(rows["train"]) rows further.
     """
 
@@ -39,7 +38,6 @@ class Task:
     rows: dict[str, np.ndarray]
     views: int = 1
     balanced: bool = False
-    resident: acceleration.Resident | None = None
 
     def training_rows(self, epoch: int, order: np.random.Generator) -> np.ndarray:
         """The training rows of an epoch, counted from 0, in random order; the views take turns.
@@ -96,21 +94,22 @@ class Batches:
     Args:
         task: only the rows of a batch are read of its inputs.
         rows: which rows, [n].
-        device: where the batches are wanted. On a GPU they come out of its memory, or ahead of time.
+        device: where the batches are wanted. On a GPU they are there ahead of time.
+        skip: so many batches are left out at the beginning, and counted all the same.
     """
 
-    def __init__(self, task: Task, rows: np.ndarray, batch_size: int, device: torch.device = CPU) -> None:
-        self.inputs, self.targets, self.resident = task.inputs, task.targets, task.resident
-        self.rows, self.batch_size, self.device = rows, batch_size, device
+    def __init__(
+        self, task: Task, rows: np.ndarray, batch_size: int, device: torch.device = CPU, skip: int = 0
+    ) -> None:
+        self.inputs, self.targets = task.inputs, task.targets
+        self.rows, self.batch_size, self.device, self.skip = rows, batch_size, device, skip
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if self.resident is not None and self.resident.holds(self.rows):
-            yield from acceleration.from_memory(self.resident, self.targets, self.rows, self.batch_size)
-            return
-        parts = [self.rows[i : i + self.batch_size] for i in range(0, len(self.rows), self.batch_size)]
+        starts = range(self.skip * self.batch_size, len(self.rows), self.batch_size)
+        parts = [self.rows[start : start + self.batch_size] for start in starts]
         if self.device.type == "cuda":
             yield from acceleration.ahead(self.inputs, self.targets, parts, self.device)
             return

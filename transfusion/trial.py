@@ -6,6 +6,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,21 @@ from transfusion.initialization import copy_stages, load_stages, save_stages
 from transfusion.lease import LostError
 from transfusion.module import TrainingModule
 from transfusion.randomness import WEIGHTS, stream
-from transfusion.slate import allowed_bytes, cap_memory, clean_slate, release, resident_bytes
+from transfusion.slate import cap_memory, clean_slate, release, resident_bytes
 from transfusion.table import Table
 from transfusion.task import Task, finding_task, imagenet_task, photos_task
 
 NO_HOOKS = Hooks()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cell is trained: its folder, that of the image cache, the device, and the world around it."""
+
+    folder: Path
+    cache: Path
+    device: torch.device
+    hooks: Hooks
 
 
 def run_trial(
@@ -79,18 +90,17 @@ def run_trial(
     hooks.saved()
     started, clock = _now(), time.perf_counter()
     metrics: dict[str, Any] = {}
+    place = Place(folder, cache, torch.device(device), hooks)
     outcome: dict[str, Any] = {"status": "done"}
+    compiled = "no"
     with clean_slate(cell.seed, threads):
         try:
             if device.startswith("cuda"):
                 cap_memory(share)
-                torch.backends.cudnn.benchmark = True
-            task, network = _inputs(cell, recipe, table, cells, cache, supplied, imagenet)
-            network.reduced = acceleration.reduced_type(torch.device(device), precision)
-            _train(
-                cell, recipe, table, task, network,
-                folder, torch.device(device), hooks, metrics, _room(device, share),
-            )  # fmt: skip
+            task = cell_task(cell, recipe, table, cache, imagenet)
+            network = initial_network(cell, recipe, table.fingerprint, cells, task.outputs, supplied)
+            network.reduced = acceleration.reduced_type(place.device, precision)
+            compiled = _train(cell, recipe, table, task, network, place, metrics)
         except StoppedError:
             outcome = {"status": "interrupted"}
         except LostError:
@@ -98,7 +108,7 @@ def run_trial(
         except Exception as error:
             outcome = _failed(error, folder, share, hooks.check)
         if device.startswith("cuda"):
-            metrics["device_memory_bytes"] = torch.cuda.max_memory_allocated()
+            _note_peak(metrics)
     release()
     if outcome["status"] not in ("done", "failed"):
         hooks.saved()
@@ -109,7 +119,7 @@ def run_trial(
         cell=cell,
         recipe=recipe,
         data=table.fingerprint,
-        environment=_environment(device, threads, share),
+        environment={**_environment(device, threads, share), "compiled": compiled},
         started=started,
         finished=_now(),
         supplied=supplied,
@@ -119,22 +129,10 @@ def run_trial(
     )
 
 
-def _inputs(
-    cell: Cell,
-    recipe: Recipe,
-    table: Table,
-    cells: Path,
-    cache: Path,
-    supplied: Supplied,
-    imagenet: Table | None,
-) -> tuple[Task, Network]:
-    task = cell_task(cell, recipe, table, cache, imagenet)
-    return task, initial_network(cell, recipe, table.fingerprint, cells, task.outputs, supplied)
-
-
-def _room(device: str, share: float) -> int:
-    """Bytes of the device's memory that a trial may use; 0 without a GPU."""
-    return allowed_bytes(share) if device.startswith("cuda") else 0
+def _note_peak(metrics: dict[str, Any]) -> None:
+    """Raise `device_memory_bytes` to the peak since it was counted anew."""
+    peak = torch.cuda.max_memory_allocated()
+    metrics["device_memory_bytes"] = max(peak, metrics.get("device_memory_bytes", 0))
 
 
 def _failed(error: Exception, folder: Path, share: float, check: Callable[[], None]) -> dict[str, Any]:
@@ -188,26 +186,31 @@ def _train(
     table: Table,
     task: Task,
     network: Network,
-    folder: Path,
-    device: torch.device,
-    hooks: Hooks,
+    place: Place,
     metrics: dict[str, Any],
-    room: int,
-) -> None:
-    """Train, evaluate and write everything but `result.json`; fills `metrics` as it goes."""
+) -> str:
+    """Train, evaluate and write everything but `result.json`; fills `metrics` as it goes.
+
+    Returns:
+        Whether training was compiled: `yes`, `no`, or why it could not be.
+    """
+    folder, device, hooks = place.folder, place.device, place.hooks
     network.to(device).to(memory_format=torch.channels_last)
     metrics |= architectures.size_of(cell.architecture, recipe.image_size)
     trained: torch.nn.Module = network
     frozen = cell.freeze == "backbone"
     if frozen and recipe.frozen_views:
         start = time.perf_counter()
-        task, trained, frozen = feature_task(network, task, recipe, cell.seed, device), network.head, False
+        task = feature_task(network, task, recipe, cell.seed, device, place.cache)
+        trained, frozen = network.head, False
         metrics["feature_seconds"] = time.perf_counter() - start
+        if device.type == "cuda":
+            _note_peak(metrics)
 
     module = TrainingModule(trained, task, recipe, seed=cell.seed, frozen=frozen)
     epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs
     try:
-        fit(module, epochs, device, folder / results.CHECKPOINT, hooks, room)
+        fit(module, epochs, device, folder / results.CHECKPOINT, hooks)
     except DivergedError:  # a result as well: the curve up to there is evidence
         metrics |= {"learning_rate": module.initial_rate, "epochs": len(module.epochs)}
         _write_tables(folder, module, hooks.check)
@@ -224,6 +227,7 @@ def _train(
     if cell.kind == "upstream":
         with results.atomic(folder / results.WEIGHTS, hooks.check) as path:
             save_stages(network, path)
+    return module.compiling
 
 
 def _write_tables(folder: Path, module: TrainingModule, check: Callable[[], None]) -> None:

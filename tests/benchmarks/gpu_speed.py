@@ -6,23 +6,31 @@
     input    the real input pipeline against one resident batch (input_speed.py)
     frozen   a frozen cell against a fine-tuned one (frozen_speed.py)
     sweep    the preset smoke against the peer (sweep_speed.py)
-    tests    the tests marked gpu: bfloat16 against float32, the cap on memory, resident inputs
+    tests    the tests marked gpu: bfloat16 against float32, the cap on memory, going on where cut off
 
-Each part takes some minutes; --parts runs some of them.
+Each part takes some minutes; --parts runs some of them. A part that fails says why, the others go on, and a
+table at the end says of each part whether it ended well; the exit status is 1 where one did not. Nothing of
+this has run on a GPU yet; how it deals with processes that die is tested on a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import queue
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
+from threading import BrokenBarrierError
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -33,10 +41,11 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 import input_speed  # noqa: E402
 import peer  # noqa: E402
 
-from sweeps.memory import estimate, needed_bytes  # noqa: E402
+from sweeps.memory import needed_bytes  # noqa: E402
 from sweeps.resources import Resources  # noqa: E402
 from transfusion import acceleration, architectures, chexpert, phantom  # noqa: E402
 from transfusion.cell import ARCHITECTURES, Architecture, Cell, Recipe  # noqa: E402
+from transfusion.slate import cap_memory  # noqa: E402
 from transfusion.table import Table  # noqa: E402
 
 SIZE, BATCH = 224, 32
@@ -64,14 +73,37 @@ def main() -> None:
     print(
         f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}\n", flush=True
     )
-    if "speed" in options.parts:
-        against_the_peer(options.architectures, options.images, options.workers)
-    if "packing" in options.parts:
-        packing(options.architectures)
-    for part in options.parts:
-        if part in COMMANDS:
-            print(f"\n{part}", flush=True)
-            subprocess.run([sys.executable, *map(str, COMMANDS[part])], check=False, cwd=ROOT)
+    outcomes = {
+        part: outcome_of(
+            {
+                "speed": lambda: against_the_peer(options.architectures, options.images, options.workers),
+                "packing": lambda: packing(options.architectures),
+            }.get(part, partial(command, part))
+        )
+        for part in options.parts
+    }
+    print("\n| part | ended |\n|---|---|")
+    print("\n".join(f"| {part} | {outcome} |" for part, outcome in outcomes.items()))
+    if set(outcomes.values()) != {WELL}:
+        raise SystemExit(1)
+
+
+WELL = "well"
+
+
+def outcome_of(part: Callable[[], None]) -> str:
+    """`well`, or what went wrong, after the traceback has been printed."""
+    try:
+        part()
+    except Exception as error:
+        traceback.print_exc()
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return WELL
+
+
+def command(part: str) -> None:
+    print(f"\n{part}", flush=True)
+    subprocess.run([sys.executable, *map(str, COMMANDS[part])], check=True, cwd=ROOT)
 
 
 def against_the_peer(chosen: list[Architecture], images: int, workers: int) -> None:
@@ -141,37 +173,63 @@ def packing(chosen: list[Architecture]) -> None:
     print("\n| share packing | need, GB | share | one, images/s | all together | cells per hour, times |")
     print("|---|---|---|---|---|---|")
     for architecture in chosen:
-        need = needed_bytes(Cell(architecture=architecture, train_images=1), recipe, {})
+        size = 2 if acceleration.reduced_type(torch.device("cuda")) else 4
+        need = needed_bytes(Cell(architecture=architecture, train_images=1), recipe, {}, size)
         count = machine.slots(machine.share(need))
-        alone, together = (sum(side_by_side(architecture, k)) for k in (1, count))
-        print(
-            f"| {architecture} | {estimate(architecture, SIZE, BATCH) / 1e9:.1f} | 1/{count} | {alone:,.0f} "
-            f"| {together:,.0f} | {together / alone:.2f} |",
-            flush=True,
-        )
+        alone, together = (side_by_side(partial(train, architecture), k) for k in (1, count))
+        wrong = [answer for answer in (*alone, *together) if isinstance(answer, str)]
+        speeds = [sum(answers) if not wrong else 0.0 for answers in (alone, together)]
+        ending = f"failed: {wrong[0]} | |" if wrong else f"{speeds[1]:,.0f} | {speeds[1] / speeds[0]:.2f} |"
+        print(f"| {architecture} | {need / 1e9:.1f} | 1/{count} | {speeds[0]:,.0f} | {ending}", flush=True)
 
 
-def side_by_side(architecture: Architecture, count: int) -> list[float]:
-    """Images a second of each of `count` trials that train at once, after all have begun."""
+Job = Callable[[int, Callable[[], Any]], float]
+"""From the number of processes, and what waits until all have begun, to images a second."""
+
+
+def side_by_side(job: Job, count: int, patience: float = 600.0) -> list[float | str]:
+    """What each of `count` processes that run `job` at once answers, or what it died of; none is waited for
+    longer than `patience` seconds."""
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(count), context.Queue()
-    members = [
-        context.Process(target=one_of, args=(architecture, count, barrier, answers)) for _ in range(count)
-    ]
+    members = [context.Process(target=one_of, args=(job, i, barrier, answers)) for i in range(count)]
     for member in members:
         member.start()
-    found = [answers.get(timeout=300) for _ in members]
+    found: dict[int, float | str] = {}
+    deadline = time.monotonic() + patience
+    while len(found) < count and time.monotonic() < deadline:
+        dead = [i for i, member in enumerate(members) if member.exitcode is not None]
+        try:
+            index, answer = answers.get(timeout=1)
+            found[index] = answer
+            continue
+        except queue.Empty:
+            pass
+        for i in dead:  # dead before the queue was seen to be empty: it has not answered
+            found.setdefault(i, f"died, exit code {members[i].exitcode}")
+            barrier.abort()
     for member in members:
-        member.join()
-    return found
+        member.join(timeout=5)
+        member.kill()
+    return [found.get(i, f"no answer in {patience:.0f} s") for i in range(count)]
 
 
-def one_of(architecture: Architecture, count: int, barrier: Barrier, answers: Queue) -> None:
-    share, device = 1 / count, torch.device("cuda")
-    torch.cuda.set_per_process_memory_fraction(share)
-    input_speed.speeds(architecture, SIZE, device, epochs=2, share=share)
-    barrier.wait()
-    answers.put(input_speed.speeds(architecture, SIZE, device, epochs=6, share=share)[0])
+def one_of(job: Job, index: int, barrier: Barrier, answers: Queue) -> None:
+    try:
+        answers.put((index, job(barrier.parties, barrier.wait)))
+    except BrokenBarrierError:
+        answers.put((index, "another of them died"))
+    except Exception as error:
+        answers.put((index, f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"))
+        barrier.abort()
+
+
+def train(architecture: Architecture, count: int, begin: Callable[[], Any]) -> float:
+    device = torch.device("cuda")
+    cap_memory(1 / count)
+    input_speed.speeds(architecture, SIZE, device, epochs=2)
+    begin()
+    return input_speed.speeds(architecture, SIZE, device, epochs=6)[0]
 
 
 if __name__ == "__main__":

@@ -68,18 +68,9 @@ def peak_operations(device: torch.device) -> float:
     return 2 * size**3 / min(seconds)
 
 
-def speeds(
-    architecture: Architecture, size: int, device: torch.device, epochs: int, share: float = 1.0
-) -> tuple[float, float]:
-    """Images a second in training: through the pipeline, and on one resident batch; medians of the epochs.
-
-    Args:
-        share: of a GPU's memory that the inputs may stay in, beside the model.
-    """
-    room = 0
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        room = int(share * torch.cuda.get_device_properties(device).total_memory)
+def speeds(architecture: Architecture, size: int, device: torch.device, epochs: int) -> tuple[float, float]:
+    """Images a second in training: through the pipeline, and on one resident batch; medians of the epochs."""
+    torch.backends.cudnn.deterministic = True  # as in a trial
     batch, steps = (32, 64) if device.type == "cuda" else (8, 2) if size > 64 else (32, 4)
     images = batch * steps
     recipe = Recipe(
@@ -114,7 +105,7 @@ def speeds(
             synchronize(device)
             plain.append(time.perf_counter() - start)
 
-        fit(module, epochs, device, Path(folder) / "checkpoint.pt", Hooks(report=resident), room)
+        fit(module, epochs, device, Path(folder) / "checkpoint.pt", Hooks(report=resident))
     real = [epoch["train_seconds"] for epoch in module.epochs]
     return images / median(real[1:]), images / median(plain[1:])
 
