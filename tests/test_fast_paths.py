@@ -98,7 +98,8 @@ def test_features_that_half_precision_cannot_hold_are_kept_in_full(factor):
     network.stages[-1].append(Scaled(factor))
     scaled = feature_task(network, task, recipe, 3, torch.device("cpu")).inputs
     assert scaled.dtype == np.float32
-    np.testing.assert_allclose(scaled / factor, plain.astype(np.float32), rtol=1e-3, atol=1e-5)
+    expected = plain.astype(np.float32) * np.float32(factor)
+    np.testing.assert_allclose(scaled, expected, rtol=1e-3, atol=1e-5 * factor)
 
 
 class Scaled(torch.nn.Module):
