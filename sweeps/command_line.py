@@ -69,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
         help="share of the patients to choose the epoch by (default: 0.02; 0.1 of a small set)",
     )  # fmt: skip
     p.add_argument(
+        "--distinct-ids", action="store_true",
+        help="--data: ids of patients that differ only in zeros before a number, '.0' behind it, case, "
+        "spaces or Unicode form are different people (default: such ids are refused, with their rows)",
+    )  # fmt: skip
+    p.add_argument(
         "--imagenet", type=Path, metavar="DIR",
         help="a folder in ImageNet's layout, on which networks without public weights (the CBR family) are "
         "pretrained for --inits imagenet",

@@ -50,7 +50,7 @@ def summarize(
         for names in [_idle_settings(wanted, recipe, options.recipe)]
         if names
     ]
-    return DataSummary(name_of(options), table, counts, tuple(notes))
+    return DataSummary(name_of(options), table, counts, (*table.notes, *notes))
 
 
 def _idle_settings(wanted: Sequence[Cell], recipe: Recipe, assignments: Sequence[str]) -> list[str]:

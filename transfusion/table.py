@@ -106,6 +106,7 @@ class Table:
         split: how `part` came about.
         order: a number for each row, the same for all rows of a patient, whose order `rows` follows instead
             of that of the patients' hashes [len(frame)].
+        notes: what the reader took for what, or left out, in the words that the user reads.
     """
 
     root: Path
@@ -114,6 +115,7 @@ class Table:
     fingerprint: str
     split: Split = Split()
     order: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def rows(self, part: str, images: int | None = None) -> np.ndarray:
         """Row positions of `part` in nesting order: the first n are a subset of the first m > n.
