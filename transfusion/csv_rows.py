@@ -262,7 +262,7 @@ def shape_problems(rows: Rows, lengths: np.ndarray, surplus: bool) -> list[Probl
         return []
     if len(values) == 1:
         advice = "write the table without row names" if usual == width + 1 else "export the file anew"
-        found = f"{usual} fields in every row"
+        found = f"{usual} field{'s' if usual != 1 else ''} in every row"
         return [Problem(rows.where([0]), found, f"{width}, as in the header (row {rows.header_row})", advice)]
     expected = usual if usual > width and not surplus else width
     meant = "as in the header" if expected == width else "as in the other rows"

@@ -68,7 +68,7 @@ def read_text(path: Path) -> str:
         inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (".csv", ".tsv"))
         advice = f"name it: {', '.join(map(repr, inside[:5]))} is there" if inside else "name the file"
         raise _error(path, "a folder", "a CSV of labels", advice) from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise _error(path, found, TEXT, "fetch the file again or export it anew") from error
     if not data.strip():
@@ -131,7 +131,7 @@ def _unpacked(data: bytes) -> bytes:
         return bz2.decompress(data)
     if data[:6] == b"\xfd7zXZ\x00":
         return lzma.decompress(data)
-    if data[:4] == b"PK\x03\x04":
+    if data[:4] == b"PK\x03\x04" and zipfile.is_zipfile(io.BytesIO(data)):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [name for name in archive.namelist() if not name.startswith(("__MACOSX/", "."))]
             if len(members) == 1 and members[0].lower().endswith((".csv", ".tsv", ".txt")):
