@@ -1,4 +1,4 @@
-"""No person in two parts: tables whose true people the generator knows are refused, or split without a leak."""
+"""No person in two parts: tables whose true people the generator knows, refused or split without a leak."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_patients_of_the_entries_are_taken_as_strictly(tmp_path: Path, seed: int
     (tmp_path / nih.ENTRIES[0]).write_text("\n".join([header, *lines]), encoding="utf-8")
     person_of = {f"images/{path.replace('/', '_')}": person for path, person in generated.person_of.items()}
     if seed % 3 == 2:
-        with pytest.raises(DataError, match="one spelling for each patient|the id of a patient"):
+        with pytest.raises(DataError, match=r"one spelling for each patient|the id of a patient"):
             nih.read(tmp_path)
     else:
         assert parts_of_people(nih.read(tmp_path), person_of).max() == 1

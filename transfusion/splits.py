@@ -101,7 +101,9 @@ def given_parts(values: pd.Series, patients: pd.Series, where: Where) -> tuple[n
     expected = f"one of {', '.join(part_of)}"
     for code in [code for code, word in enumerate(plain) if word not in part_of][:SHOWN]:
         found = repr(str(words[code])) if plain[code] else "no part"
-        problems.append(Problem(where(np.flatnonzero(codes == code)), found, expected, "correct or fill in the field"))
+        problems.append(
+            Problem(where(np.flatnonzero(codes == code)), found, expected, "correct or fill in the field")
+        )
     parts = np.array([part_of.get(word, "train") for word in plain], dtype=object)[codes]
     who, names = pd.factorize(patients)
     pairs = np.unique(who * len(PARTS) + np.array([PARTS.index(part) for part in parts]))
