@@ -226,11 +226,12 @@ def test_unknown_words_and_patients_in_two_parts_are_refused_with_their_rows(tmp
     options = [*RUN, *small_table.COLUMNS, "--data", str(csv), "--out", str(tmp_path / "out"), "--dry-run"]
     assert full_grid.main([*options, "--part-column", "set"]) == 2
     error = capsys.readouterr().err
-    assert f"{csv}, rows 10, 11: found 'trian'" in error
-    assert f"{csv}, row 22: found no part" in error
+    assert f"{csv}, row 10 and 1 more (11), column 'set': found 'trian'" in error
+    assert f"{csv}, row 22, column 'set': found no part" in error
     for row, person in ((6, "p2"), (32, "p15")):
         assert re.search(
-            rf"rows {row}, {row + 1}: found patient {person} in (train|selection) and test", error
+            rf"row {row} and 1 more \({row + 1}\), column 'set': found patient {person} in \w+ and test",
+            error,
         )
 
 

@@ -82,13 +82,13 @@ def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] | None
             header, quotes that do not close, no row at all, bytes that are no UTF-8 in a column that is read.
     """
     text = read_text(path)
-    separator, skipped = split_header(path, text, columns)
-    if skipped:
-        text = text[text.find("\n") + 1 :]
     if "\0" in text:
         raise DataError(
             [Problem(str(path), "bytes that are no text", TEXT, "save it again, as CSV in UTF-8")]
         )
+    separator, skipped = split_header(path, text, columns)
+    if skipped:
+        text = text[text.find("\n") + 1 :]
     header_row, names, reader = _header(path, text, separator, skipped)
     if any(NO_UTF8.search(name) for name in names):
         found = "a header that is not in UTF-8"

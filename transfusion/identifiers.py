@@ -24,10 +24,11 @@ NOBODY = frozenset(
 ROUNDED = re.compile(r"\d(\.\d+)?e\+\d+", re.IGNORECASE)
 """A long number as a spreadsheet rounds it, `1.23E+12`: many people may have become one."""
 
-POINT_ZERO = re.compile(r"(?<=\d)\.0*$")
-ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
-THOUSANDS = re.compile(r"\d{1,3}([,'’]\d{3})+")
-POWER = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?e\+?(\d{1,2})")
+POINT_ZERO = re.compile(r"(\.0*)+$")
+ZEROS = re.compile(r"^0+(?=.)|(?<!\d)0+(?=\d)")
+THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
+POWER = re.compile(r"(?=\.?\d)(\d{0,9})(?:\.(\d{1,9}))?e\+?(\d{1,2})")
+QUOTES = str.maketrans("", "", "'\"`´‘’“”")
 
 VARIATIONS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Selectors of glyphs, invisible."""
@@ -89,28 +90,27 @@ def names_nobody(name: str) -> bool:
 
 def key_of(name: str) -> str:
     """Equal for ids that differ only in zeros before a number, `.0` behind it, case, spaces, Unicode form."""
-    if not (name.isascii() and name.isalnum()):
-        plain = name if name.isascii() else _ascii_form(name)
-        plain = "".join(plain.casefold().split()).strip("'\"`´’")
-    else:
-        plain = name.lower()
+    plain = name.lower() if name.isascii() and name.isalnum() else _plain(name)
+    plain = ZEROS.sub("", POINT_ZERO.sub("", plain))
     if (power := POWER.fullmatch(plain)) and int(power[3]) >= len(power[2] or ""):
         plain = power[1] + (power[2] or "") + "0" * (int(power[3]) - len(power[2] or ""))
     if THOUSANDS.fullmatch(plain):
-        plain = re.sub(r"\D", "", plain)
-    return ZEROS.sub("", POINT_ZERO.sub("", plain))
+        plain = plain.replace(",", "")
+    return ZEROS.sub("", plain) or "0"
 
 
-def _ascii_form(name: str) -> str:
-    """Compatibility form, twice since case may undo it; plain digits and dashes, nothing invisible."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+def _plain(name: str) -> str:
+    """Small letters in compatibility form, plain digits and dashes; no spaces, quotes or invisible signs."""
+    folded = name
+    for _ in range(2):  # folding may undo the form, and the form the folding
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", folded).upper().casefold())
     signs = []
-    for sign in folded:
+    for sign in folded.translate(QUOTES):
         kind = unicodedata.category(sign)
         if kind == "Nd":
             signs.append(str(unicodedata.decimal(sign)))
         elif kind == "Pd" or sign == "−":
             signs.append("-")
-        elif kind not in ("Cf", "Cc") and sign not in VARIATIONS:
+        elif kind not in ("Cf", "Cc") and sign not in VARIATIONS and not sign.isspace():
             signs.append(sign)
-    return "".join(signs)
+    return unicodedata.normalize("NFC", "".join(signs))
