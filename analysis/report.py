@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import report_tables
+from analysis.codes import codes, several
 from analysis.collect import Collection, completeness
 from analysis.conjectures import CONJECTURES, Margins
 from analysis.curves import SPIKE_DEFINITION
@@ -74,6 +76,7 @@ def write(
         "<h1>Do we need pretraining, a larger network, or more data?</h1>",
         _badges(verdicts),
         glance,
+        *(paragraph(f"Not held out: {text}.") for text in equal_images(evidence.sweep, across_parts=True)),
         "<h2>Conclusion</h2>",
         prose(conclusion),
         *(_conjecture(number, verdicts, estimates, image) for number in CONJECTURES),
@@ -97,6 +100,7 @@ def write(
         _methods(measures, margins),
         image("range_tests"),
         "<h2>The sweep</h2>",
+        paragraph(several(evidence.trials)) if several(evidence.trials) else "",
         _sweep(evidence),
     ]
     file = evidence.out / "report.html"
@@ -106,6 +110,18 @@ def write(
     )
     part.replace(file)
     return file
+
+
+def equal_images(sweep: dict[str, Any], across_parts: bool = False) -> list[str]:
+    """What the sweep recorded of images that are the same byte for byte, as sentences without a full stop.
+
+    Args:
+        across_parts: only those in two parts.
+    """
+    data = sweep.get("data")
+    rows = data.get("equal_images") if isinstance(data, dict) else None
+    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [str(row.get("text")) for row in found if not across_parts or row.get("part") != row.get("other")]
 
 
 def _badges(verdicts: pd.DataFrame) -> str:
@@ -149,6 +165,7 @@ def _conjecture(
 def _missing(evidence: Evidence, measures: Measures, collection: Collection | None) -> str:
     trials = evidence.trials
     parts = [paragraph(text) for text in _lacks(trials, measures)]
+    parts += [paragraph(f"{text}.") for text in equal_images(evidence.sweep)]
     parts.append(table(completeness(trials)))
     if collection is not None:
         if collection.note:
@@ -243,6 +260,7 @@ def _sweep(evidence: Evidence) -> str:
     cost = {
         "training hours, all cells together": float(trials["train_seconds"].sum()) / 3600,
         "hours of all cells together": float(trials["seconds"].sum()) / 3600,
+        "code": "; ".join(codes(trials)) or None,
         "devices": ", ".join(sorted(trials["device"].dropna().unique())) or None,
     }
     record = {key: value for key, value in evidence.sweep.items() if key not in ("schema", "labels")}

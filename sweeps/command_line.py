@@ -15,6 +15,8 @@ from sweeps.data import DATASETS
 from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
 from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
+from transfusion.code_version import code_version
+from transfusion.reading import INTENSITY_HELP
 
 EPILOG = """examples:
   python sweeps/full_grid.py                      the whole grid on embedded data, on this machine
@@ -55,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("--path-column", metavar="C", help="table: the image's path, relative to the CSV")
     p.add_argument("--patient-column", metavar="C", help="table: whose image it is")
+    p.add_argument("--intensity", metavar="RANGE", help=INTENSITY_HELP)
+    p.add_argument(
+        "--frame", type=int, metavar="N",
+        help="which page or frame, from 1, is read of files that hold several (default: they are refused)",
+    )  # fmt: skip
     p.add_argument(
         "--part-column", metavar="C",
         help="table: its part (train, val, test or official); parts that no row names are made",
@@ -89,6 +96,10 @@ def parser() -> argparse.ArgumentParser:
         help="where results go, a folder or s3://bucket/prefix (default: results/PRESET)",
     )
     p.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images go (default: OUT/cache)")
+    p.add_argument(
+        "--version", action="version", version=f"%(prog)s {code_version().describe()}",
+        help="which code this is: version and commit",
+    )  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
     p.add_argument("--retry-failed", action="store_true", help="train failed cells again")
     p.add_argument("--fail-fast", action="store_true", help="stop at the first cell that fails")

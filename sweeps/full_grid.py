@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-import gc
-import shutil
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # The checkout in which this file lies is the one that runs, whatever else is installed or on the path.
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(here.parent), *(place for place in sys.path if place != str(here))]
+    import transfusion_sweep
+
+    sys.exit(transfusion_sweep.sweep())
+
+import argparse
+import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
@@ -24,11 +33,14 @@ from sweeps import (
     processes,
     remote,
     resources,
+    settling,
+    worker_code,
 )
+from sweeps.codes import several_codes
 from sweeps.command_line import parser, preset_of
-from sweeps.data import open_data, prepare
+from sweeps.data import open_data
 from sweeps.data_table import data_tables, summarize
-from sweeps.estimate import estimate
+from sweeps.estimate import Estimate, estimate
 from sweeps.lock import LockedError, Waiting, held
 from sweeps.memory import measured_peaks, needed_bytes
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
@@ -39,11 +51,15 @@ from sweeps.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
 from sweeps.store_lock import held_prefix
 from transfusion import results
 from transfusion.cell import Cell, SettingError
+from transfusion.code_version import code_version
 from transfusion.failures import failure_of
 from transfusion.lease import LostError, unwatched
 from transfusion.table import DataError, Problem, Table
 
 OK, FAILED, UNUSABLE = 0, 1, 2
+
+ROUNDS = 4
+"""How often images may turn out to be others while they are read, before that is an error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = options.out or f"results/{options.preset}"
     stop, store = Stop(), None
     try:
+        worker_code.refuse_strangers()
         if (options.address or "").startswith(remote.PREFIX):
             return remote.run(options, arguments)
         store = object_store.ObjectStore(place) if "://" in place else None
@@ -135,6 +152,8 @@ def sweep(
     table, origin = open_inputs(options, preset, wanted, out, console)
     if store and origin.supplied.weights:
         raise SettingError("--weights: found an object store as --out, expected a shared folder; name one")
+    places = settling.Places(out, cache, store)
+    inputs = settling.recall(settling.Inputs(table, origin), places)
     summary = summarize(table, wanted, preset.recipe, options)
     at_hand = open_resources(options, connection, stop)
     if options.gpu_price is not None and at_hand.device == "cpu":
@@ -149,24 +168,48 @@ def sweep(
         selection_images=len(table.rows("selection")),
         macs_per_second=cost.macs_per_second(at_hand.device, at_hand.cpus),
     ).corrected(past.records)
-    work = plan.make(
-        wanted,
-        preset.recipe,
-        table.fingerprint,
-        past,
-        model,
-        origin.supplied,
-        share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
-        retry_failed=options.retry_failed,
-    )
-    missing = work.missing()
-    expected = estimate(missing, at_hand, options.gpu_price)
-    slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
+
+    def planned(inputs: settling.Inputs) -> tuple[plan.Plan, Estimate]:
+        """The plan for these images, printed."""
+        work = plan.make(
+            wanted,
+            preset.recipe,
+            inputs.table.fingerprint,
+            past,
+            model,
+            inputs.origin.supplied,
+            share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
+            retry_failed=options.retry_failed,
+        )
+        missing = work.missing()
+        expected = estimate(missing, at_hand, options.gpu_price)
+        slots = max((at_hand.slots(one.share) for one in missing), default=0)
+        for text in settling.notes(inputs, past.records):
+            console.print(text, markup=False, soft_wrap=True)
+        console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+        finished = [past.records[one.id] for one in work.cells if one.id in past.records]
+        if mixed := several_codes(finished, code_version(), len(missing)):
+            console.print(mixed, markup=False, soft_wrap=True)
+        return work, expected
+
     for text in data_tables(summary):
         console.print(text)
-    console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+    work, expected = planned(inputs)
     if options.dry_run:
         return None
+    look()
+    started = time.monotonic()
+    for _ in range(ROUNDS):
+        ready = settling.settle(
+            inputs, [] if options.prune else work.missing(), preset.recipe, places, console
+        )
+        same = ready.identity == inputs.identity
+        inputs = ready
+        if same:
+            break
+        work, expected = planned(inputs)
+    else:
+        raise DataError([settling.unsteady(inputs.table)])
     look()
     if options.prune:
         pruned = prune(work, past, out)
@@ -174,12 +217,8 @@ def sweep(
             store.remove_cells(pruned.removed)
         console.print(prune_table(pruned))
         return None
-
-    started = time.monotonic()
-    if missing:
-        prepare(table, preset.recipe, cache, console)
-        pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
-    look()
+    summary = dataclasses.replace(summary, table=inputs.table)
+    table, origin, missing = inputs.table, inputs.origin, work.missing()
     plan.write(work, out / "plan.parquet")
     if not missing:
         return work
@@ -368,9 +407,3 @@ def up_to_date(work: plan.Plan, out: Path) -> bool:
     sources = [out / "plan.parquet", *(out / "cells" / planned.id / results.RESULT for planned in work.cells)]
     written = [path.stat().st_mtime for path in sources if path.exists()]
     return report.exists() and max(written) <= report.stat().st_mtime
-
-
-if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # else Python looks for garbage among all modules before it ends, for two seconds
-    sys.exit(status)

@@ -137,6 +137,9 @@ def pull(store: ObjectStore, mirror: Path) -> None:
         file = mirror / name
         if not file.exists() or file.stat().st_size != size or name.endswith((RESULT, ATTEMPTS)):
             store.fetch(name, file)
+    for name in store.names("content"):
+        if not (mirror / name).exists():  # named by what is in it
+            store.fetch(name, mirror / name)
 
 
 def push(store: ObjectStore, mirror: Path) -> None:

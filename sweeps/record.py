@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -19,7 +20,7 @@ from sweeps.estimate import Estimate
 from sweeps.plan import Plan
 from sweeps.resources import Resources
 from sweeps.spaces import Preset
-from transfusion import results
+from transfusion import equal_images, results
 from transfusion.table import PARTS
 
 PACKAGES = ("ray", "torch", "torchvision", "pytorch-lightning")
@@ -57,6 +58,9 @@ def write_sweep(
             "name": data.name,
             "fingerprint": table.fingerprint,
             "parts": {part: len(table.rows(part)) for part in PARTS},
+            "equal_images": [
+                {**dataclasses.asdict(equal), "text": str(equal)} for equal in equal_images.find(table)
+            ],
             "split": {"rule": table.split.rule, "why": table.split.why},
             "notes": list(data.notes),
         },

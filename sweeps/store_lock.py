@@ -116,9 +116,9 @@ class Prefix:
         if done is not None:
             self.tag = done["ETag"]
             return True
-        # Where the answer got lost, the client has asked twice, and the second time in vain.
+        # Where an answer got lost, what is there has been written by us, and we have not learnt its tag.
         found = self.read() if ours else None
-        if found is not None and found.record == {**self.record, "renewals": self.renewals}:
+        if found is not None and found.record.get("token") == self.record["token"]:
             self.tag = found.sign[0]
             return True
         return False
@@ -195,9 +195,6 @@ def _taken(prefix: Prefix, name: str, waiting: Waiting) -> bool:
     """Take the lock; False where the store has no conditions."""
     try:
         acquire(prefix, name, waiting)
-    except UnconditionalError:
-        return False
-    try:
         if prefix.keeps_conditions():
             return True
     except UnconditionalError:

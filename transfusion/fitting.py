@@ -90,6 +90,7 @@ def fit(
         inference_mode=True,
     )
     trainer.fit(module, ckpt_path=checkpoint if resumed else None, weights_only=True)
+    module.to(device)  # Lightning's strategy leaves it on the CPU, and it is still to be evaluated
 
 
 def accelerate(module: TrainingModule, epochs: int, device: torch.device, room: int) -> None:

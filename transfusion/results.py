@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transfusion.cell import NOTHING_SUPPLIED, SCHEMA, Cell, Recipe, Supplied, cell_id, upstream_of
+from transfusion.code_version import code_version
 from transfusion.failures import Failure
 from transfusion.lease import unwatched
 
@@ -75,6 +76,7 @@ def write_result(
         "error": error,
         "metrics": metrics,
         "environment": environment,
+        "code": code_version().record(),
         "started": started,
         "finished": finished,
     }

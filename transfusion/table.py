@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from transfusion.reading import AS_STATED, Reading
+
+if TYPE_CHECKING:
+    from transfusion.content import Content
 
 PARTS = ("train", "selection", "test", "official")
 """`train`, `selection` and `test` share the patients of the training list; `official` is the data set's own
@@ -102,11 +108,14 @@ class Table:
             `study`, `view` (`frontal`, `lateral`, `unknown`), `part` (one of `PARTS`), and one float32 column
             for each finding: 1, 0, -1 (uncertain) or NaN (blank).
         findings: names of the label columns.
-        fingerprint: 16 hexadecimal digits of the content, never of paths: moving the folder keeps it.
+        fingerprint: 16 hexadecimal digits of the content, never of where it lies: moving the folder keeps it.
+            A reader makes it of the rows and the bytes of 32 images; with `content` it is that of all bytes.
         split: how `part` came about.
         order: a number for each row, the same for all rows of a patient, whose order `rows` follows instead
             of that of the patients' hashes [len(frame)].
         notes: what the reader took for what, or left out, in the words that the user reads.
+        content: what is known of the bytes of every image (`transfusion.content`); None from a reader.
+        reading: what pixel values of more than 8 bits mean.
     """
 
     root: Path
@@ -116,6 +125,8 @@ class Table:
     split: Split = Split()
     order: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    content: Content | None = None
+    reading: Reading = AS_STATED
 
     def rows(self, part: str, images: int | None = None) -> np.ndarray:
         """Row positions of `part` in nesting order: the first n are a subset of the first m > n.
