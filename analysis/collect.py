@@ -166,7 +166,8 @@ def _read_result(folder: Path) -> dict[str, Any]:
         "kind": row["kind"] or "grid",
         **metrics,
         **{name: result.get(name) for name in ("status", "failure", "error", "upstream", "data")},
-        **{name: result.get(name) for name in ("started", "finished")},
+        **{name: result.get(name) for name in ("started", "finished", "weights_input")},
+        "weights_sha256": result.get("weights"),
         **{name: environment.get(name) for name in ("device", "host")},
         "recipe": recipe,
     }

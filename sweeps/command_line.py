@@ -15,6 +15,7 @@ from sweeps.data import DATASETS
 from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
 from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
+from transfusion.weights_input import EXPECTED
 
 EPILOG = """examples:
   python sweeps/full_grid.py                      the whole grid on embedded data, on this machine
@@ -64,6 +65,15 @@ def parser() -> argparse.ArgumentParser:
         "--weights", nargs="+", default=[], metavar="ARCHITECTURE=FILE",
         help="weights for --inits imagenet, safetensors or a saved state dict (default for the ResNets: "
         "torchvision's, downloaded when not in its cache)",
+    )  # fmt: skip
+    p.add_argument(
+        "--weights-origin", nargs="+", default=[], metavar="ARCHITECTURE=ORIGIN",
+        help="what a file of --weights was trained on: natural, natural:NAME, or NAME; torchvision's own are "
+        "known, any other file is not taken for natural images unless that is said",
+    )  # fmt: skip
+    p.add_argument(
+        "--weights-input", nargs="+", default=[], metavar="ARCHITECTURE=INPUT",
+        help="what a file of --weights expects of an image: " + EXPECTED,
     )  # fmt: skip
     p.add_argument(
         "--out",

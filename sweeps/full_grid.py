@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gc
 import shutil
 import sys
@@ -30,6 +31,7 @@ from sweeps.data import name_of, open_data, prepare
 from sweeps.estimate import estimate
 from sweeps.lock import LockedError, held
 from sweeps.memory import measured_peaks, needed_bytes
+from sweeps.named_weights import Given
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
 from sweeps.prune import prune
 from sweeps.record import write_sweep
@@ -142,10 +144,13 @@ def sweep(
         share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
         retry_failed=options.retry_failed,
     )
+    work = dataclasses.replace(work, weights=origin.named)
     missing = work.missing()
     expected = estimate(missing, at_hand, options.gpu_price)
     slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
     console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+    for file in origin.named:
+        console.print(file.line(), markup=False)
     if options.dry_run:
         return None
     if options.prune:
@@ -287,12 +292,13 @@ def open_inputs(
     except DataError as error:
         problems += error.problems
     try:
-        origin = pretrained.open_pretrained(options.weights, options.imagenet, wanted, preset.recipe, console)
+        given = Given(options.weights, options.weights_origin, options.weights_input)
+        origin = pretrained.open_pretrained(given, options.imagenet, wanted, preset.recipe, console)
     except DataError as error:
         problems += error.problems
     if table is None or origin is None:
         raise DataError(problems)
-    return table, origin
+    return table, pretrained.checked(origin, table, preset.recipe)
 
 
 def conclude(work: plan.Plan, out: Path, console: Console) -> int:
