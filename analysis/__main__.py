@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -29,6 +31,17 @@ def margin(text: str) -> tuple[str, float]:
     return name, number
 
 
+def version() -> str:
+    """The version of this code, and where it lies: another `analysis` on the path would be told by that."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        found = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    except (OSError, ValueError, KeyError):
+        installed = importlib.metadata.distributions(name="transfusion-sweep", path=[str(root)])
+        found = next((one.version for one in installed), "of an unknown version")
+    return f"{found}, in {root}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Status 0 on success, 2 on arguments or evidence that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
@@ -44,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--from-tune", type=Path, metavar="DIR",
         help="first read a plain Ray Tune experiment, whose configurations carry the axes, into OUT",
     )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     options = parser.parse_args(arguments)
     try:
         if options.from_tune is not None:

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.checking import wrong_values
 from analysis.schema import AXES, NETWORK, TRIALS, EvidenceError, arrow_schema, conform
 from analysis.tables import replace
 
@@ -159,8 +160,8 @@ def _read_result(folder: Path) -> dict[str, Any]:
             "error": f"{file}: found no valid result ({problem!r}); remove the cell's folder and run the "
             f"sweep again",
         }
-    environment = result.get("environment") or {}
-    return {
+    environment, code = result.get("environment") or {}, result.get("code") or {}
+    found = {
         "cell_id": folder.name,
         **row,
         "kind": row["kind"] or "grid",
@@ -169,8 +170,17 @@ def _read_result(folder: Path) -> dict[str, Any]:
         **{name: result.get(name) for name in ("started", "finished", "weights_input")},
         "weights_sha256": result.get("weights"),
         **{name: environment.get(name) for name in ("device", "host")},
+        **{f"code_{name}": code.get(name) for name in ("version", "commit", "clean", "digest")},
         "recipe": recipe,
     }
+    if wrong := wrong_values(found, "trials"):
+        return {
+            "cell_id": folder.name,
+            "status": "failed",
+            "failure": "unreadable",
+            "error": f"{file}: {'; '.join(wrong)}; remove the cell's folder and run the sweep again",
+        }
+    return found
 
 
 def _number(value: Any) -> float | int | None:

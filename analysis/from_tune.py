@@ -107,9 +107,10 @@ def _epochs(cell_id: str, reports: list[dict[str, Any]]) -> list[dict[str, Any]]
     rows = []
     for number, report in enumerate(reports, start=1):
         row = {c.name: _plain(report.get(c.name)) for c in EPOCHS}
+        counts = report.get("epoch"), report.get("training_iteration")
         row |= {
             "cell_id": cell_id,
-            "epoch": report.get("epoch") or report.get("training_iteration") or number,
+            "epoch": next((at for at in counts if at is not None), number),
         }
         row["seconds"] = _plain(report.get("seconds", report.get("time_this_iter_s")))
         rows.append(row)

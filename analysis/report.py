@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import report_tables
+from analysis.codes import codes, several
 from analysis.collect import Collection, completeness
 from analysis.conjectures import CONJECTURES, Margins
 from analysis.curves import SPIKE_DEFINITION
@@ -75,6 +77,7 @@ def write(
         "<h1>Do we need pretraining, a larger network, or more data?</h1>",
         _badges(verdicts),
         glance,
+        *(paragraph(f"Not held out: {text}.") for text in equal_images(evidence.sweep, across_parts=True)),
         "<h2>Conclusion</h2>",
         prose(conclusion),
         *(
@@ -96,10 +99,13 @@ def write(
             "Test and official split, training loss, convergence and spikes of every condition",
             report_tables.levels(estimates),
         ),
+        "<h2>Patients and labels</h2>",
+        _labels(evidence),
         "<h2>How it was measured</h2>",
         _methods(measures, margins),
         image("range_tests"),
         "<h2>The sweep</h2>",
+        paragraph(several(evidence.trials)) if several(evidence.trials) else "",
         _sweep(evidence),
     ]
     file = evidence.out / "report.html"
@@ -109,6 +115,18 @@ def write(
     )
     part.replace(file)
     return file
+
+
+def equal_images(sweep: dict[str, Any], across_parts: bool = False) -> list[str]:
+    """What the sweep recorded of images that are the same byte for byte, as sentences without a full stop.
+
+    Args:
+        across_parts: only those in two parts.
+    """
+    data = sweep.get("data")
+    rows = data.get("equal_images") if isinstance(data, dict) else None
+    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [str(row.get("text")) for row in found if not across_parts or row.get("part") != row.get("other")]
 
 
 def _badges(verdicts: pd.DataFrame) -> str:
@@ -175,6 +193,7 @@ def _weights(evidence: Evidence) -> list[str]:
 def _missing(evidence: Evidence, measures: Measures, collection: Collection | None) -> str:
     trials = evidence.trials
     parts = [paragraph(text) for text in _lacks(trials, measures)]
+    parts += [paragraph(f"{text}.") for text in equal_images(evidence.sweep)]
     parts.append(table(completeness(trials)))
     if collection is not None:
         if collection.note:
@@ -226,6 +245,19 @@ def _lacks(trials: pd.DataFrame, measures: Measures) -> list[str]:
     return said
 
 
+def _labels(evidence: Evidence) -> str:
+    """Who is in which part, what the labels are and became, as the sweep recorded it."""
+    data = evidence.sweep.get("data")
+    known = data if isinstance(data, dict) else {}
+    split = known.get("split")
+    why = str(split.get("why") or "") if isinstance(split, dict) else ""
+    notes = known.get("notes")
+    said = [f"Split: {why}."] if why else []
+    said += [f"{note}." for note in notes] if isinstance(notes, list) else []
+    rows = report_tables.labels(evidence.sweep.get("labels"))
+    return rows + "".join(paragraph(text) for text in said)
+
+
 def _methods(measures: Measures, margins: Margins) -> str:
     splits = [
         f"{name.removesuffix('_auroc')}: {measures.patients[name]:,} patients, "
@@ -256,9 +288,10 @@ def _sweep(evidence: Evidence) -> str:
     cost = {
         "training hours, all cells together": float(trials["train_seconds"].sum()) / 3600,
         "hours of all cells together": float(trials["seconds"].sum()) / 3600,
+        "code": "; ".join(codes(trials)) or None,
         "devices": ", ".join(sorted(trials["device"].dropna().unique())) or None,
     }
-    record = {key: value for key, value in evidence.sweep.items() if key != "schema"}
+    record = {key: value for key, value in evidence.sweep.items() if key not in ("schema", "labels")}
     if "recipe" not in record and trials["recipe"].notna().any():
         record["recipe"] = trials["recipe"].dropna().iloc[0]
     if "data" not in record and trials["data"].notna().any():

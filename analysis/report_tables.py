@@ -142,6 +142,21 @@ def _named(wide: pd.DataFrame) -> pd.DataFrame:
     return wide
 
 
+def labels(record: object) -> str:
+    """Patients, images and labels of every trained finding in each part; `labels` of the table `sweep`."""
+    if not isinstance(record, list) or not record or not all(isinstance(row, dict) for row in record):
+        return paragraph("The sweep did not record how many patients and labels each part has.")
+    rows = pd.DataFrame(record)
+    shown = rows.reindex(columns=[name for name in LABEL_COLUMNS if name in rows])
+    return _source("sweep.parquet, name labels") + table(shown)
+
+
+LABEL_COLUMNS = (
+    "finding", "part", "patients", "images", "positive", "negative", "uncertain", "uncertain_became", "blank",
+    "blank_became", "trained_positive", "trained_negative", "ignored",
+)  # fmt: skip
+
+
 def findings(rows: pd.DataFrame) -> str:
     """The study's findings beside ours; rows of `findings`."""
     return _source("findings.parquet") + table(

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import conclusion, draw, evidence, report, tables
+from analysis.checking import check
+from analysis.codes import several
 from analysis.collect import Collection, collect
 from analysis.conjectures import Margins, default_margins, grid_of
 from analysis.findings import finding_table
@@ -30,6 +32,7 @@ class Summary:
         verdicts: rows of the table `verdicts`.
         margins: the smallest effects that matter, as they were used.
         collection: what was read from the cells' folders, None if there are none.
+        codes: names the codes that trained the cells where there is more than one; else empty.
     """
 
     evidence: Path
@@ -40,6 +43,7 @@ class Summary:
     verdicts: pd.DataFrame
     margins: Margins
     collection: Collection | None
+    codes: str = ""
 
 
 def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
@@ -56,6 +60,7 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
     if not out.is_dir():
         raise EvidenceError(f"{out}: found no such folder; expected the --out folder of a sweep")
     collection = collect(out)
+    check(out)
     loaded = tables.load(out)
     measures = measure(loaded)
     limits = default_margins(measures.patients.get("test_auroc")).with_changes(margins or {})
@@ -94,6 +99,7 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
         verdicts=verdicts,
         margins=limits,
         collection=collection,
+        codes=several(loaded.trials),
     )
 
 

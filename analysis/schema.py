@@ -19,35 +19,74 @@ class EvidenceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table; `unit` is empty for names, labels and counts."""
+    """One column of a table; `unit` is empty for names, labels and counts.
+
+    Attributes:
+        words: the only values that it may have; empty where any will do.
+        low, high: the ends of its range, themselves in it; None where there is none.
+    """
 
     name: str
     type: pa.DataType
     unit: str
     meaning: str
+    words: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    def expected(self) -> str:
+        """What may stand in it, in words."""
+        if self.words:
+            return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
+        kind = {"string": "text", "int64": "a whole number", "bool": "true or false"}
+        of_kind = kind.get(str(self.type), "a number")
+        if self.low is None:
+            return of_kind
+        if self.high is None:
+            return f"{of_kind}, at least {self.low:g}"
+        return f"{of_kind} from {self.low:g} to {self.high:g}"
 
 
-def _text(name: str, meaning: str) -> Column:
-    return Column(name, pa.string(), "", meaning)
+def _text(name: str, meaning: str, words: tuple[str, ...] = ()) -> Column:
+    return Column(name, pa.string(), "", meaning, words)
 
 
-def _count(name: str, meaning: str, unit: str = "") -> Column:
-    return Column(name, pa.int64(), unit, meaning)
+def _count(name: str, meaning: str, unit: str = "", low: int | None = 0) -> Column:
+    return Column(name, pa.int64(), unit, meaning, low=low)
 
 
-def _real(name: str, meaning: str, unit: str = "") -> Column:
-    return Column(name, pa.float64(), unit, meaning)
+def _real(name: str, meaning: str, unit: str = "", low: float | None = None) -> Column:
+    return Column(name, pa.float64(), unit, meaning, low=low)
 
+
+def _loss(name: str, meaning: str) -> Column:
+    """Cross-entropies are never negative."""
+    return _real(name, meaning, "nats", low=0)
+
+
+def _span(name: str, meaning: str) -> Column:
+    return _real(name, meaning, "seconds", low=0)
+
+
+def _area(name: str, meaning: str) -> Column:
+    return Column(name, pa.float64(), "", meaning, low=0, high=1)
+
+
+KINDS = ("grid", "upstream")
+FREEZES = ("none", "backbone")
+BALANCES = ("natural", "balanced")
+STATES = ("done", "failed", "missing")
+SPLITS = ("test", "official")
 
 AXES = (
-    _text("kind", "`grid`: a cell of the study; `upstream`: a pretraining that others start from"),
+    _text("kind", "`grid`: a cell of the study; `upstream`: a pretraining that others start from", KINDS),
     _text("finding", "finding that is trained, or the upstream task's name"),
     _text("architecture", "network"),
-    _count("train_images", "training images; the smaller subset lies inside the larger", "images"),
+    _count("train_images", "training images; the smaller subset lies inside the larger", "images", low=1),
     _text("init", "where the weights come from: `random` or the upstream task"),
-    _text("freeze", "`none`: every weight is trained; `backbone`: the head alone"),
+    _text("freeze", "`none`: every weight is trained; `backbone`: the head alone", FREEZES),
     _count("seed", "initialisation, order and augmentation"),
-    _text("balance", "`natural` or `balanced` classes in training; null is natural"),
+    _text("balance", "`natural` or `balanced` classes in training; null is natural", BALANCES),
 )
 
 NETWORK = (
@@ -59,7 +98,7 @@ NETWORK = (
 TRIALS = (
     _text("cell_id", "identity of the cell: a hash of all that changes its result"),
     *AXES,
-    _text("status", "`done`, `failed` or `missing` (planned, no result)"),
+    _text("status", "`done`, `failed` or `missing` (planned, no result)", STATES),
     _text("failure", "class of failure: diverged, out_of_memory, error, upstream, ..."),
     _text("error", "what went wrong, one paragraph"),
     _text("upstream", "cell_id of the pretraining that this cell starts from"),
@@ -69,64 +108,68 @@ TRIALS = (
         "weights_natural", pa.bool_(), "", "they were trained on natural images; null where that is unsaid"
     ),
     _text("weights_input", "what their first layer takes black and white for"),
-    _real("learning_rate", "initial learning rate, from the range test"),
+    _real("learning_rate", "initial learning rate, from the range test", low=0),
     _count("epochs", "epochs trained", "epochs"),
     _count("best_epoch", "epoch with the best selection loss", "epochs"),
-    _real("train_loss", "training loss (binary cross-entropy) of the last epoch", "nats"),
-    _real("selection_loss", "selection loss of the best epoch", "nats"),
-    _real("selection_auroc", "selection AUROC of the best epoch"),
-    _real("test_auroc", "area under the ROC curve on the hold-out patients"),
-    _real("test_auprc", "area under the precision-recall curve (average precision), hold-out patients"),
-    _real("official_auroc", "AUROC on the official validation split, per image"),
-    _real("official_auprc", "average precision on the official validation split, per image"),
-    _real("official_study_auroc", "AUROC on the official validation split, per study (maximum over views)"),
+    _loss("train_loss", "training loss (binary cross-entropy) of the last epoch"),
+    _loss("selection_loss", "selection loss of the best epoch"),
+    _area("selection_auroc", "selection AUROC of the best epoch"),
+    _area("test_auroc", "area under the ROC curve on the hold-out patients"),
+    _area("test_auprc", "area under the precision-recall curve (average precision), hold-out patients"),
+    _area("official_auroc", "AUROC on the official validation split, per image"),
+    _area("official_auprc", "average precision on the official validation split, per image"),
+    _area("official_study_auroc", "AUROC on the official validation split, per study (maximum over views)"),
     *NETWORK,
-    _real("range_test_seconds", "time of the range test; null after an interruption", "seconds"),
-    _real("feature_seconds", "time to compute the features of a frozen backbone", "seconds"),
-    _real("train_seconds", "time inside training", "seconds"),
-    _real("epoch_seconds", "time of the epochs, training and selection", "seconds"),
-    _real("evaluation_seconds", "time to predict and measure the test and official parts", "seconds"),
-    _real("seconds", "time of the whole trial", "seconds"),
-    _real("images_per_second", "training throughput", "images / second"),
+    _span("range_test_seconds", "time of the range test; null after an interruption"),
+    _span("feature_seconds", "time to compute the features of a frozen backbone"),
+    _span("train_seconds", "time inside training"),
+    _span("epoch_seconds", "time of the epochs, training and selection"),
+    _span("evaluation_seconds", "time to predict and measure the test and official parts"),
+    _span("seconds", "time of the whole trial"),
+    _real("images_per_second", "training throughput", "images / second", low=0),
     _text("device", "device of the trial"),
     _text("host", "machine of the trial"),
     _text("started", "ISO 8601"),
     _text("finished", "ISO 8601"),
     _text("data", "fingerprint of the data set"),
+    _text("code_version", "version of the code that trained the cell"),
+    _text("code_commit", "its commit; null where neither git nor the installation tells it"),
+    Column("code_clean", pa.bool_(), "", "whether it was as committed; null where git does not tell"),
+    _text("code_digest", "of the bytes of all modules that make a result: the same for the same code"),
     _text("recipe", "settings that all cells of a sweep share, as JSON with sorted keys"),
 )
 
 EPOCHS = (
     _text("cell_id", "cell"),
     _count("epoch", "from 1", "epochs"),
-    _real("train_loss", "mean training loss of the epoch", "nats"),
-    _real("selection_loss", "selection loss after the epoch", "nats"),
-    _real("selection_auroc", "selection AUROC after the epoch"),
-    _real("learning_rate", "learning rate of the epoch"),
-    _real("seconds", "time of the epoch", "seconds"),
+    _loss("train_loss", "mean training loss of the epoch"),
+    _loss("selection_loss", "selection loss after the epoch"),
+    _area("selection_auroc", "selection AUROC after the epoch"),
+    _real("learning_rate", "learning rate of the epoch", low=0),
+    _span("seconds", "time of the epoch"),
 )
 
 STEPS = (
     _text("cell_id", "cell"),
     _count("step", "optimiser step, from 1", "steps"),
     _count("epoch", "epoch of the step, from 1", "epochs"),
-    Column("train_loss", pa.float32(), "nats", "training loss of the step's batch"),
+    Column("train_loss", pa.float32(), "nats", "training loss of the step's batch", low=0),
 )
 
 RANGE_TESTS = (
     _text("cell_id", "cell"),
     _count("step", "step of the learning-rate range test, from 1", "steps"),
-    _real("learning_rate", "learning rate of the step"),
-    _real("loss", "loss of the step's batch", "nats"),
+    _real("learning_rate", "learning rate of the step", low=0),
+    _loss("loss", "loss of the step's batch"),
 )
 
 PREDICTIONS = (
     _text("cell_id", "cell"),
-    _text("split", "`test` or `official`"),
+    _text("split", "`test` or `official`", SPLITS),
     _text("image", "image, as in the data set's own table"),
     _text("patient", "patient"),
     _text("study", "study of the patient"),
-    Column("label", pa.float32(), "", "1 positive, 0 negative, null masked"),
+    Column("label", pa.float32(), "", "1 positive, 0 negative, null masked", ("0", "1")),
     Column("logit", pa.float32(), "", "the network's output before the sigmoid"),
 )
 
@@ -213,7 +256,7 @@ PUBLISHED = (
 )
 
 SWEEP = (
-    _text("name", "what the sweep recorded of itself: recipe, data, versions, hardware, times, ..."),
+    _text("name", "what the sweep recorded of itself: recipe, data, labels, versions, hardware, times, ..."),
     _text("value", "as JSON"),
 )
 
@@ -237,6 +280,22 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "range_tests": ("cell_id", "learning_rate", "loss"),
     "predictions": ("cell_id", "split", "patient", "label", "logit"),
 }
+
+NEVER_NULL: dict[str, tuple[str, ...]] = {
+    "trials": REQUIRED["trials"],
+    "epochs": ("cell_id", "epoch"),
+    "steps": ("cell_id", "step"),
+    "range_tests": ("cell_id", "learning_rate"),
+    "predictions": ("cell_id", "split", "patient"),
+}
+"""A loss may be null (it was not a number), and a label (masked)."""
+
+UNIQUE: dict[str, tuple[str, ...]] = {
+    "epochs": ("cell_id", "epoch"),
+    "steps": ("cell_id", "step"),
+    "predictions": ("cell_id", "split", "image"),
+}
+"""What no two rows share; in `trials` it is the `cell_id`, and within `grid` the condition with its seed."""
 
 
 def arrow_schema(table: str) -> pa.Schema:

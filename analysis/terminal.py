@@ -58,6 +58,8 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
         console.print(f"          {summary.collection.foreign} of other recipes or data, left out")
     if summary.collection is not None and summary.collection.note:
         console.print(f"          {escape(summary.collection.note)}")
+    if summary.codes:
+        console.print(f"          {escape(summary.codes)}")
     console.print(f"figures   {escape(str(summary.figures))}", soft_wrap=True)
     console.print(f"evidence  {escape(str(summary.evidence))}", soft_wrap=True)
     console.print(f"report    {escape(str(summary.report))}", soft_wrap=True)

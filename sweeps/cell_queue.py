@@ -109,6 +109,8 @@ class CellQueue(Searcher):
             self._again(dataclasses.replace(planned, share=larger_share(planned.share)))
         elif status == "storage":
             self.stop.request(f"storage: {(result or {})['error']}")
+        elif status in ("lost_out", "other_code"):
+            self.stop.request((result or {})["error"])
         elif not self.stop.reason:
             self.died[trial_id] = planned  # what killed it, Tune's callback tells `lost` next
             if not error:

@@ -15,6 +15,7 @@ from sweeps.data import DATASETS
 from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
 from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
+from transfusion.code_version import code_version
 from transfusion.weights_input import EXPECTED
 
 EPILOG = """examples:
@@ -57,6 +58,19 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--path-column", metavar="C", help="table: the image's path, relative to the CSV")
     p.add_argument("--patient-column", metavar="C", help="table: whose image it is")
     p.add_argument(
+        "--part-column", metavar="C",
+        help="table: its part (train, val, test or official); parts that no row names are made",
+    )  # fmt: skip
+    p.add_argument(
+        "--test-share", type=float, metavar="F",
+        help="share of the patients to test on, those with and without the finding in proportion (default: "
+        "0.08 by a hash of the patient; 0.2 of a small set, in proportion)",
+    )  # fmt: skip
+    p.add_argument(
+        "--selection-share", type=float, metavar="F",
+        help="share of the patients to choose the epoch by (default: 0.02; 0.1 of a small set)",
+    )  # fmt: skip
+    p.add_argument(
         "--imagenet", type=Path, metavar="DIR",
         help="a folder in ImageNet's layout, on which networks without public weights (the CBR family) are "
         "pretrained for --inits imagenet",
@@ -81,6 +95,10 @@ def parser() -> argparse.ArgumentParser:
         help="where results go, a folder or s3://bucket/prefix (default: results/PRESET)",
     )
     p.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images go (default: OUT/cache)")
+    p.add_argument(
+        "--version", action="version", version=f"%(prog)s {code_version().describe()}",
+        help="which code this is: version and commit",
+    )  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
     p.add_argument("--retry-failed", action="store_true", help="train failed cells again")
     p.add_argument("--fail-fast", action="store_true", help="stop at the first cell that fails")
@@ -107,12 +125,16 @@ def parser() -> argparse.ArgumentParser:
     )
     axes.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
     axes.add_argument("--finding", metavar="F", help="which finding of the data is trained (default: Edema)")
-    axes.add_argument("--views", choices=("frontal", "all"), help="which views are used")
+    axes.add_argument("--views", choices=("frontal", "all"), help="CheXpert's layout: which views are used")
     axes.add_argument(
         "--uncertain", nargs="+", metavar="FINDING=POLICY",
-        help="what the label -1 means: ones (default for Edema and Atelectasis), zeros (else) or ignore",
+        help="what the label -1 of a trained finding means: ones (default for Edema and Atelectasis), zeros "
+        "(else) or ignore; to be given for a table with such labels",
     )  # fmt: skip
-    axes.add_argument("--blank", choices=("zeros", "ignore"), help="what an empty label means")
+    axes.add_argument(
+        "--blank", choices=("zeros", "ignore"),
+        help="what an empty label means (default: zeros; to be given for a table with empty labels)",
+    )  # fmt: skip
     axes.add_argument(
         "--recipe", nargs="+", default=[], metavar="NAME=VALUE",
         help="settings of the recipe: " + ", ".join(field.name for field in dataclasses.fields(Recipe)),

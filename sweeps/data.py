@@ -9,10 +9,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sweeps.effects import meaning_problems, without_effect
 from sweeps.spaces import Preset
-from transfusion import checks, chexpert, image_cache, nih, own_table, phantom
+from transfusion import checks, chexpert, content, image_cache, nih, own_table, part_counts, phantom
 from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, SettingError, upstream_of
-from transfusion.table import Table
+from transfusion.part_counts import PartCounts
+from transfusion.splits import Shares, assign
+from transfusion.table import DataError, Problem, Table
 
 DATASETS = ("chexpert", "nih", "table")
 """What `--data` may be; without `--data` it is the embedded phantom."""
@@ -27,26 +30,92 @@ def open_data(
         SettingError: the options name no data, or a finding that the data do not have.
         DataError: everything that is wrong with the data.
     """
-    trained = [*wanted, *(upstream for cell in wanted if (upstream := upstream_of(cell, preset.recipe)))]
-    on_table = [cell for cell in trained if cell.finding not in NATURAL_IMAGES]
-    findings = sorted({cell.finding for cell in on_table})
-    table = read_table(preset, options, out, findings)
+    recipe, shares = preset.recipe, Shares(options.test_share, options.selection_share)
+    of_grid, upstream = trained_findings(wanted, recipe)
+    findings = [*of_grid, *upstream]
+    problems = without_effect(options, findings)
+    try:
+        table = read_table(preset, options, out, findings)
+    except DataError as error:
+        raise DataError([*problems, *error.problems]) from error
     if unknown := [finding for finding in findings if finding not in table.findings]:
         raise SettingError(
             f"--finding, --inits: found {', '.join(unknown)}, expected what these data have: "
             f"{', '.join(table.findings)}"
         )
+    problems += meaning_problems(options, label_counts(table, findings, recipe), findings)
+    checked: Sequence[str] = of_grid
+    try:
+        labels = table.labels(of_grid[0], recipe.uncertain_policy(of_grid[0]), recipe.blank)
+        table = assign(table, of_grid[0], labels, shares)
+    except DataError as error:
+        problems += error.problems
+        checked = ()
+    problems += checks.upstream_problems(label_counts(table, upstream, recipe))
     with Progress(*columns("checking images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
-        checks.check(
-            table,
-            findings=findings,
-            train_images=max(cell.train_images for cell in on_table),
-            uncertain=preset.recipe.uncertain_policy,
-            blank=preset.recipe.blank,
-            progress=lambda done, of: bar.update(task, completed=done, total=of),
-        )
+        try:
+            checks.check(
+                table,
+                findings=checked,
+                train_images=most_images(wanted, recipe),
+                uncertain=recipe.uncertain_policy,
+                blank=recipe.blank,
+                progress=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+        except DataError as error:
+            problems += error.problems
+    if not problems:
+        problems += one_class_problems(table, wanted, recipe)
+    if problems:
+        raise DataError(problems)
     return table
+
+
+def trained_findings(wanted: Sequence[Cell], recipe: Recipe) -> tuple[list[str], list[str]]:
+    """The findings of these data that the grid trains, and those that only its pretraining does."""
+    upstream = (upstream_of(cell, recipe) for cell in wanted)
+    of_grid = dict.fromkeys(cell.finding for cell in wanted)
+    others = dict.fromkeys(cell.finding for cell in upstream if cell is not None)
+    return [*of_grid], [name for name in others if name not in of_grid and name not in NATURAL_IMAGES]
+
+
+def label_counts(table: Table, findings: Sequence[str], recipe: Recipe) -> tuple[PartCounts, ...]:
+    """What the plan and the report say about the labels."""
+    return part_counts.count(table, findings, recipe.uncertain_policy, recipe.blank)
+
+
+def most_images(wanted: Sequence[Cell], recipe: Recipe) -> int:
+    """The largest subset of the training images that any cell asks for."""
+    on_table = [
+        one
+        for cell in wanted
+        for one in (cell, upstream_of(cell, recipe))
+        if one is not None and one.finding not in NATURAL_IMAGES
+    ]
+    return max(cell.train_images for cell in on_table)
+
+
+def one_class_problems(table: Table, wanted: Sequence[Cell], recipe: Recipe) -> list[Problem]:
+    """Training subsets of one class only, which cannot be balanced."""
+    return [
+        Problem(f"--train-images {size}", what, "both classes for --balance balanced", "ask for more images")
+        for size, what in one_class_subsets(
+            table, [cell for cell in wanted if cell.balance == "balanced"], recipe
+        )
+    ]
+
+
+def one_class_subsets(table: Table, cells: Sequence[Cell], recipe: Recipe) -> list[tuple[int, str]]:
+    """Each size of a training subset in which one class is absent, and what is in it, in words."""
+    found = []
+    for finding, size in dict.fromkeys((cell.finding, cell.train_images) for cell in cells):
+        labels = table.labels(finding, recipe.uncertain_policy(finding), recipe.blank)
+        labels = labels[table.rows("train", size)]
+        positive, negative = int((labels == 1).sum()), int((labels == 0).sum())
+        if not (positive and negative):
+            found.append((size, f"{positive} positive and {negative} negative images of {finding}"))
+    return found
 
 
 def read_table(preset: Preset, options: argparse.Namespace, out: Path, findings: Sequence[str]) -> Table:
@@ -68,6 +137,7 @@ def read_table(preset: Preset, options: argparse.Namespace, out: Path, findings:
             Path(data or ""),
             path_column=options.path_column,
             patient_column=options.patient_column,
+            part_column=options.part_column,
             findings=findings,
         )
     if data is None:
@@ -90,17 +160,28 @@ def name_of(options: argparse.Namespace) -> str:
     return {"chexpert": "CheXpert", "nih": "ChestX-ray14"}.get(options.dataset, options.data.name)
 
 
-def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> None:
-    """Decode every image into the cache before the first trial, with a progress bar."""
+def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> Table:
+    """Decode every image into the cache before the first trial, with a progress bar.
+
+    Returns:
+        The table named by the bytes that were read.
+    """
     with Progress(*columns("decoding images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=len(table.frame))
-        image_cache.load(
+        return image_cache.prepare(
             table,
             recipe.image_size,
             cache,
             lambda done, of: bar.update(task, completed=done, total=of),
             channels=channels,
         )
+
+
+def settle(table: Table, console: Console) -> Table:
+    """Read the images whose bytes are not certain, with a progress bar; the table named by them."""
+    with Progress(*columns("reading images"), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        return content.settled(table, lambda done, of: bar.update(task, completed=done, total=of))
 
 
 def columns(text: str) -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeRemainingColumn]:

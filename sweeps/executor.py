@@ -20,6 +20,7 @@ from ray import tune
 from ray._private import ray_constants
 from ray.tune.search import ConcurrencyLimiter
 
+from sweeps import worker_code
 from sweeps.cell_queue import CellQueue, Watcher
 from sweeps.object_store import ObjectStore, scratch
 from sweeps.plan import PlannedCell
@@ -28,7 +29,9 @@ from sweeps.resources import Resources
 from sweeps.stop import Stop, deaf_children
 from transfusion import results
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, SettingError, Supplied
+from transfusion.code_version import code_version
 from transfusion.failures import Failure
+from transfusion.lease import LostError, unwatched
 from transfusion.table import Table
 
 ELASTIC_TRIALS = 1000
@@ -49,12 +52,17 @@ SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What every trial of a sweep shares; Ray stores it once a node."""
+    """What every trial of a sweep shares; Ray stores it once a node.
+
+    Attributes:
+        look: at the lease on OUT, before every write there; raises `LostError` where another sweep has it.
+    """
 
     recipe: Recipe
     table: Table
     supplied: Supplied = NOTHING_SUPPLIED
     imagenet: Table | None = None
+    look: Callable[[], None] = unwatched
 
 
 class Relay(tune.Callback):
@@ -82,19 +90,26 @@ def trainable(
     threads: int,
     flag: Any,
     store: ObjectStore | None = None,
+    code: str = "",
 ) -> None:
     """One Tune trial: run a cell, report every epoch and at last its status."""
     if ray.get(flag.is_up.remote()):
         tune.report({"status": "interrupted"})
         return
+    if code and (problem := worker_code.unlike(code)):  # a node that joined later
+        tune.report({"status": "other_code", "error": problem})
+        return
     place: AbstractContextManager[tuple[Path, Callable[[], None]]] = nullcontext((Path(cells), lambda: None))
     if store is not None:
-        place = scratch(store, config["cell_id"], config["upstream"], Path(cache))
+        place = scratch(store, config["cell_id"], config["upstream"], Path(cache), work.look)
     try:
         with place as (folder, send):
             record = _run(config, work, folder, send, cache, device, threads, flag)
     except OSError as error:
         tune.report({"status": "storage", "error": str(error)})
+        return
+    except LostError as error:
+        tune.report({"status": "lost_out", "error": str(error)})
         return
     scalars = {name: value for name, value in record["metrics"].items() if value is not None}
     tune.report({**scalars, "status": record["status"]})
@@ -123,7 +138,9 @@ def _run(
         device=device,
         threads=threads,
         share=config["share"],
-        hooks=Hooks(report=tune.report, stop=lambda: ray.get(flag.is_up.remote()), saved=send),
+        hooks=Hooks(
+            report=tune.report, stop=lambda: ray.get(flag.is_up.remote()), saved=send, check=work.look
+        ),
         supplied=work.supplied,
         imagenet=work.imagenet,
     )
@@ -136,11 +153,15 @@ def start_ray(address: str | None) -> None:
     """Connect to the cluster at `address`, or start Ray on this machine, reachable from it alone.
 
     Raises:
-        SettingError: no cluster there.
+        SettingError: no cluster there, or one whose nodes have other code than this driver.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "job_config": worker_code.FirstInPath(),
+    }
     # Ray binds to loopback where it is told that no cluster is wanted, and to every interface otherwise.
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "1" if address else "0"
     ray_constants.ENABLE_RAY_CLUSTER = bool(address)
@@ -154,6 +175,7 @@ def start_ray(address: str | None) -> None:
                 f"--address {address}: found no cluster ({' '.join(str(error).split())}), expected auto on "
                 "one of its nodes, HOST:6379 of its head, or ray://HOST:10001"
             ) from error
+        worker_code.refuse_other_code()
     else:
         # "local": a cluster that happens to run on this machine is joined only where `--address` asks for it.
         with deaf_children():
@@ -208,6 +230,7 @@ def execute(
     def record(planned: PlannedCell, failure: Failure, error: str) -> None:
         from transfusion.trial import write_failure
 
+        work.look()
         write_failure(
             planned.cell,
             work.recipe,
@@ -232,6 +255,7 @@ def execute(
         threads=resources.cpus,
         flag=stop.raise_flag_for(),
         store=store,
+        code=code_version().digest,
     )
     slots = resources.slots(min((planned.share for planned in cells), default=1.0))
     tuner = tune.Tuner(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # The checkout in which this file lies is the one that runs, whatever else is installed or on the path.
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(here.parent), *(place for place in sys.path if place != str(here))]
+    import transfusion_sweep
+
+    sys.exit(transfusion_sweep.sweep())
+
 import argparse
 import dataclasses
-import gc
 import shutil
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
@@ -25,24 +33,34 @@ from sweeps import (
     processes,
     remote,
     resources,
+    settling,
+    worker_code,
 )
+from sweeps.codes import several_codes
 from sweeps.command_line import parser, preset_of
-from sweeps.data import name_of, open_data, prepare
-from sweeps.estimate import estimate
-from sweeps.lock import LockedError, held
+from sweeps.data import open_data
+from sweeps.data_table import data_tables, summarize
+from sweeps.estimate import Estimate, estimate
+from sweeps.lock import LockedError, Waiting, held
 from sweeps.memory import measured_peaks, needed_bytes
 from sweeps.named_weights import Given
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
 from sweeps.prune import prune
-from sweeps.record import write_sweep
+from sweeps.record import Outcome, write_sweep
 from sweeps.spaces import Preset, cells
-from sweeps.stop import INTERRUPTED, Stop, install, on_signals
+from sweeps.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
+from sweeps.store_lock import held_prefix
 from transfusion import results
 from transfusion.cell import Cell, SettingError
+from transfusion.code_version import code_version
 from transfusion.failures import failure_of
+from transfusion.lease import LostError, unwatched
 from transfusion.table import DataError, Problem, Table
 
 OK, FAILED, UNUSABLE = 0, 1, 2
+
+ROUNDS = 4
+"""How often images may turn out to be others while they are read, before that is an error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,11 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = options.out or f"results/{options.preset}"
     stop, store = Stop(), None
     try:
+        worker_code.refuse_strangers()
         if (options.address or "").startswith(remote.PREFIX):
             return remote.run(options, arguments)
         store = object_store.ObjectStore(place) if "://" in place else None
         out = store.mirror() if store else Path(place)
-        with processes.marked(str(out.resolve())), on_signals(stop):
+        with on_signals(stop):
             return run(options, out, store, Console(highlight=False), stop)
     except (SettingError, DataError, LockedError) as error:
         print(f"Nothing was started.\n{error}", file=sys.stderr)
@@ -64,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{stop.reason or 'interrupted'}; the same command continues.", file=sys.stderr)
         return INTERRUPTED
+    except LostError as error:
+        print(f"Stopped: {error}", file=sys.stderr)
+        return FAILED
     except Exception as error:
         if failure_of(error) != "storage" and not (store and isinstance(error, OSError)):
             raise
@@ -82,14 +104,16 @@ def run(
     stop: Stop,
 ) -> int:
     """Lock OUT, plan, check, execute, analyse."""
+    look: Callable[[], None] = unwatched
     with ExitStack() as lock:
         if not options.dry_run:
-            take(out, options.wait, lock, console)
+            look = take(out, store, Waiting(wait=options.wait, say=console.print), lock)
             lock.enter_context(nothing_left_where_refused(out))
+        lock.enter_context(processes.marked(str(out.resolve())))
         if store:
             fetch(store, out)
         with ExitStack() as connection:
-            work = sweep(options, out, store, console, stop, connection)
+            work = sweep(options, out, store, console, stop, connection, look)
         if work is None:
             return OK
         if stop.reason:
@@ -98,8 +122,10 @@ def run(
             return INTERRUPTED
         if stop.reason.startswith("storage"):
             return FAILED
+        look()
         status = conclude(work, out, console)
         if store:
+            look()
             object_store.push(store, out)
             console.print(f"all of it is in {store.uri}")
         return status
@@ -112,11 +138,13 @@ def sweep(
     console: Console,
     stop: Stop,
     connection: ExitStack,
+    look: Callable[[], None],
 ) -> plan.Plan | None:
     """Plan and execute; None where only a look at the plan was asked for.
 
     Args:
         connection: closes what Ray opened.
+        look: at the lease on OUT, before what is written there.
     """
     preset = preset_of(options)
     wanted = cells(preset.space)
@@ -125,7 +153,14 @@ def sweep(
     table, origin = open_inputs(options, preset, wanted, out, console)
     if store and origin.supplied.weights:
         raise SettingError("--weights: found an object store as --out, expected a shared folder; name one")
+    places = settling.Places(out, cache, store)
+    inputs = settling.recall(settling.Inputs(table, origin), places)
+    summary = summarize(table, wanted, preset.recipe, options)
     at_hand = open_resources(options, connection, stop)
+    if options.gpu_price is not None and at_hand.device == "cpu":
+        raise SettingError(
+            f"--gpu-price {options.gpu_price:g}: found no GPU to train on, expected one; drop the option"
+        )
     past = history.read(out / "cells")
     peaks = measured_peaks(past.records)
     model = cost.CostModel(
@@ -134,36 +169,60 @@ def sweep(
         selection_images=len(table.rows("selection")),
         macs_per_second=cost.macs_per_second(at_hand.device, at_hand.cpus),
     ).corrected(past.records)
-    work = plan.make(
-        wanted,
-        preset.recipe,
-        table.fingerprint,
-        past,
-        model,
-        origin.supplied,
-        share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
-        retry_failed=options.retry_failed,
-    )
-    work = dataclasses.replace(work, weights=origin.named)
-    missing = work.missing()
-    expected = estimate(missing, at_hand, options.gpu_price)
-    slots = max((at_hand.slots(planned.share) for planned in missing), default=0)
-    console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
-    for file in origin.named:
-        console.print(file.line(), markup=False)
+
+    def planned(inputs: settling.Inputs) -> tuple[plan.Plan, Estimate]:
+        """The plan for these images, printed."""
+        work = plan.make(
+            wanted,
+            preset.recipe,
+            inputs.table.fingerprint,
+            past,
+            model,
+            inputs.origin.supplied,
+            share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
+            retry_failed=options.retry_failed,
+        )
+        work = dataclasses.replace(work, weights=inputs.origin.named)
+        missing = work.missing()
+        expected = estimate(missing, at_hand, options.gpu_price)
+        slots = max((at_hand.slots(one.share) for one in missing), default=0)
+        for text in settling.notes(inputs, past.records):
+            console.print(text, markup=False, soft_wrap=True)
+        console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+        for file in work.weights:
+            console.print(file.line(), markup=False, soft_wrap=True)
+        finished = [past.records[one.id] for one in work.cells if one.id in past.records]
+        if mixed := several_codes(finished, code_version(), len(missing)):
+            console.print(mixed, markup=False, soft_wrap=True)
+        return work, expected
+
+    for text in data_tables(summary):
+        console.print(text)
+    work, expected = planned(inputs)
     if options.dry_run:
         return None
+    look()
+    started = time.monotonic()
+    for _ in range(ROUNDS):
+        ready = settling.settle(
+            inputs, [] if options.prune else work.missing(), preset.recipe, places, console
+        )
+        same = ready.identity == inputs.identity
+        inputs = ready
+        if same:
+            break
+        work, expected = planned(inputs)
+    else:
+        raise DataError([settling.unsteady(inputs.table)])
+    look()
     if options.prune:
         pruned = prune(work, past, out)
         if store:
             store.remove_cells(pruned.removed)
         console.print(prune_table(pruned))
         return None
-
-    started = time.monotonic()
-    if missing:
-        prepare(table, preset.recipe, cache, console)
-        pretrained.prepare(origin, missing, preset.recipe, out / "cells", cache, console)
+    summary = dataclasses.replace(summary, table=inputs.table)
+    table, origin, missing = inputs.table, inputs.origin, work.missing()
     plan.write(work, out / "plan.parquet")
     if not missing:
         return work
@@ -178,7 +237,11 @@ def sweep(
         executor.execute(
             missing,
             executor.Work(
-                recipe=preset.recipe, table=table, supplied=origin.supplied, imagenet=origin.imagenet
+                recipe=preset.recipe,
+                table=table,
+                supplied=origin.supplied,
+                imagenet=origin.imagenet,
+                look=look,
             ),
             done=work.ids("done"),
             failed=work.ids("failed"),
@@ -191,13 +254,13 @@ def sweep(
             callbacks=watching,
             store=store,
         )
+    look()
     if store:
         object_store.pull(store, out)
     console.print(progress.describe())
     wall = time.monotonic() - started
-    write_sweep(
-        out / "sweep.json", preset, name_of(options), table, at_hand, work, expected, wall, stop.reason
-    )
+    outcome = Outcome(wall, stop.reason)
+    write_sweep(out / "sweep.json", preset, summary, at_hand, work, expected, outcome)
     if not stop.reason:
         console.print(f"took {duration(wall)}, expected {duration(expected.wall_seconds)}")
     return work
@@ -212,28 +275,51 @@ def fetch(store: object_store.ObjectStore, out: Path) -> None:
     try:
         object_store.pull(store, out)
     except OSError as error:
-        raise SettingError(
-            f"--out {store.uri}: found a store that cannot be read ({error}), expected one that can; "
-            "check the address, the region or endpoint, and the keys in the environment"
-        ) from error
+        raise unusable_store(store, error) from error
 
 
-def take(out: Path, wait: bool, cleanup: ExitStack, console: Console) -> None:
-    """Lock OUT until the end, and end what dead drivers left behind.
+def unusable_store(store: object_store.ObjectStore, error: OSError) -> SettingError:
+    return SettingError(
+        f"--out {store.uri}: found a store that cannot be read or written ({error}), expected one that can; "
+        "check the address, the region or endpoint, and the keys in the environment"
+    )
+
+
+def take(
+    out: Path, store: object_store.ObjectStore | None, waiting: Waiting, cleanup: ExitStack
+) -> Callable[[], None]:
+    """Lock OUT until the end, and end what dead drivers left behind; returns the look at the lease.
 
     Raises:
         LockedError: another driver is at work there.
         SettingError: OUT cannot be written.
     """
     try:
-        cleanup.enter_context(held(out, wait=wait, say=console.print))
+        lease = cleanup.enter_context(held(out, waiting, end_lost))
     except OSError as error:
         raise SettingError(
             f"--out {out}: found a folder that cannot be written ({error.strerror}), expected one that can; "
             "name another, or change its owner or mount"
         ) from error
-    if orphans := processes.end_orphans(str(out.resolve())):
-        console.print(f"ended {orphans} processes that an earlier sweep on {out} left behind")
+    orphans = processes.end_orphans(str(out.resolve()))
+    if orphans.ended:
+        waiting.say(f"ended {orphans.ended} processes that an earlier sweep on {out} left behind")
+    if orphans.left:
+        waiting.say(
+            f"left {orphans.left} processes alone that another sweep on {out} has started: it is not known "
+            "to be dead; end them yourself if they are in the way"
+        )
+    if store is None:
+        return lease.check
+    try:
+        return cleanup.enter_context(held_prefix(store, waiting, end_lost))
+    except OSError as error:
+        raise unusable_store(store, error) from error
+
+
+def end_lost(why: str) -> None:
+    """The end of a sweep that has lost OUT: at once, as nothing of it may be written there any more."""
+    end_at_once(f"Stopped: {why}", FAILED)
 
 
 @contextmanager
@@ -326,9 +412,3 @@ def up_to_date(work: plan.Plan, out: Path) -> bool:
     sources = [out / "plan.parquet", *(out / "cells" / planned.id / results.RESULT for planned in work.cells)]
     written = [path.stat().st_mtime for path in sources if path.exists()]
     return report.exists() and max(written) <= report.stat().st_mtime
-
-
-if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # else Python looks for garbage among all modules before it ends, for two seconds
-    sys.exit(status)

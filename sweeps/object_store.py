@@ -20,6 +20,7 @@ from pyarrow import fs
 
 from transfusion.attempts import ATTEMPTS
 from transfusion.cell import SettingError
+from transfusion.lease import unwatched
 from transfusion.locking import locked
 from transfusion.results import CHECKPOINT, RESULT, WEIGHTS, atomic
 
@@ -79,6 +80,15 @@ class ObjectStore:
             return False
         return True
 
+    def content(self, name: str) -> bytes | None:
+        """What is in a small object; None if there is none."""
+        system, base = self.open()
+        try:
+            with system.open_input_stream(f"{base}/{name}") as source:
+                return source.read()
+        except FileNotFoundError:
+            return None
+
     def send(self, file: Path, name: str) -> None:
         """Copy one file into the store; an object appears whole or not at all."""
         system, base = self.open()
@@ -127,6 +137,9 @@ def pull(store: ObjectStore, mirror: Path) -> None:
         file = mirror / name
         if not file.exists() or file.stat().st_size != size or name.endswith((RESULT, ATTEMPTS)):
             store.fetch(name, file)
+    for name in store.names("content"):
+        if not (mirror / name).exists():  # named by what is in it
+            store.fetch(name, mirror / name)
 
 
 def push(store: ObjectStore, mirror: Path) -> None:
@@ -140,11 +153,18 @@ def push(store: ObjectStore, mirror: Path) -> None:
 
 @contextmanager
 def scratch(
-    store: ObjectStore, cell_id: str, upstream: str | None, cache: Path
+    store: ObjectStore,
+    cell_id: str,
+    upstream: str | None,
+    cache: Path,
+    look: Callable[[], None] = unwatched,
 ) -> Iterator[tuple[Path, Callable[[], None]]]:
     """A folder for one attempt at a cell on any node: yields OUT/cells there, and what sends its files.
 
     The result, once there is one, is sent last, and with it the checkpoint goes.
+
+    Args:
+        look: at the lease on the store, before anything is sent.
     """
     store.fetch_cache(cache)
     with tempfile.TemporaryDirectory(prefix="transfusion-") as place:
@@ -158,8 +178,10 @@ def scratch(
         def send() -> None:
             files = [file for file in folder.glob("[!.]*") if file.name != RESULT]
             for file in files:
+                look()
                 store.send(file, f"cells/{cell_id}/{file.name}")
             if (folder / RESULT).exists():
+                look()
                 store.send(folder / RESULT, f"cells/{cell_id}/{RESULT}")
                 stale = f"cells/{cell_id}/{CHECKPOINT}"
                 if not (folder / CHECKPOINT).exists() and stale in store.names(f"cells/{cell_id}"):

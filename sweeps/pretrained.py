@@ -5,6 +5,7 @@ All of it is found and checked before anything starts.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,12 @@ class Pretrained:
     files: dict[Architecture, Path]
     imagenet: Table | None
     named: tuple[NamedWeights, ...] = ()
+
+    def with_images(self, images: Table | None) -> Pretrained:
+        """The same with the images named otherwise: by more of their bytes."""
+        fingerprint = images.fingerprint if images is not None else None
+        supplied = dataclasses.replace(self.supplied, imagenet=fingerprint)
+        return dataclasses.replace(self, supplied=supplied, imagenet=images)
 
 
 def open_pretrained(
@@ -144,14 +151,19 @@ def prepare(
     cells: Path,
     cache: Path,
     console: Console,
-) -> None:
-    """Put the weights beside the folder of the cells, and the images into the cache, as far as needed."""
+) -> Pretrained:
+    """Put the weights beside the folder of the cells, and the images into the cache, as far as needed.
+
+    Returns:
+        The same, its images named by what was read of them.
+    """
     started = {planned.cell.architecture for planned in missing if planned.cell.init == "imagenet"}
     for architecture, fingerprint in pretrained.supplied.weights:
         if architecture in started:
             weights.store(pretrained.files[architecture], architecture, cells, fingerprint)
     if pretrained.imagenet is not None and any(planned.cell.finding == "imagenet" for planned in missing):
-        data.prepare(pretrained.imagenet, recipe, cache, console, channels=3)
+        return pretrained.with_images(data.prepare(pretrained.imagenet, recipe, cache, console, channels=3))
+    return pretrained
 
 
 def _starts_there(cell: Cell, architecture: Architecture) -> bool:

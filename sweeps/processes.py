@@ -1,16 +1,26 @@
 """Our own processes, known by a mark in their environment that every child inherits, Ray's included.
 
 `kill -9` of a driver leaves some of Ray's processes behind. The next start on the same OUT ends those that
-carry the mark of a driver that is dead, and nothing else.
+carry the mark of a driver of this boot and namespace that is known to be dead, and nothing else. Where that
+cannot be known (no `/proc`, a container's process seen from outside), nothing is ended.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import os
+import platform
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
+
+from sweeps import process_identity
+from sweeps.process_identity import ProcessIdentity
 
 MARK = "TRANSFUSION_SWEEP"
 SECONDS = 5.0
@@ -19,11 +29,56 @@ ROUNDS = 5
 """How often to look again for what a dying process has started."""
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What the environment of a sweep's process says: `boot:namespaces:pid:ticks:device:inode:OUT`.
+
+    Attributes:
+        folder: device and inode of OUT, as its path may mean another folder in another mount namespace.
+    """
+
+    driver: ProcessIdentity
+    folder: tuple[int, int]
+    out: str
+
+    @classmethod
+    def parse(cls, text: str) -> Mark | None:
+        """The mark that `text` is, or None where it is none of this form."""
+        try:
+            boot, namespaces, pid, ticks, device, inode, out = text.split(":", 6)
+            driver = ProcessIdentity(platform.node(), boot, namespaces, int(pid), int(ticks))
+            return cls(driver, (int(device), int(inode)), out)
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        one = self.driver
+        parts = (one.boot, one.namespaces, one.pid, one.ticks, *self.folder, self.out)
+        return ":".join(map(str, parts))
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """What earlier sweeps on an OUT left behind here: how many were ended, and how many left alone."""
+
+    ended: int
+    left: int
+
+
+def folder_identity(out: str | Path) -> tuple[int, int]:
+    """Device and inode of a folder; zeros where there is none."""
+    try:
+        found = Path(out).stat()
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def marked(out: str) -> Iterator[None]:
     """Mark this process, and so every child that it starts, as the driver of the sweep in `out`."""
     before = os.environ.get(MARK)
-    os.environ[MARK] = f"{os.getpid()}:{psutil.Process().create_time()}:{out}"
+    os.environ[MARK] = str(Mark(process_identity.own(), folder_identity(out), out))
     try:
         yield
     finally:
@@ -33,50 +88,94 @@ def marked(out: str) -> Iterator[None]:
             os.environ[MARK] = before
 
 
-def alive(pid: int, created: float) -> bool:
-    """Whether the process with this id and this time of creation still runs."""
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - created) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def end_orphans(out: str) -> Orphans:
+    """End what dead drivers of `out` left behind here; what is not known to be so is left alone."""
+    folder = folder_identity(out)
 
+    def orphaned(text: str) -> bool:
+        mark = Mark.parse(text)
+        return (
+            mark is not None
+            and mark.folder == folder != (0, 0)
+            and process_identity.state(mark.driver) == "dead"
+        )
 
-def end_orphans(out: str) -> int:
-    """End what dead drivers of `out` left behind on this machine; returns how many processes."""
-    return _end(lambda pid, created, theirs: theirs == out and pid != os.getpid() and not alive(pid, created))
+    def of_another(text: str) -> bool:
+        mark = Mark.parse(text)
+        if mark is None:  # of another version, or made up
+            return text.endswith(f":{out}")
+        return (mark.out == out or mark.folder == folder) and not _own(mark)
+
+    return Orphans(ended=_end(orphaned), left=sum(of_another(text) for _, text in _marked_processes()))
 
 
 def end_own() -> int:
     """End every process that carries this driver's mark, but not the driver; returns how many."""
-    return _end(lambda pid, created, theirs: pid == os.getpid())
+    return _end(lambda text: (mark := Mark.parse(text)) is not None and _own(mark))
 
 
-def _mark_of(process: psutil.Process) -> tuple[int, float, str]:
-    """Driver's id, its time of creation and its OUT; zeros and nothing for a process without the mark."""
+def _own(mark: Mark) -> bool:
+    me = process_identity.own()
+    return bool(me.boot) and dataclasses.replace(mark.driver, host=me.host) == me
+
+
+def _marked_processes() -> list[tuple[psutil.Process, str]]:
+    """Every other process of this user that carries a mark, with it."""
+    found = ((one, _text_of(one)) for one in psutil.process_iter() if one.pid != os.getpid())
+    return [(process, text) for process, text in found if text]
+
+
+def _text_of(process: psutil.Process) -> str:
+    """The mark of a process of this user; empty without one, or where it cannot be read."""
     try:
         if process.uids().real != os.getuid():
-            return 0, 0.0, ""
-        text = process.environ().get(MARK, "")
+            return ""
+        return process.environ().get(MARK, "")
     except (psutil.Error, OSError):
-        return 0, 0.0, ""
-    pid, _, rest = text.partition(":")
-    created, _, out = rest.partition(":")
-    return (int(pid), float(created), out) if pid else (0, 0.0, "")
+        return ""
 
 
-def _end(ours: Callable[[int, float, str], bool]) -> int:
+def _end(ours: Callable[[str], bool]) -> int:
     """End the processes whose mark is `ours`, and again what they were just starting."""
     ended = 0
     for _ in range(ROUNDS):
-        found = [one for one in psutil.process_iter() if one.pid != os.getpid() and ours(*_mark_of(one))]
-        for process in found:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        found = [process for process, text in _marked_processes() if ours(text) and _kill(process, text)]
         psutil.wait_procs(found, timeout=SECONDS)
         ended += len(found)
         if not found:
             break
     return ended
+
+
+def _kill(process: psutil.Process, text: str) -> bool:
+    """End a process that carries this mark; False where it is gone, or its number is another's by now.
+
+    A handle stays with its process, so that a number which is used again in between hits nobody else.
+    """
+    try:
+        with _handle(process.pid) as handle:
+            if _text_of(psutil.Process(process.pid)) != text:
+                return False
+            if handle is None:
+                os.kill(process.pid, signal.SIGKILL)
+            else:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except (psutil.Error, ProcessLookupError):
+        return False
+    return True
+
+
+@contextmanager
+def _handle(pid: int) -> Iterator[int | None]:
+    """A handle of a process; None on Linux before 5.3, which has none."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        yield None
+        return
+    try:
+        yield handle
+    finally:
+        os.close(handle)

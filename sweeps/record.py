@@ -2,55 +2,69 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
 import platform
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from sweeps.data_table import DataSummary
 from sweeps.estimate import Estimate
 from sweeps.plan import Plan
 from sweeps.resources import Resources
 from sweeps.spaces import Preset
-from transfusion import results
-from transfusion.table import PARTS, Table
+from transfusion import equal_images, results
+from transfusion.table import PARTS
 
 PACKAGES = ("ray", "torch", "torchvision", "pytorch-lightning")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        wall_seconds: from the first decoded image to the last finished cell.
+        stopped: why the run ended early, if it did: then expected and real time do not compare.
+    """
+
+    wall_seconds: float
+    stopped: str
 
 
 def write_sweep(
     path: Path,
     preset: Preset,
-    data: str,
-    table: Table,
+    data: DataSummary,
     resources: Resources,
     work: Plan,
     expected: Estimate,
-    wall_seconds: float,
-    stopped: str,
+    outcome: Outcome,
 ) -> None:
-    """Record a run for the report.
-
-    Args:
-        data: what the data are called.
-        wall_seconds: from the first decoded image to the last finished cell.
-        stopped: why the run ended early, if it did: then expected and real time do not compare.
-    """
-    missing = work.missing()
+    """Record a run for the report."""
+    missing, table = work.missing(), data.table
     record: dict[str, Any] = {
         "schema": 1,
         "preset": preset.name,
         "recipe": {name: getattr(preset.recipe, name) for name in preset.recipe.__slots__},
         "data": {
-            "name": data,
+            "name": data.name,
             "fingerprint": table.fingerprint,
             "parts": {part: len(table.rows(part)) for part in PARTS},
+            "equal_images": [
+                {**dataclasses.asdict(equal), "text": str(equal)} for equal in equal_images.find(table)
+            ],
+            "split": {"rule": table.split.rule, "why": table.split.why},
+            "notes": list(data.notes),
         },
+        "labels": [one.record() for one in data.counts],
         "natural_images": "photos"
         if any(planned.cell.init == "photos" for planned in work.cells)
         else "imagenet",
@@ -70,8 +84,8 @@ def write_sweep(
         "estimated_seconds": expected.wall_seconds,
         "estimated_gpu_hours": expected.gpu_hours,
         "estimated_price": expected.price,
-        "wall_seconds": wall_seconds,
-        "stopped": stopped,
+        "wall_seconds": outcome.wall_seconds,
+        "stopped": outcome.stopped,
     }
     with results.atomic(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1))

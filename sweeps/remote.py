@@ -41,7 +41,7 @@ class Command:
     def __init__(self, arguments: Sequence[str], columns: int) -> None:
         address = ray.get_runtime_context().gcs_address
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sweeps.full_grid", *arguments, "--address", address],
+            [sys.executable, str(Path(__file__).with_name("full_grid.py")), *arguments, "--address", address],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, "COLUMNS": str(columns), "PYTHONUNBUFFERED": "1"},

@@ -156,8 +156,8 @@ def deaf_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_at_once() -> None:
+def end_at_once(said: str = "stopped at once; the same command continues", status: int = INTERRUPTED) -> None:
     """End this process and all of its children now; what is on disk is whole, and the next run continues."""
-    os.write(sys.stderr.fileno(), b"\nstopped at once; the same command continues\n")
+    os.write(sys.stderr.fileno(), f"\n{said}\n".encode())
     processes.end_own()
-    os._exit(INTERRUPTED)
+    os._exit(status)

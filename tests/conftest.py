@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cell_folders
 import fault_table
 import pytest
+import s3_server as s3_server_of_moto
 from fault_grid import Grid
 
+from sweeps.object_store import ObjectStore
 from transfusion import chexpert, phantom
 from transfusion.cell import Recipe
 from transfusion.locking import locked
@@ -95,6 +97,23 @@ def undisturbed(grid_of: Callable[..., Grid], fault_folder: Path) -> Callable[[i
         return left_alone
 
     return grid
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of moto's server."""
+    pytest.importorskip("moto.server")
+    with s3_server_of_moto.serving() as address:
+        yield address
+
+
+@pytest.fixture
+def store(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ObjectStore:
+    """A prefix in a new bucket; its mirror lies in `tmp_path / "home"`."""
+    for name, value in s3_server_of_moto.KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    return ObjectStore(s3_server_of_moto.new_bucket(s3_server))
 
 
 @pytest.fixture(scope="session")

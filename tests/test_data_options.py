@@ -23,6 +23,7 @@ def folders(phantom_folder, tmp_path_factory):
     nih = as_nih(phantom_folder, tmp_path_factory.mktemp("nih"))
     table = as_own_table(phantom_folder, tmp_path_factory.mktemp("own"))
     columns = ["--path-column", "file", "--patient-column", "person"]
+    columns += ["--blank", "zeros", "--uncertain", "Edema=ones"]
     return {
         "chexpert": ["--data", str(phantom_folder)],
         "nih": ["--dataset", "nih", "--data", str(nih)],

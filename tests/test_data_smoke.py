@@ -51,5 +51,6 @@ def test_smoke_on_chestxray14s_layout(tmp_path: Path) -> None:
 
 def test_smoke_on_a_table_of_the_users_own(real_rows: Path, tmp_path: Path) -> None:
     csv = as_own_table(real_rows, tmp_path / "own")
-    columns = ["--path-column", "file", "--patient-column", "person"]
+    columns = ["--path-column", "file", "--patient-column", "person", "--blank", "zeros"]
+    columns += ["--uncertain", "Edema=ones", "Consolidation=zeros"]
     smoke(tmp_path / "out", "--dataset", "table", "--data", str(csv), *columns)

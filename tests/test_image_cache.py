@@ -59,7 +59,7 @@ def test_pixels_are_those_of_the_files_in_order(table: Table, tmp_path: Path) ->
             expected = np.asarray(square.resize((32, 32), Image.Resampling.BILINEAR))
         difference = np.abs(pixels[row].astype(int) - expected)
         assert difference.max() <= 2
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".cache", ".lock"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".cache", ".lock", ".parquet"]
 
 
 def test_second_load_decodes_nothing(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

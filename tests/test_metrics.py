@@ -1,9 +1,13 @@
 """Areas under curves by counting pairs, and undefined ones."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from transfusion import metrics
 from transfusion.metrics import auprc, auroc, study_maximum
 
 
@@ -15,7 +19,27 @@ def test_against_scikit_learn_and_against_counting_pairs(seed):
     above = logits[labels == 1][:, None] - logits[labels == 0][None]
     assert auroc(labels, logits) == pytest.approx((above > 0).mean() + 0.5 * (above == 0).mean(), abs=1e-12)
     assert auroc(labels, logits) == pytest.approx(roc_auc_score(labels, logits), abs=1e-12)
-    assert auprc(labels, logits) == average_precision_score(labels, logits)
+    wide = labels.astype(float), logits.astype(float)
+    assert auprc(labels, logits) == average_precision_score(*wide)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["SciPy at hand", "ranks of the type given"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_ranks_and_their_sum_are_exact_for_every_type_of_logits(dtype, kept, monkeypatch):
+    """SciPy before 1.18 gives float64 for all of them; later ones keep the type, which is imitated here."""
+    if kept:
+        monkeypatch.setattr(metrics, "rankdata", lambda x: rankdata(x).astype(x.dtype))
+    rng = np.random.default_rng(3)
+    count, positives = 9_001, 4_001
+    labels = (np.arange(count) < positives).astype(dtype)
+    logits = rng.permutation(np.arange(count) % 2_000).astype(
+        dtype
+    )  # whole numbers, exact in each type; ties
+    below = np.searchsorted(np.sort(logits[labels == 0]), logits[labels == 1], "left")
+    upto = np.searchsorted(np.sort(logits[labels == 0]), logits[labels == 1], "right")
+    exact = Fraction(int(below.sum() + upto.sum()), 2 * positives * (count - positives))
+    assert auroc(labels, logits) == float(exact)
+    assert auprc(labels, logits) == auprc(labels.astype(float), logits.astype(float))
 
 
 @pytest.mark.parametrize("logit", [np.nan, np.inf])

@@ -1,57 +1,14 @@
 """OUT in an object store: a real server of the S3 protocol on loopback, a whole grid, run twice."""
 
 import dataclasses
-import subprocess
-import sys
-import time
-import urllib.request
 
 import pytest
 from fault_grid import Witness
 from fault_table import judge
-from test_cluster_job import free_port
 
 from sweeps.object_store import ObjectStore, pull, push, scratch
 from transfusion.cell import SettingError
 from transfusion.results import CHECKPOINT, RESULT, WEIGHTS
-
-KEYS = {
-    "AWS_ACCESS_KEY_ID": "test-key",
-    "AWS_SECRET_ACCESS_KEY": "test-secret",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-
-@pytest.fixture(scope="module")
-def server():
-    """moto's server; yields its address."""
-    pytest.importorskip("moto.server")
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    patience = time.monotonic() + 120
-    while time.monotonic() < patience:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=2)
-            break
-        except OSError:
-            time.sleep(0.2)
-    yield f"127.0.0.1:{port}"
-    process.kill()
-    process.wait()
-
-
-@pytest.fixture
-def store(server, monkeypatch, tmp_path):
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    bucket = f"bucket-{time.monotonic_ns()}"
-    request = urllib.request.Request(f"http://{server}/{bucket}", method="PUT")
-    urllib.request.urlopen(request, timeout=10)
-    return ObjectStore(f"s3://{bucket}/study?scheme=http&endpoint_override={server}&region=us-east-1")
 
 
 def test_a_key_in_the_address_is_refused_and_not_repeated():

@@ -8,20 +8,25 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from transfusion.lease import unwatched
+
 ATTEMPTS = "attempts.jsonl"
 
 
-def add(folder: Path, event: str, share: float) -> None:
+def add(folder: Path, event: str, share: float, check: Callable[[], None] = unwatched) -> None:
     """Append a line to the log of the cell in `folder`.
 
     Args:
         event: `started`, `out_of_memory` or `lost`.
         share: of a device that the attempt was given.
+        check: looks at the lease first.
     """
+    check()
     folder.mkdir(parents=True, exist_ok=True)
     line = {"event": event, "share": share, "time": _now(), "host": platform.node(), "pid": os.getpid()}
     with (folder / ATTEMPTS).open("a") as file:

@@ -45,7 +45,9 @@ def random_affine(images: Tensor, recipe: Recipe, generator: torch.Generator) ->
     shift = draws[2:] * (2 * recipe.translate_fraction)
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     theta = torch.stack((cos, -sin, shift[0], sin, cos, shift[1]), dim=1).view(-1, 2, 3)
-    grid = functional.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
+    if images.is_cuda:
+        theta = theta.pin_memory().to(images.device, non_blocking=True)  # pageable memory would be waited for
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images.float(), grid, align_corners=False)
 
 

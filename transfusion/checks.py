@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from transfusion.part_counts import PartCounts, count
 from transfusion.table import DataError, Problem, Table, too_few
 
 LARGEST_PIXELS = 80_000_000
@@ -65,12 +66,12 @@ def label_problems(
             advice = "choose one of these (--finding)"
             problems.append(Problem("finding", repr(finding), f"one of {', '.join(table.findings)}", advice))
             continue
-        labels = table.labels(finding, uncertain(finding), blank)
+        counts = {one.part: one for one in count(table, [finding], uncertain, blank)}
         for part in ("train", "selection", "test", "official"):
-            values = labels[(table.frame["part"] == part).to_numpy()]
-            if part == "official" and not len(values):
+            one = counts.get(part)
+            if one is None and part == "official":
                 continue
-            positives, negatives = int((values == 1).sum()), int((values == 0).sum())
+            positives, negatives = (one.trained_positive, one.trained_negative) if one else (0, 0)
             if positives and negatives:
                 continue
             problems.append(
@@ -81,6 +82,23 @@ def label_problems(
                     "choose another finding or policy, or add data",
                 )
             )
+    return problems
+
+
+def upstream_problems(counts: Sequence[PartCounts]) -> list[Problem]:
+    """What keeps a finding from being pretrained on: it must be there, and tell images apart, in `train`.
+
+    Its other parts are not measured for a claim: one labelled image in `selection` chooses the epoch.
+    """
+    problems = []
+    advice = "choose another policy, add data, or leave this pretraining out (--inits)"
+    for one in counts:
+        found = f"{one.trained_positive} positive and {one.trained_negative} negative images"
+        where = f"finding {one.finding!r}, part {one.part!r}"
+        if one.part == "train" and not (one.trained_positive and one.trained_negative):
+            problems.append(Problem(where, found, "both classes", advice))
+        if one.part == "selection" and one.ignored == one.images:
+            problems.append(Problem(where, found, "at least one", advice))
     return problems
 
 

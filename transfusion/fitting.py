@@ -21,6 +21,7 @@ from transfusion.augmentation import training_inputs
 from transfusion.failures import StoppedError
 from transfusion.initialization import freeze_stages
 from transfusion.learning_rate import RangeTest, range_test
+from transfusion.lease import unwatched
 from transfusion.module import TrainingModule, masked_loss
 from transfusion.randomness import RANGE_TEST, stream, torch_generator
 from transfusion.results import atomic
@@ -38,12 +39,14 @@ class Hooks:
         stop: asked after every epoch; True ends the trial with a `StoppedError`, its checkpoint written.
         saved: called after every change of the cell's folder that is worth keeping elsewhere.
         checkpoint_seconds: at least so many seconds between two checkpoints.
+        check: called before every write into the cell's folder; raises `LostError` where it may not be.
     """
 
     report: Report = lambda metrics: None
     stop: Callable[[], bool] = lambda: False
     saved: Callable[[], None] = lambda: None
     checkpoint_seconds: float = 60.0
+    check: Callable[[], None] = unwatched
 
 
 def fit(
@@ -87,6 +90,7 @@ def fit(
         inference_mode=True,
     )
     trainer.fit(module, ckpt_path=checkpoint if resumed else None, weights_only=True)
+    module.to(device)  # Lightning's strategy leaves it on the CPU, and it is still to be evaluated
 
 
 def accelerate(module: TrainingModule, epochs: int, device: torch.device, room: int) -> None:
@@ -116,7 +120,7 @@ class EpochEnd(Checkpoint):
         stopping = not last and self.hooks.stop()
         due = time.monotonic() - self.written >= self.hooks.checkpoint_seconds
         if stopping or (due and not last):
-            with atomic(self.path) as temporary:
+            with atomic(self.path, self.hooks.check) as temporary:
                 trainer.save_checkpoint(temporary)
             self.hooks.saved()
             self.written = time.monotonic()

@@ -20,7 +20,8 @@ class WeightsError(ValueError):
 
 def save_stages(network: Network, path: Path) -> None:
     """Write the weights and running statistics of all stages, the head left out, as safetensors."""
-    save_file({name: value.contiguous() for name, value in network.stages.state_dict().items()}, path)
+    tensors = network.stages.state_dict()
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
 
 
 def load_stages(path: Path) -> dict[str, Tensor]:

@@ -109,7 +109,11 @@ def look(
     network(evaluation_inputs(torch.from_numpy(images[:, None].copy())))
     spreads = torch.stack([_quantile(spread, 0.5) for spread, _ in seen])
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    untrained = all(bool((n.running_mean == 0).all() and (n.running_var == 1).all()) for n in norms)
+    untrained = not any(
+        (n.running_mean is not None and n.running_mean.any())
+        or (n.running_var is not None and (n.running_var - 1).any())
+        for n in norms
+    )
     return Seen(
         float(spreads[0]), float(_quantile(seen[0][1], 0.75)), float(_quantile(spreads, 0.5)), untrained
     )

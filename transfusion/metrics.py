@@ -1,4 +1,8 @@
-"""Areas under curves, undefined (None) where a class is absent."""
+"""Areas under curves, undefined (None) where a class is absent.
+
+Labels and logits are float32; ranks, sums and shares of them are float64, whatever a library makes of
+float32: from 1.18 on SciPy's `rankdata` keeps the type that it is given, in which sums of ranks are rounded.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from sklearn.metrics import average_precision_score
 
 def _defined(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     known = np.isfinite(labels)
-    labels, logits = labels[known], logits[known]
+    labels, logits = np.asarray(labels, np.float64)[known], np.asarray(logits, np.float64)[known]
     return (labels, logits) if labels.size and labels.min() < labels.max() else None
 
 

@@ -215,7 +215,7 @@ def _draw_elsewhere(share: dict) -> Iterator[int]:
     """The same in a fresh interpreter: no fork beside threads, no second run of the main script."""
     search = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(
-        [sys.executable, "-c", "from transfusion.phantom import _serve; _serve()"],
+        [sys.executable, "-P", "-c", "from transfusion.phantom import _serve; _serve()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **KEEP_MEMORY, "PYTHONPATH": search},

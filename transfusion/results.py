@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -18,16 +18,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transfusion.cell import NOTHING_SUPPLIED, SCHEMA, Cell, Recipe, Supplied, cell_id, upstream_of
+from transfusion.code_version import code_version
 from transfusion.failures import Failure
+from transfusion.lease import unwatched
 
 RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.safetensors", "checkpoint.pt"
 TRACEBACK = "traceback.txt"
 TABLES = ("epochs", "steps", "range_test", "predictions")
 
 
-def write_table(folder: Path, name: str, columns: dict[str, Any]) -> None:
-    """Write `columns` as the Parquet table `name` (one of `TABLES`) of a cell's folder."""
-    with atomic(folder / f"{name}.parquet") as path:
+def write_table(
+    folder: Path, name: str, columns: dict[str, Any], check: Callable[[], None] = unwatched
+) -> None:
+    """Write `columns` as the Parquet table `name` (one of `TABLES`) of a cell's folder.
+
+    Args:
+        check: as of `atomic`.
+    """
+    with atomic(folder / f"{name}.parquet", check) as path:
         table = pa.table({column: pa.array(values, from_pandas=True) for column, values in columns.items()})
         repeated = [column.name for column in table.schema if pa.types.is_string(column.type)]
         # Thousands of these small files are collected: numbers without a dictionary, and by LZ4, are read in
@@ -50,6 +58,7 @@ def write_result(
     failure: Failure | None = None,
     error: str | None = None,
     supplied: Supplied = NOTHING_SUPPLIED,
+    check: Callable[[], None] = unwatched,
 ) -> dict[str, Any]:
     """Finish a cell: write `result.json`, then drop the checkpoint. Returns the record."""
     upstream = upstream_of(cell, recipe, supplied)
@@ -67,11 +76,12 @@ def write_result(
         "error": error,
         "metrics": metrics,
         "environment": environment,
+        "code": code_version().record(),
         "started": started,
         "finished": finished,
     }
     text = json.dumps(record, indent=1, allow_nan=False)
-    with atomic(folder / RESULT) as path:
+    with atomic(folder / RESULT, check) as path:
         path.write_text(text)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return json.loads(text)
@@ -119,8 +129,13 @@ def read_all(cells: Path) -> tuple[dict[str, dict[str, Any]], set[str]]:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place on success and is removed on failure."""
+def atomic(path: Path, check: Callable[[], None] = unwatched) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place on success and is removed on failure.
+
+    Args:
+        check: looks at the lease, before and at the last moment; what it raises leaves `path` as it is.
+    """
+    check()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
@@ -130,6 +145,7 @@ def atomic(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
+        check()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

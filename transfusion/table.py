@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from transfusion.content import Content
 
 PARTS = ("train", "selection", "test", "official")
 """`train`, `selection` and `test` share the patients of the training list; `official` is the data set's own
@@ -76,6 +80,23 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
+class Split:
+    """How the patients came into their parts.
+
+    Attributes:
+        rule: `hash` (a hash of the patient alone), `stratified` (by hash within those with and without the
+            finding) or `column` (the user's own table says it).
+        why: the rule in words, for the plan and the report.
+    """
+
+    rule: str = "hash"
+    why: str = (
+        f"of the patients {100 * TEST_SHARE:g} % for 'test' and {100 * SELECTION_SHARE:g} % for 'selection', "
+        "by a hash of the patient"
+    )
+
+
+@dataclass(frozen=True)
 class Table:
     """All images of a data set.
 
@@ -85,19 +106,27 @@ class Table:
             `study`, `view` (`frontal`, `lateral`, `unknown`), `part` (one of `PARTS`), and one float32 column
             for each finding: 1, 0, -1 (uncertain) or NaN (blank).
         findings: names of the label columns.
-        fingerprint: 16 hexadecimal digits of the content, never of paths: moving the folder keeps it.
+        fingerprint: 16 hexadecimal digits of the content, never of where it lies: moving the folder keeps it.
+            A reader makes it of the rows and the bytes of 32 images; with `content` it is that of all bytes.
+        split: how `part` came about.
+        order: a number for each row, the same for all rows of a patient, whose order `rows` follows instead
+            of that of the patients' hashes [len(frame)].
+        content: what is known of the bytes of every image (`transfusion.content`); None from a reader.
     """
 
     root: Path
     frame: pd.DataFrame
     findings: tuple[str, ...]
     fingerprint: str
+    split: Split = Split()
+    order: np.ndarray | None = None
+    content: Content | None = None
 
     def rows(self, part: str, images: int | None = None) -> np.ndarray:
         """Row positions of `part` in nesting order: the first n are a subset of the first m > n.
 
-        Patients come in the order of a salted hash, their images by path, so that every prefix holds whole
-        patients, but for the last.
+        Patients come in the order of a salted hash, or of `order`, their images by path, so that every prefix
+        holds whole patients, but for the last.
 
         Args:
             part: one of `PARTS`.
@@ -121,9 +150,10 @@ class Table:
 
     @cached_property
     def _nesting_order(self) -> np.ndarray:
-        """int64 positions of all rows, patients by hash and their images by path."""
+        """int64 positions of all rows, patients by `order` or by hash, and their images by path."""
+        given = self.order
         keys = {
-            "patient": pa.array(patient_hashes(self.frame["patient"], "order")),
+            "patient": pa.array(patient_hashes(self.frame["patient"], "order") if given is None else given),
             "image": pa.array(self.frame["image"], pa.large_string(), from_pandas=True),
         }
         ascending = [(name, "ascending") for name in keys]
@@ -163,7 +193,7 @@ def too_few(part: str, asked: int, found: int) -> Problem:
         where=f"part {part!r}",
         found=f"{found} images",
         expected=f"at least {asked}",
-        advice="ask for fewer images, use --views all, or add data",
+        advice="ask for fewer images, or add data (--views all, where only frontal ones are used)",
     )
 
 

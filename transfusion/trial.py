@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from transfusion.failures import DivergedError, Failure, StoppedError, failure_o
 from transfusion.features import feature_task
 from transfusion.fitting import Hooks, fit
 from transfusion.initialization import copy_stages, load_stages, save_stages
+from transfusion.lease import LostError
 from transfusion.module import TrainingModule
 from transfusion.randomness import WEIGHTS, stream
 from transfusion.slate import allowed_bytes, cap_memory, clean_slate, release, resident_bytes
@@ -68,11 +70,12 @@ def run_trial(
 
     Raises:
         OSError: a record cannot be written: full disk, quota, read-only folder.
+        LostError: another sweep has taken the folder; see `Hooks.check`.
     """
     folder = cells / cell_id(cell, recipe, table.fingerprint, supplied)
     if (record := results.read_result(folder)) is not None:
         return record
-    attempts.add(folder, "started", share)
+    attempts.add(folder, "started", share, hooks.check)
     hooks.saved()
     started, clock = _now(), time.perf_counter()
     metrics: dict[str, Any] = {}
@@ -90,8 +93,10 @@ def run_trial(
             )  # fmt: skip
         except StoppedError:
             outcome = {"status": "interrupted"}
+        except LostError:
+            raise
         except Exception as error:
-            outcome = _failed(error, folder, share)
+            outcome = _failed(error, folder, share, hooks.check)
         if device.startswith("cuda"):
             metrics["device_memory_bytes"] = torch.cuda.max_memory_allocated()
     release()
@@ -109,6 +114,7 @@ def run_trial(
         finished=_now(),
         supplied=supplied,
         metrics=metrics,
+        check=hooks.check,
         **outcome,
     )
 
@@ -131,20 +137,20 @@ def _room(device: str, share: float) -> int:
     return allowed_bytes(share) if device.startswith("cuda") else 0
 
 
-def _failed(error: Exception, folder: Path, share: float) -> dict[str, Any]:
+def _failed(error: Exception, folder: Path, share: float, check: Callable[[], None]) -> dict[str, Any]:
     """What follows from an exception in training: the outcome to record or to hand back."""
     failure = failure_of(error)
     if failure == "storage":
         raise OSError(f"{folder}: {error}") from error
     if failure == "out_of_memory":
-        attempts.add(folder, "out_of_memory", share)
+        attempts.add(folder, "out_of_memory", share, check)
         if share < 1:
             return {"status": "out_of_memory"}
     text = str(error)
     if failure != "diverged":
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        with results.atomic(folder / results.TRACEBACK) as path:
+        with results.atomic(folder / results.TRACEBACK, check) as path:
             path.write_text("".join(traceback.format_exception(error)))
     return {"status": "failed", "failure": failure, "error": text}
 
@@ -204,25 +210,25 @@ def _train(
         fit(module, epochs, device, folder / results.CHECKPOINT, hooks, room)
     except DivergedError:  # a result as well: the curve up to there is evidence
         metrics |= {"learning_rate": module.initial_rate, "epochs": len(module.epochs)}
-        _write_tables(folder, module)
+        _write_tables(folder, module, hooks.check)
         raise
-    _write_tables(folder, module)
+    _write_tables(folder, module, hooks.check)
     metrics |= module.summary()
     module.restore_best()
     if "test" in task.rows:
         start = time.perf_counter()
         predictions, areas = evaluate(trained, task, table, device)
         metrics["evaluation_seconds"] = time.perf_counter() - start
-        results.write_table(folder, "predictions", predictions)
+        results.write_table(folder, "predictions", predictions, hooks.check)
         metrics |= areas
     if cell.kind == "upstream":
-        with results.atomic(folder / results.WEIGHTS) as path:
+        with results.atomic(folder / results.WEIGHTS, hooks.check) as path:
             save_stages(network, path)
 
 
-def _write_tables(folder: Path, module: TrainingModule) -> None:
+def _write_tables(folder: Path, module: TrainingModule, check: Callable[[], None]) -> None:
     for name, columns in module.tables().items():
-        results.write_table(folder, name, columns)
+        results.write_table(folder, name, columns, check)
 
 
 def cell_task(cell: Cell, recipe: Recipe, table: Table, cache: Path, imagenet: Table | None = None) -> Task:
