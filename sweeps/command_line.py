@@ -16,6 +16,7 @@ from sweeps.loggers import LOGGERS
 from sweeps.spaces import PRESETS, Preset, Space
 from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
 from transfusion.code_version import code_version
+from transfusion.reading import INTENSITY_HELP
 from transfusion.weights_input import EXPECTED
 
 EPILOG = """examples:
@@ -57,6 +58,11 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("--path-column", metavar="C", help="table: the image's path, relative to the CSV")
     p.add_argument("--patient-column", metavar="C", help="table: whose image it is")
+    p.add_argument("--intensity", metavar="RANGE", help=INTENSITY_HELP)
+    p.add_argument(
+        "--frame", type=int, metavar="N",
+        help="which page or frame, from 1, is read of files that hold several (default: they are refused)",
+    )  # fmt: skip
     p.add_argument(
         "--part-column", metavar="C",
         help="table: its part (train, val, test or official); parts that no row names are made",

@@ -11,7 +11,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sweeps.effects import meaning_problems, without_effect
 from sweeps.spaces import Preset
-from transfusion import checks, chexpert, content, image_cache, nih, own_table, part_counts, phantom
+from transfusion import (
+    checks,
+    chexpert,
+    content,
+    image_cache,
+    nih,
+    own_table,
+    part_counts,
+    phantom,
+    reading,
+    survey,
+)
 from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, SettingError, upstream_of
 from transfusion.part_counts import PartCounts
 from transfusion.splits import Shares, assign
@@ -30,6 +41,7 @@ def open_data(
         SettingError: the options name no data, or a finding that the data do not have.
         DataError: everything that is wrong with the data.
     """
+    asked = reading.parse(options.intensity, options.frame)
     recipe, shares = preset.recipe, Shares(options.test_share, options.selection_share)
     of_grid, upstream = trained_findings(wanted, recipe)
     findings = [*of_grid, *upstream]
@@ -54,13 +66,15 @@ def open_data(
     problems += checks.upstream_problems(label_counts(table, upstream, recipe))
     with Progress(*columns("checking images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
+        found = survey.Survey(asked)
         try:
-            checks.check(
+            found = checks.check(
                 table,
                 findings=checked,
                 train_images=most_images(wanted, recipe),
                 uncertain=recipe.uncertain_policy,
                 blank=recipe.blank,
+                asked=asked,
                 progress=lambda done, of: bar.update(task, completed=done, total=of),
             )
         except DataError as error:
@@ -69,7 +83,9 @@ def open_data(
         problems += one_class_problems(table, wanted, recipe)
     if problems:
         raise DataError(problems)
-    return table
+    for note in found.notes:
+        console.print(f"images: {note}", markup=False, soft_wrap=True)
+    return survey.read_as(table, found)
 
 
 def trained_findings(wanted: Sequence[Cell], recipe: Recipe) -> tuple[list[str], list[str]]:
@@ -174,6 +190,7 @@ def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channel
             cache,
             lambda done, of: bar.update(task, completed=done, total=of),
             channels=channels,
+            say=lambda text: console.print(f"images: {text}", markup=False, soft_wrap=True),
         )
 
 

@@ -134,9 +134,15 @@ def meaning_problems(
     for finding, number in uncertain.items():
         if number and finding not in named:
             advice = f"give one: --uncertain {_quoted(finding)}=ones, =zeros or =ignore"
-            problems.append(_unsaid(f"column {finding!r}", f"{number:,} labels -1", advice))
+            problems.append(
+                _unsaid(f"column {finding!r}", f"{number:,} label{'s' if number > 1 else ''} -1", advice)
+            )
     if any(blank.values()) and not told.blank:
-        found = ", ".join(f"{number:,} empty labels of {name}" for name, number in blank.items() if number)
+        found = ", ".join(
+            f"{number:,} empty label{'s' if number > 1 else ''} of {name}"
+            for name, number in blank.items()
+            if number
+        )
         advice = "say so: --blank zeros (they are negative) or --blank ignore (they are left out)"
         problems.append(_unsaid("the table", found, advice))
     return problems

@@ -51,6 +51,38 @@ def test_the_smoke_grid_runs_to_the_end(first):
     assert "WARNING" not in text
 
 
+def test_the_labels_are_the_same_in_plan_record_tables_and_report(first):
+    """Against pandas on the CSV itself; patients are never in two parts."""
+    out, _, text = first
+    rows = pd.read_csv(out / "phantom" / "CheXpert-v1.0-small" / "train.csv")
+    rows = rows[rows["Frontal/Lateral"] == "Frontal"]
+    sweep = pd.read_parquet(out / "evidence" / "sweep.parquet").set_index("name")["value"]
+    record = json.loads((out / "sweep.json").read_text())
+    assert json.loads(sweep["labels"]) == record["labels"]
+    assert {(one["finding"], one["part"]) for one in record["labels"]} == {
+        (finding, part)
+        for finding in ("Edema", "Consolidation")
+        for part in ("train", "selection", "test", "official")
+    }
+    report = re.sub(r"<[^>]+>", " ", (out / "report.html").read_text())
+    for finding, became in (("Edema", "positive"), ("Consolidation", "negative")):
+        counts = pd.DataFrame(
+            [one for one in record["labels"] if one["finding"] == finding and one["part"] != "official"]
+        )
+        values = rows[finding]
+        kinds = [len(values), (values == 1).sum(), (values == 0).sum(), (values == -1).sum()]
+        kinds.append(values.isna().sum())
+        names = ["images", "positive", "negative", "uncertain", "blank"]
+        assert list(counts[names].sum()) == kinds
+        assert counts["patients"].sum() == rows["Path"].str.extract(r"/(patient\d+)/")[0].nunique()
+        assert f"-1: {kinds[3]:,} -> {became}" in text
+        for one in counts.to_dict("records"):
+            numbers = [f"{one[name]:,}" for name in ("patients", *names)]
+            assert re.search(r"\s+".join([one["part"], *numbers]), text)
+            assert re.search(r"\s+".join([finding, one["part"], *numbers[:4]]), report)
+    assert record["data"]["split"]["rule"] == "hash", "the embedded data keep the split that they had"
+
+
 def test_upstream_cells_end_before_what_needs_them_begins(first):
     out, _, _ = first
     records = {p.parent.name: json.loads(p.read_text()) for p in (out / "cells").glob("*/result.json")}

@@ -18,6 +18,7 @@ from PIL import Image
 
 from transfusion import chexpert, image_cache
 from transfusion.decoding import ImageError, decode
+from transfusion.reading import parse
 from transfusion.table import DataError, Table
 
 
@@ -77,18 +78,18 @@ def test_worker_and_slice_counts_do_not_matter(
 
 
 def test_kinds_of_files(tmp_path: Path) -> None:
-    """8-bit, 16-bit, RGB, palette and 1-bit images of the same ramp give the same pixels."""
+    """8-bit, 16-bit, RGB, opaque, palette and 1-bit images of the same ramp give the same pixels."""
     ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
     kinds = {
         "gray.png": Image.fromarray(ramp),
         "deep.png": Image.fromarray(ramp.astype(np.uint16) * 257),
         "colour.png": Image.fromarray(np.stack([ramp] * 3, axis=2)),
-        "clear.png": Image.fromarray(np.stack([ramp] * 3 + [np.full_like(ramp, 9)], axis=2)),
+        "clear.png": Image.fromarray(np.stack([ramp] * 3 + [np.full_like(ramp, 255)], axis=2)),
         "palette.png": Image.fromarray(ramp).convert("P"),
     }
     for name, image in kinds.items():
         image.save(tmp_path / name)
-    pixels = decode([tmp_path / name for name in kinds], 64)
+    pixels = decode([tmp_path / name for name in kinds], 64, 1, parse("16bit"))
     for name, found in zip(kinds, pixels, strict=True):
         np.testing.assert_allclose(found.astype(int), ramp, atol=1, err_msg=name)
     Image.fromarray(ramp > 127).save(tmp_path / "bits.png")

@@ -11,6 +11,7 @@ from PIL import Image
 from transfusion import decoding, image_cache, imagenet, results
 from transfusion.cell import Cell, Supplied, upstream_of
 from transfusion.initialization import load_stages
+from transfusion.reading import parse
 from transfusion.table import DataError
 from transfusion.task import imagenet_task
 from transfusion.trial import initial_network, run_trial
@@ -80,7 +81,7 @@ def test_images_of_every_mode_become_rgb(mode, tmp_path):
         image = Image.fromarray(values).convert("RGB").convert(mode)
     image.save(tmp_path / "x.png")
     expected = np.asarray(image.convert("RGB")) if mode != "I;16" else np.repeat(values[..., None], 3, axis=2)
-    found = decoding.decode([tmp_path / "x.png"], 8, channels=3)[0]
+    found = decoding.decode([tmp_path / "x.png"], 8, 3, parse("16bit"))[0]
     np.testing.assert_array_equal(found.transpose(1, 2, 0), expected)
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import struct
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from PIL import Image, UnidentifiedImageError
-
+from transfusion.image_files import image_problems, look_at, said_once
 from transfusion.part_counts import PartCounts, count
+from transfusion.reading import AS_STATED, Reading
+from transfusion.survey import Survey, survey
 from transfusion.table import DataError, Problem, Table, too_few
 
-LARGEST_PIXELS = 80_000_000
-"""An image above this is a mistake or an attack; the largest detectors have 18 million pixels."""
-
-LARGEST_BYTES = 512 * 2**20
+__all__ = ["check", "image_problems", "label_problems", "upstream_problems"]
 
 
 def check(
@@ -28,8 +21,9 @@ def check(
     uncertain: Callable[[str], str] = lambda finding: "zeros",
     blank: str = "zeros",
     verify_images: bool = True,
+    asked: Reading = AS_STATED,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> Survey:
     """Raises one `DataError` that holds everything that would make a trial on `table` fail.
 
     Args:
@@ -37,16 +31,27 @@ def check(
         train_images: the largest subset that will be asked for.
         uncertain: policy for -1 by finding (`Recipe.uncertain_policy`).
         blank: policy for blanks.
-        verify_images: open every image (header and end of file) rather than only look whether it is there.
+        verify_images: open every image (header and end of file), and decode a sample, rather than only look
+            whether it is there.
+        asked: how the user wants pixel values to be read.
         progress: called with (images done, images in all) now and then.
+
+    Returns:
+        How the images are to be read, and what a plan says of them.
 
     Raises:
         DataError: with all problems.
     """
     problems = [*label_problems(table, findings, train_images, uncertain, blank)]
-    problems += image_problems(table.root, table.frame["image"], headers=verify_images, progress=progress)
+    looks = look_at(table.root, table.frame["image"], headers=verify_images, progress=progress)
+    problems += said_once([look.problem for look in looks if look.problem is not None])
+    found = Survey(asked)
+    if verify_images:
+        found = survey(table.root, table.frame["image"].tolist(), looks, asked, progress)
+        problems += said_once([*found.problems, *found.empty])
     if problems:
         raise DataError(problems)
+    return found
 
 
 def label_problems(
@@ -100,75 +105,3 @@ def upstream_problems(counts: Sequence[PartCounts]) -> list[Problem]:
         if one.part == "selection" and one.ignored == one.images:
             problems.append(Problem(where, found, "at least one", advice))
     return problems
-
-
-def image_problems(
-    root: Path,
-    images: Iterable[str],
-    headers: bool = True,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Problem]:
-    """A problem for every image that is missing, unreadable, empty, cut off, no image, or absurdly large."""
-    names = [str(name) for name in images]
-    inspect = _inspect_file if headers else _inspect_entry
-    problems = []
-    threads = min(16, 4 * (os.cpu_count() or 1))
-    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=threads) as pool:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such an image is a problem below
-        for done, problem in enumerate(pool.map(lambda name: inspect(root / name), names, chunksize=64), 1):
-            if problem is not None:
-                problems.append(problem)
-            if progress is not None and (done % 512 == 0 or done == len(names)):
-                progress(done, len(names))
-    return problems
-
-
-def _inspect_entry(file: Path) -> Problem | None:
-    """What the file system alone can say about an image."""
-    try:
-        size = file.stat().st_size
-    except FileNotFoundError:
-        return Problem(str(file), "no such file", "an image", "unpack the data set again, or drop the row")
-    except PermissionError:
-        return Problem(
-            str(file), "no permission to read it", "a readable image", "change its permissions (chmod)"
-        )
-    if not file.is_file():
-        return Problem(str(file), "no file", "an image", "correct the path")
-    if size == 0:
-        return Problem(str(file), "0 bytes", "an image", "fetch the file again")
-    if size > LARGEST_BYTES:
-        return Problem(
-            str(file), f"{size} bytes", f"at most {LARGEST_BYTES}", "store the image smaller, or drop the row"
-        )
-    return None
-
-
-def _inspect_file(file: Path) -> Problem | None:
-    """The same, and what the header and the end of the file say."""
-    problem = _inspect_entry(file)
-    if problem is not None:
-        return problem
-    try:
-        with file.open("rb") as stream:
-            with Image.open(stream) as image:
-                width, height, kind = *image.size, image.format
-            stream.seek(-min(4096, os.fstat(stream.fileno()).st_size), os.SEEK_END)
-            end = stream.read()
-    except PermissionError:
-        return Problem(
-            str(file), "no permission to read it", "a readable image", "change its permissions (chmod)"
-        )
-    except Image.DecompressionBombError:
-        return Problem(str(file), "too many pixels", f"at most {LARGEST_PIXELS}", "store the image smaller")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:
-        return Problem(str(file), f"no image ({type(error).__name__})", "an image", "fetch the file again")
-    if width * height > LARGEST_PIXELS:
-        found = f"{width} x {height} pixels"
-        return Problem(str(file), found, f"at most {LARGEST_PIXELS}", "store the image smaller")
-    marker = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}.get(kind or "")
-    if marker is not None and marker not in end:
-        return Problem(
-            str(file), f"a {kind} without its end", "a whole image", "fetch the file again: it was cut off"
-        )
-    return None

@@ -21,8 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from transfusion import content
-from transfusion.decoding import ImageError, decode
+from transfusion.decoding import ImageError, constant_pixels, decode
+from transfusion.image_files import said_once
 from transfusion.locking import locked
+from transfusion.out_of_range import summarised
+from transfusion.reading import Reading
+from transfusion.survey import constant_images
 from transfusion.table import DataError, Problem, Table
 
 VERSION = 3
@@ -110,8 +114,12 @@ def prepare(
     progress: Progress | None = None,
     workers: int | None = None,
     channels: int = 1,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Table:
     """Builds the cache, if it is not there; takes and raises what `load` does.
+
+    Args:
+        say: called with what a user should know of the images that were read.
 
     Returns:
         The table named by the bytes of its images, all of which are certain. Where they are not those that
@@ -134,7 +142,7 @@ def prepare(
             return ready
         shape = (len(table.frame), *_image_shape(size, channels))
         target = _Target(partial, shape, workers or len(os.sched_getaffinity(0)))
-        ready = _build(table, target, progress)
+        ready = _build(table, target, progress, say)
         file, key = cache_file(ready, size, directory, channels), cache_key(ready, size, channels)
         with partial.open("r+b") as stream:
             _write_all(stream.fileno(), memoryview(key.encode()), int(np.prod(shape)))
@@ -202,13 +210,18 @@ def _other_images(planned: Table, found: Table) -> list[Problem]:
     ]
 
 
-def _build(table: Table, target: _Target, progress: Progress | None) -> Table:
+def _build(table: Table, target: _Target, progress: Progress | None, say: Callable[[str], None]) -> Table:
     """Reads and decodes every image into `target.partial`; the table named by the bytes read."""
     files = [table.root / image for image in table.frame["image"]]
     shape = target.shape
     size, channels = shape[-1], 1 if len(shape) == 3 else shape[1]
     image_bytes = int(np.prod(shape[1:]))
     finished = _resumed(table, target)
+    constant = np.zeros(len(files), dtype=bool)
+    counted = bool(table.findings)  # an upstream task may be about plain colours
+    if finished and counted:
+        earlier = np.memmap(target.partial, dtype=np.uint8, mode="r", shape=(finished, *shape[1:]))
+        constant[:finished] = constant_pixels(earlier)
 
     def fill(rows: range) -> tuple[int, tuple[Problem, ...]]:
         """Reads, decodes and writes `rows`; returns how many they are, and what is wrong with them."""
@@ -217,11 +230,12 @@ def _build(table: Table, target: _Target, progress: Progress | None) -> Table:
             for place, row in enumerate(rows):
                 one = content.read_file(files[row])
                 known[place] = np.frombuffer(one.digest, np.uint8), one.stamp
-            pixels = decode(files[rows.start : rows.stop], size, channels)
+            pixels = decode(files[rows.start : rows.stop], size, channels, table.reading)
         except ImageError as error:
             return len(rows), error.problems
         except OSError:
-            return len(rows), _unreadable(files[rows.start : rows.stop], size, channels)
+            return len(rows), _unreadable(files[rows.start : rows.stop], size, channels, table.reading)
+        constant[rows.start : rows.stop] = counted and constant_pixels(pixels)
         _write_all(stream.fileno(), pixels.data.cast("B"), rows.start * image_bytes)
         _write_all(reads.fileno(), known.data.cast("B"), rows.start * READ.itemsize)
         return len(rows), _changed_meanwhile(files[rows.start : rows.stop], known)
@@ -247,9 +261,12 @@ def _build(table: Table, target: _Target, progress: Progress | None) -> Table:
                 recorded = time.monotonic()
         for future in kept:
             future.result()
-    if problems:
+    empty, told = constant_images([str(files[row]) for row in np.flatnonzero(constant)], len(files))
+    if problems or empty:
         target.remove()
-        raise ImageError(problems)
+        raise ImageError(said_once(summarised([*problems, *empty])))
+    for note in told:
+        say(note)
     known = np.fromfile(target.read, dtype=READ)
     return content.as_read(table, known["digest"], known["stamp"])
 
@@ -269,10 +286,10 @@ def _resumed(table: Table, target: _Target) -> int:
     return finished
 
 
-def _unreadable(files: Sequence[Path], size: int, channels: int) -> tuple[Problem, ...]:
+def _unreadable(files: Sequence[Path], size: int, channels: int, reading: Reading) -> tuple[Problem, ...]:
     """What is wrong with images of which one at least cannot be read."""
     try:
-        decode(files, size, channels)
+        decode(files, size, channels, reading)
     except ImageError as error:
         return error.problems
     return tuple(Problem(str(file), *CHANGED) for file in files[:1])

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from transfusion.checks import image_problems
+from transfusion.image_files import look_at, said_once
+from transfusion.reading import AS_STATED
+from transfusion.survey import read_as, survey
 from transfusion.table import DataError, Problem, Table, content_fingerprint, patient_hashes
 
 TRAINING_FOLDERS = ("train", "ILSVRC/Data/CLS-LOC/train", ".")
@@ -63,7 +65,9 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
         advice = "ask for fewer (--recipe upstream_images=N), or add images"
         raise DataError([Problem(str(root), found, expected, advice)])
     chosen = _chosen(paths, wanted)
-    problems = image_problems(root, chosen["image"], progress=progress)
+    looks = look_at(root, chosen["image"], progress=progress)
+    seen = survey(root, chosen["image"].tolist(), looks, AS_STATED, progress)
+    problems = said_once([*(look.problem for look in looks if look.problem is not None), *seen.problems])
     if problems:
         raise DataError(problems)
     listing = "\n".join(chosen["image"]).encode()
@@ -78,7 +82,7 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
         }
     )
     fingerprint = content_fingerprint(root, frame["image"], [f"{images}\n".encode() + listing])
-    return Table(root=root.resolve(), frame=frame, findings=(), fingerprint=fingerprint)
+    return read_as(Table(root=root.resolve(), frame=frame, findings=(), fingerprint=fingerprint), seen)
 
 
 def _training_folder(folder: Path) -> Path:

@@ -166,7 +166,7 @@ def assign(table: Table, finding: str, labels: np.ndarray, shares: Shares) -> Ta
     order = _mixed_order(table.frame["patient"], labels, parts) if reason else None
     return dataclasses.replace(
         table,
-        frame=table.frame.assign(part=parts),
+        frame=table.frame.assign(part=pd.Series(parts, dtype=table.frame["part"].dtype)),
         split=_described(by_column, finding, wanted, reason),
         order=order,
         fingerprint=_fingerprint(table, parts, order),

@@ -18,6 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transfusion.reading import AS_STATED, Reading
+
 if TYPE_CHECKING:
     from transfusion.content import Content
 
@@ -112,6 +114,7 @@ class Table:
         order: a number for each row, the same for all rows of a patient, whose order `rows` follows instead
             of that of the patients' hashes [len(frame)].
         content: what is known of the bytes of every image (`transfusion.content`); None from a reader.
+        reading: what pixel values of more than 8 bits mean.
     """
 
     root: Path
@@ -121,6 +124,7 @@ class Table:
     split: Split = Split()
     order: np.ndarray | None = None
     content: Content | None = None
+    reading: Reading = AS_STATED
 
     def rows(self, part: str, images: int | None = None) -> np.ndarray:
         """Row positions of `part` in nesting order: the first n are a subset of the first m > n.
