@@ -117,7 +117,7 @@ def checked(pretrained: Pretrained, table: Table, recipe: Recipe) -> Pretrained:
     rows = table.rows("train")
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), input_check.IMAGES)).astype(np.intp)]
     files = [table.root / name for name in table.frame["image"].iloc[some]]
-    images = decode(files, recipe.image_size)
+    images = decode(files, recipe.image_size, 1, table.reading)
     problems, notes = [], {}
     for one in unknown:
         file = pretrained.files[one.architecture]
