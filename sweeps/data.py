@@ -28,9 +28,6 @@ from transfusion.part_counts import PartCounts
 from transfusion.splits import Shares, assign
 from transfusion.table import DataError, Problem, Table
 
-DATASETS = ("chexpert", "nih", "table")
-"""What `--data` may be; without `--data` it is the embedded phantom."""
-
 
 def open_data(
     preset: Preset, options: argparse.Namespace, out: Path, wanted: Sequence[Cell], console: Console

@@ -43,6 +43,7 @@ from sweeps.data_table import data_tables, summarize
 from sweeps.estimate import Estimate, estimate
 from sweeps.lock import LockedError, Waiting, held
 from sweeps.memory import measured_peaks, needed_bytes
+from sweeps.named_weights import Given
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
 from sweeps.prune import prune
 from sweeps.record import Outcome, write_sweep
@@ -181,12 +182,15 @@ def sweep(
             share_of=lambda cell: at_hand.share(needed_bytes(cell, preset.recipe, peaks)),
             retry_failed=options.retry_failed,
         )
+        work = dataclasses.replace(work, weights=inputs.origin.named)
         missing = work.missing()
         expected = estimate(missing, at_hand, options.gpu_price)
         slots = max((at_hand.slots(one.share) for one in missing), default=0)
         for text in settling.notes(inputs, past.records):
             console.print(text, markup=False, soft_wrap=True)
         console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+        for file in work.weights:
+            console.print(file.line(), markup=False, soft_wrap=True)
         finished = [past.records[one.id] for one in work.cells if one.id in past.records]
         if mixed := several_codes(finished, code_version(), len(missing)):
             console.print(mixed, markup=False, soft_wrap=True)
@@ -374,12 +378,13 @@ def open_inputs(
     except DataError as error:
         problems += error.problems
     try:
-        origin = pretrained.open_pretrained(options.weights, options.imagenet, wanted, preset.recipe, console)
+        given = Given(options.weights, options.weights_origin, options.weights_input)
+        origin = pretrained.open_pretrained(given, options.imagenet, wanted, preset.recipe, console)
     except DataError as error:
         problems += error.problems
     if table is None or origin is None:
         raise DataError(problems)
-    return table, origin
+    return table, pretrained.checked(origin, table, preset.recipe)
 
 
 def conclude(work: plan.Plan, out: Path, console: Console) -> int:
