@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 
 from sweeps import (
+    autoscaling,
     cost,
     executor,
     history,
@@ -156,7 +157,7 @@ def sweep(
     places = settling.Places(out, cache, store)
     inputs = settling.recall(settling.Inputs(table, origin), places)
     summary = summarize(table, wanted, preset.recipe, options)
-    at_hand = open_resources(options, connection, stop)
+    at_hand = open_resources(options, connection, stop, console)
     if options.gpu_price is not None and at_hand.device == "cpu":
         raise SettingError(
             f"--gpu-price {options.gpu_price:g}: found no GPU to train on, expected one; drop the option"
@@ -335,12 +336,23 @@ def nothing_left_where_refused(out: Path) -> Iterator[None]:
         raise
 
 
-def open_resources(options: argparse.Namespace, cleanup: ExitStack, stop: Stop) -> resources.Resources:
-    """What is at hand: the cluster at `--address`, which is connected for it, or this machine."""
+def open_resources(
+    options: argparse.Namespace, cleanup: ExitStack, stop: Stop, console: Console
+) -> resources.Resources:
+    """What is at hand: the cluster at `--address`, which is connected for it, or this machine.
+
+    A cluster whose workers are still to come is asked for a first one, but for a plan alone.
+    """
+    wanted = options.cpus_per_trial, options.gpus_per_trial
     if not options.address:
-        return resources.of_machine(options.cpus_per_trial, options.gpus_per_trial)
+        return resources.of_machine(*wanted)
     open_ray(options.address, cleanup, stop)
-    return resources.of_cluster(options.cpus_per_trial, options.gpus_per_trial)
+    if not options.dry_run:
+        autoscaling.wait_for_workers(*wanted, console.print)
+    elif not autoscaling.cores():
+        console.print("The cluster has no worker yet; the plan reckons with the smallest that it may start.")
+        return resources.to_come(*wanted, autoscaling.first_request(*wanted))
+    return resources.of_cluster(*wanted)
 
 
 def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
