@@ -23,10 +23,10 @@ LOSSES = 5
 """How often in a row, without a finished epoch in between, a cell's process may die before it has failed."""
 
 NODE_LOSSES = 50
-"""How often in a row its node may die: spot machines are taken back, but a cell may also bring its node down."""
+"""How often in a row its node may die. Spot machines are taken back; a cell may also bring its node down."""
 
 TAKEN_BACK = ("preempted", "drained")
-"""How Ray tells that a node was taken back (spot, pre-emption, a drain with a deadline): not the cell's fault."""
+"""How Ray tells that a node was taken back (spot, pre-emption, drain): not the cell's fault."""
 
 NODE_DEATHS = ("node has died", "node was terminated", "node died", "NodeDiedError")
 """How Ray tells that the node died, and not the process alone."""

@@ -1,9 +1,9 @@
-"""How well GPUs are used by cells of mixed shares: a real Ray that was told of GPUs, sleeping stand-ins for training.
+"""How well cells of mixed shares use GPUs: a real Ray that was told of GPUs, stand-ins that sleep.
 
     python tests/benchmarks/share_use.py [--gpus 1 2 8] [--seconds 20]
 
-Prints, for every number of GPUs: the share of them in use from the first start to the point from which on too
-little is left to fill them, and how long a ready cell of a whole GPU waited, in durations of the longest cell.
+Prints, for every number of GPUs: the share of them in use from the first start until too little is left to
+fill them, and how long a ready cell of a whole GPU waited, in durations of the longest cell.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def used(events, gpus):
 
 
 def waits(planned, events, gpus):
-    """Seconds that cells of a whole GPU waited once ready, but for those that others like them kept waiting."""
+    """Seconds that ready cells of a whole GPU waited for smaller ones."""
     upstream = {one.id: one.upstream for one in planned}
     ends = {event["cell"]: event["end"] for event in events}
     before, found = events[0]["start"], []
