@@ -55,7 +55,8 @@ INSIDE = """
 ip link set lo up
 mkdir -p /tmp/ray && mount -t tmpfs none /tmp/ray
 export RAY_FAKE_CLUSTER=1 AUTOSCALER_UPDATE_INTERVAL_S=1
-"$PYTHON" -m ray.scripts.scripts start --head --num-cpus 0 --port 6379 --autoscaling-config="$1" > "$1.log" 2>&1
+"$PYTHON" -m ray.scripts.scripts start --head --num-cpus 0 --port 6379 \\
+    --autoscaling-config="$1" > "$1.log" 2>&1
 shift
 "$@"
 """
