@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ray
 from ray._private import ray_constants
@@ -19,6 +20,9 @@ from transfusion.cell import SettingError
 
 OFFER_SECONDS = 30.0
 """How long an autoscaler may take to begin to start a worker with a GPU before cores alone are asked for."""
+
+REPORT_SECONDS = 10.0
+"""How long a cluster that has just been started may take to report whether it has an autoscaler."""
 
 SAY_EVERY = 30.0
 """Seconds between two lines while waiting."""
@@ -38,8 +42,13 @@ def nodes() -> dict[str, Node]:
 
 
 def present() -> bool:
-    """Whether an autoscaler looks after the cluster that is connected."""
-    return _status() is not None or bool(_offered())
+    """Whether an autoscaler looks after the cluster that is connected.
+
+    Every head reports on its nodes; without an autoscaler each node is a type of its own, named by its id.
+    """
+    report = _report()
+    types = {*(report.get("active_nodes") or {}), *(report.get("idle_nodes") or {})}
+    return bool(types - {f"node_{node['NodeID']}" for node in ray.nodes()}) or bool(_offered())
 
 
 def ask(bundles: Sequence[Mapping[str, float]]) -> None:
@@ -61,6 +70,9 @@ def wait_for_workers(cpus: int, gpus_per_trial: float | None, say: Say) -> None:
     """
     if cores():
         return
+    patience = time.monotonic() + REPORT_SECONDS
+    while not _report() and time.monotonic() < patience:
+        time.sleep(0.5)
     if not present():
         raise SettingError(
             "--address: found a cluster without a single core for trials and without an autoscaler, expected "
@@ -100,16 +112,15 @@ def cores() -> float:
     return sum(node.cores for node in nodes().values())
 
 
-def _status() -> dict[str, object] | None:
-    """The autoscaler's last report."""
+def _report() -> dict[str, Any]:
+    """The autoscaler's last report; empty where there is none."""
     text = _internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
-    return json.loads(text) if text else None
+    return (json.loads(text) if text else {}).get("autoscaler_report") or {}
 
 
 def _starting() -> bool:
     """Whether the autoscaler is starting a node."""
-    report = (_status() or {}).get("autoscaler_report") or {}
-    assert isinstance(report, dict)
+    report = _report()
     return bool(report.get("pending_nodes") or report.get("pending_launches"))
 
 
