@@ -191,13 +191,12 @@ class Placement:
         for one in there:
             cores -= one.demand.cores
             share -= one.demand.gpu if one.place == place else 0.0
-        ends = sorted(there, key=lambda one: one.start + one.seconds)
-        when = now
-        for one in [None, *ends]:
-            if one is not None:
-                cores += one.demand.cores
-                share += one.demand.gpu if one.place == place else 0.0
-                when = max(now, one.start + one.seconds)
-            if demand.cores <= cores + SLACK and demand.gpu <= share + SLACK:
-                return when, (share - demand.gpu if place.gpu is not None else cores - demand.cores)
-        return None
+        when, ends = now, sorted(there, key=lambda one: one.start + one.seconds)
+        while demand.cores > cores + SLACK or demand.gpu > share + SLACK:
+            if not ends:
+                return None
+            first = ends.pop(0)
+            cores += first.demand.cores
+            share += first.demand.gpu if first.place == place else 0.0
+            when = max(now, first.start + first.seconds)
+        return when, (share - demand.gpu if place.gpu is not None else cores - demand.cores)
