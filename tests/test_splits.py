@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeps import full_grid
+from sweeps.spaces import DEMO, SMOKE
 from transfusion import own_table
 from transfusion.cell import SettingError
+from transfusion.chexpert import FINDINGS
 from transfusion.part_counts import count
+from transfusion.phantom_labels import training_rows
 from transfusion.splits import NEEDED, SMALL_PATIENTS, Shares, allocate, assign
 from transfusion.table import DataError, Split, Table, split_patients
 
@@ -135,6 +138,15 @@ def test_large_sets_keep_their_hash_and_their_identity():
     assert assigned(rare) is rare, "60 positive patients of 6,000 are rare, not few patients"
     fewer = table_of([f"p{n}" for n in range(2000)], [float(n % 100 == 0) for n in range(2000)])
     assert assigned(fewer).split.rule == "stratified"
+
+
+@pytest.mark.parametrize("preset", [SMOKE, DEMO], ids=lambda preset: preset.name)
+def test_the_embedded_data_keep_their_split(preset):
+    rows = [row for row in training_rows(preset.phantom.images, 0) if "frontal" in row.path]
+    patients = [re.findall(r"patient\d+", row.path)[0] for row in rows]
+    table = table_of(patients, [row.labels[FINDINGS.index("Edema")] for row in rows])
+    labels = table.labels("Edema", preset.recipe.uncertain_policy("Edema"), preset.recipe.blank)
+    assert assign(table, "Edema", labels, NOTHING_SAID) is table
 
 
 def test_every_prefix_of_a_small_training_part_holds_its_share_of_the_finding():
