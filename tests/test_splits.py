@@ -218,6 +218,14 @@ def test_a_column_gives_the_parts_whatever_it_calls_them(tmp_path):
     assert done.fingerprint != assigned(plain).fingerprint
 
 
+def test_a_finding_in_brackets_is_shown_as_it_is(tmp_path, capsys):
+    rows = [[f"p{n}", n % 2] for n in range(100)]
+    csv = small_table.write(tmp_path, rows, ("edema [/yes]",))
+    options = ["--finding", "edema [/yes]", "--data", str(csv), "--out", str(tmp_path / "out"), "--dry-run"]
+    assert full_grid.main([*RUN, *small_table.COLUMNS, *options]) == 0
+    assert "The data: edema [/yes]" in capsys.readouterr().out
+
+
 def test_a_column_through_the_command(tmp_path, capsys):
     rows = [[f"p{n}", n % 2, "train" if n < 60 else "test"] for n in range(100)]
     csv = small_table.write(tmp_path, rows, ("Edema", "set"))
