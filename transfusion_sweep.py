@@ -69,7 +69,7 @@ def _same(place: str, expected: Path) -> bool:
 
 def sweep() -> int:
     """`transfusion-sweep`, and `python sweeps/full_grid.py`: the grid."""
-    return _command("sweeps.full_grid", "transfusion-sweep")
+    return _command("sweeps.full_grid", "transfusion-sweep", options="sweeps.command_line")
 
 
 def analysis() -> int:
@@ -77,8 +77,11 @@ def analysis() -> int:
     return _command("analysis.__main__", "transfusion-analysis")
 
 
-def _command(module: str, name: str) -> int:
+def _command(module: str, name: str, options: str | None = None) -> int:
     """Run `main` of `module`; returns its exit status, with which the process then ends at once.
+
+    Args:
+        options: the module that has the command line, where that one is quicker to import.
 
     What other code has registered for the end of the process is still called, and threads are waited for. But
     Python would then look for garbage among all modules, for seconds.
@@ -95,6 +98,8 @@ def _command(module: str, name: str) -> int:
             print(f"{name} {version()}")
             status.append(0)
         else:
+            if options is not None:  # help or a mistyped option ends here, before torch and Ray are imported
+                importlib.import_module(options).parser().parse_args()
             status.append(int(importlib.import_module(module).main()))
     except SystemExit as end:  # of argparse, after help or a mistyped option
         if isinstance(end.code, int):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.conjectures import CONJECTURES
+from analysis.origins import left_out
 from analysis.palette import init_name
 from analysis.power_law import PowerLaw
 from analysis.sentences import ONE_SEED
@@ -58,6 +59,8 @@ def paragraphs(
                 f"({law.promised[1]:.3f} to "
                 f"{law.promised[2]:.3f}) at ten times the data."
             )
+    if beside := left_out(evidence.trials):
+        found.append(beside)
     outcomes = findings["verdict"].value_counts()
     found.append(
         f"Of the study's {len(findings)} findings: {outcomes.get('reproduced', 0)} reproduced here, "

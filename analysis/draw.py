@@ -32,6 +32,8 @@ def study_figures(evidence: Evidence, measures: Measures, estimates: pd.DataFram
         estimates: rows of the table `estimates`.
     """
     natural, cells = evidence.natural, _natural_classes(measures)
+    mine = cells.loc[cells["architecture"] == FOCUS, "init"]
+    pretrained = [*([natural] if natural else []), *(a for a in measures.other_weights if (mine == a).any())]
     levels = level_rows(estimates)
     scratch = cells[(cells["init"] == "random") & (cells["freeze"] == "none")]
     trained = scratch[scratch["cell_id"].isin(evidence.epochs["cell_id"])]
@@ -51,7 +53,7 @@ def study_figures(evidence: Evidence, measures: Measures, estimates: pd.DataFram
         ),
         "figure4": lambda: figures.auroc_by_size(
             levels, cells, architecture=FOCUS, natural=natural, title="data and pretraining",
-            arms=[("random", "none"), *([(natural, "none")] if natural else [])],
+            arms=[("random", "none"), *((arm, "none") for arm in pretrained)],
         ),
         "figure5": lambda: figures.auroc_by_network(
             levels, scratch, published=published(str(findings.iloc[0]) if len(findings) else "")
@@ -79,7 +81,15 @@ def conjecture_figures(
         "verdicts": lambda: verdicts_at_a_glance(verdicts),
         "verdicts_column": lambda: verdicts_at_a_glance(verdicts, narrow=True),
         "learning_curve": lambda: more_figures.learning_curve(level_rows(estimates), law=law),
-        "gains": lambda: more_figures.gains(estimates, natural=evidence.natural, margin=margins.auroc),
+        "gains": lambda: more_figures.gains(
+            estimates,
+            inits=[
+                *([evidence.natural] if evidence.natural else []),
+                "consolidation",
+                *measures.other_weights,
+            ],
+            margin=margins.auroc,
+        ),
         "range_tests": lambda: more_figures.range_tests(evidence.range_tests, largest),
     }
 

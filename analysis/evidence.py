@@ -63,10 +63,15 @@ def levels(measures: Measures) -> Iterator[tuple[Contrast, dict[str, object]]]:
 def comparisons(measures: Measures, grid: Grid) -> Iterator[tuple[Contrast, dict[str, object]]]:
     """Initialisations against each other at every size, on their mean and trend, by network and over
     networks."""
-    for label, parts in COMPARISONS.items():
+    compared = dict(COMPARISONS)
+    for arm in measures.other_weights:
+        compared[f"{arm} minus scratch"] = ((1.0, arm, "none"), (-1.0, "random", "none"))
+        compared[f"{arm} frozen minus fine-tuned"] = ((1.0, arm, "backbone"), (-1.0, arm, "none"))
+    for label, parts in compared.items():
         if grid.natural is None and any(init == "natural" for _, init, _ in parts):
             continue
-        label = label.replace("natural", str(grid.natural))
+        if label in COMPARISONS:
+            label = label.replace("natural", str(grid.natural))
         for metric in COMPARED:
             for where, weights in _by_size(grid):
                 yield from _by_network(measures, grid, f"{metric}, {label}", metric, parts, where, weights)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis import areas, curves
+from analysis.origins import origins
 from analysis.runs import RunNoise, run_noise
 from analysis.tables import Evidence, evidence_folder, read
 
@@ -37,8 +38,8 @@ class Measures:
     """Every measure of every cell of the grid that has one.
 
     Attributes:
-        cells: one row per wanted cell of the grid: axes, status, network, and a column per measure (NaN where
-            undefined). The index is 0, 1, 2, ...
+        cells: one row per wanted cell of the grid: axes (`init` is the arm, see `analysis.origins`), status,
+            network, and a column per measure (NaN where undefined). The index is 0, 1, 2, ...
         covariance: measure -> sampling covariance over patients [cells, cells], NaN where undefined.
         patients: measure -> number of patients behind it.
         positives: measure -> number of positive images (studies, per study) behind it.
@@ -60,6 +61,13 @@ class Measures:
     def seeds(self) -> list[int]:
         """The seeds that are planned, ascending."""
         return sorted(int(seed) for seed in self.cells["seed"].unique())
+
+    @cached_property
+    def other_weights(self) -> list[str]:
+        """The arms of weights that are neither natural images nor pretraining here."""
+        if "other_weights" not in self.cells:
+            return []
+        return list(self.cells.loc[self.cells["other_weights"], "init"].unique())
 
     @cached_property
     def networks(self) -> pd.DataFrame:
@@ -94,7 +102,9 @@ class Measures:
 def measure(evidence: Evidence) -> Measures:
     """All measures of the grid cells of `evidence`."""
     trials = evidence.trials
-    cells = trials[trials["kind"].fillna("grid") == "grid"].reset_index(drop=True).copy()
+    found = origins(trials)
+    told = trials.assign(init=found.arms, other_weights=found.arms.isin(found.others))
+    cells = told[told["kind"].fillna("grid") == "grid"].reset_index(drop=True).copy()
     cells["balance"] = cells["balance"].fillna("natural")
     cells["train_loss"] = cells["train_loss"].where(cells["status"] == "done").astype(float)
     converged = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -23,15 +25,15 @@ from analysis.power_law import PowerLaw
 
 @styled
 def gains(
-    estimates: pd.DataFrame, *, natural: str | None, margin: float, metric: str = "test_auroc"
+    estimates: pd.DataFrame, *, inits: Sequence[str], margin: float, metric: str = "test_auroc"
 ) -> Figure:
     """Conjecture 4: what pretraining gains over training from scratch, by size, a line per network.
 
     Args:
         estimates: rows of the table `estimates`.
+        inits: what is pretrained on, a panel each.
         margin: the smallest effect that matters, shaded.
     """
-    inits = [*([natural] if natural else []), "consolidation"]
     figure, panels = new_figure(len(inits), height=2.1, sharex=True)
     drawn: list[pd.DataFrame] = []
     for axes, init in zip(panels, inits, strict=True):

@@ -45,6 +45,11 @@ ARMS: dict[tuple[str, str], dict[str, Any]] = {
     ("consolidation", "none"): {"linestyle": "--", "fillstyle": "none"},
     ("consolidation", "backbone"): {"linestyle": ":", "fillstyle": "bottom"},
 }
+OTHER_ARMS: dict[str, dict[str, Any]] = {
+    "none": {"linestyle": "-.", "fillstyle": "top"},
+    "backbone": {"linestyle": (0, (1, 3)), "fillstyle": "top"},
+}
+"""Weights of other origins, by `freeze`."""
 
 _NAMES = {"imagenet": "ImageNet", "photos": "photos", "consolidation": "Consolidation"}
 
@@ -73,4 +78,4 @@ def arm_name(init: str, freeze: str) -> str:
 
 def arm_style(init: str, freeze: str, *, natural: str | None) -> dict[str, Any]:
     """Line and fill of an arm, which tell arms of one network apart."""
-    return ARMS.get(("natural" if init == natural else init, freeze), ARMS["natural", "none"])
+    return ARMS.get(("natural" if init == natural else init, freeze), OTHER_ARMS[freeze])

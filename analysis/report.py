@@ -16,6 +16,7 @@ from analysis.conjectures import CONJECTURES, Margins
 from analysis.curves import SPIKE_DEFINITION
 from analysis.html import details, escape, nested, page, paragraph, picture, prose, table
 from analysis.measures import Measures
+from analysis.origins import left_out, starts
 from analysis.palette import VERDICTS, init_name
 from analysis.tables import Evidence
 
@@ -79,7 +80,10 @@ def write(
         *(paragraph(f"Not held out: {text}.") for text in equal_images(evidence.sweep, across_parts=True)),
         "<h2>Conclusion</h2>",
         prose(conclusion),
-        *(_conjecture(number, verdicts, estimates, image) for number in CONJECTURES),
+        *(
+            _conjecture(number, verdicts, estimates, image, left_out(evidence.trials))
+            for number in CONJECTURES
+        ),
         "<h2>The study's own findings</h2>",
         paragraph(
             "What the study found on its own data, with one seed and without intervals, beside this grid."
@@ -89,6 +93,7 @@ def write(
         report_tables.published(published, natural=natural, data=name),
         "<h2>What is here and what is missing</h2>",
         _missing(evidence, measures, collection),
+        *_weights(evidence),
         "<h2>Every condition</h2>",
         details(
             "Test and official split, training loss, convergence and spikes of every condition",
@@ -135,7 +140,11 @@ def _badges(verdicts: pd.DataFrame) -> str:
 
 
 def _conjecture(
-    number: int, verdicts: pd.DataFrame, estimates: pd.DataFrame, image: Callable[[str], str]
+    number: int,
+    verdicts: pd.DataFrame,
+    estimates: pd.DataFrame,
+    image: Callable[[str], str],
+    beside: str,
 ) -> str:
     rows = verdicts[verdicts["conjecture"] == number]
     overall = rows[rows["claim"] == "overall"].iloc[0]
@@ -155,11 +164,30 @@ def _conjecture(
             paragraph(overall["why"]),
             report_tables.claims(claims),
             paragraph("Missing: " + " ".join(missing)) if missing else "",
+            paragraph(beside) if number == 4 and beside else "",
             *(image(name) for name in BY_CONJECTURE[number]),
             details("The claims' tests in numbers", report_tables.tests(claims)),
             details("More estimates, with their intervals", behind) if behind else "",
         ]
     )
+
+
+def _weights(evidence: Evidence) -> list[str]:
+    """Which weights the cells start from, what their files held, and which ones conjecture 4 leaves out."""
+    rows = starts(evidence.trials)
+    if rows.empty:
+        return []
+    parts = ["<h2>Where the networks start</h2>", table(rows, stack=True)]
+    listed = evidence.sweep.get("weights")
+    for one in listed if isinstance(listed, list) else []:
+        notes = one.get("notes") if isinstance(one, dict) else None
+        if notes:
+            parts.append(
+                paragraph(f"{one.get('architecture')}, {one.get('name')}: {'; '.join(map(str, notes))}.")
+            )
+    if beside := left_out(evidence.trials):
+        parts.append(paragraph(beside))
+    return parts
 
 
 def _missing(evidence: Evidence, measures: Measures, collection: Collection | None) -> str:

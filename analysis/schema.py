@@ -102,6 +102,12 @@ TRIALS = (
     _text("failure", "class of failure: diverged, out_of_memory, error, upstream, ..."),
     _text("error", "what went wrong, one paragraph"),
     _text("upstream", "cell_id of the pretraining that this cell starts from"),
+    _text("weights", "name of the weights that this cell starts from; null from scratch"),
+    _text("weights_sha256", "sha256 of the file that they came in; null where they were trained here"),
+    Column(
+        "weights_natural", pa.bool_(), "", "they were trained on natural images; null where that is unsaid"
+    ),
+    _text("weights_input", "what their first layer takes black and white for"),
     _real("learning_rate", "initial learning rate, from the range test", low=0),
     _count("epochs", "epochs trained", "epochs"),
     _count("best_epoch", "epoch with the best selection loss", "epochs"),

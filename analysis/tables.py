@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.origins import natural_arm
 from analysis.schema import EvidenceError, arrow_schema, conform
 
 
@@ -70,17 +71,8 @@ class Evidence:
 
     @property
     def natural(self) -> str | None:
-        """The natural-image initialisation of this grid (`imagenet`, `photos`, ...), None if it has none."""
-        declared = self.sweep.get("natural_images")
-        inits = set(self.trials["init"].dropna()) - {"random"}
-        if declared in inits:
-            return str(declared)
-        findings = {
-            str(f).lower() for f in self.trials.loc[self.trials["init"] == "random", "finding"].dropna()
-        }
-        known = [name for name in ("imagenet", "photos") if name in inits]
-        others = sorted(inits - {"consolidation"} - findings)
-        return (known or others or [None])[0]
+        """The arm of natural images (`imagenet`, `photos`, the weights' own name), None if there is none."""
+        return natural_arm(self.trials, self.sweep.get("natural_images"))
 
 
 def evidence_folder(out: Path) -> Path:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
+from sweeps.devices import Devices
 from sweeps.plan import PlannedCell
 from sweeps.resources import larger_share
 from sweeps.stop import Stop
@@ -21,8 +22,20 @@ from transfusion.failures import Failure
 LOSSES = 5
 """How often in a row, without a finished epoch in between, a cell's process may die before it has failed."""
 
+NODE_LOSSES = 50
+"""How often in a row its node may die. Spot machines are taken back; a cell may also bring its node down."""
+
+TAKEN_BACK = ("preempted", "drained")
+"""How Ray tells that a node was taken back (spot, pre-emption, drain): not the cell's fault."""
+
+NODE_DEATHS = ("node has died", "node was terminated", "node died", "NodeDiedError")
+"""How Ray tells that the node died, and not the process alone."""
+
 MEMORY_KILLS = ("OutOfMemoryError", "running low on memory", "due to memory pressure")
 """How Ray tells that its memory monitor killed a worker."""
+
+PLACED = "placed"
+"""Status of a trial's first report: on which node and GPU it runs."""
 
 Record = Callable[[PlannedCell, Failure, str], None]
 
@@ -35,11 +48,13 @@ class Watcher(Protocol):
 
 
 class CellQueue(Searcher):
-    """Hands Tune the next cell whose upstream is done: the largest share first, then the most urgent.
+    """Hands Tune the next cell whose upstream is done and that can start at once (`placement`): the largest
+    share first, then the most urgent.
 
     An upstream cell is as urgent as all that waits for it.
 
     Args:
+        devices: where cells can start.
         done, failed: ids of the cells that finished in earlier runs.
         record: writes the failure of a cell that cannot be trained.
         fail_fast: ask to stop at the first failure.
@@ -49,6 +64,7 @@ class CellQueue(Searcher):
         self,
         cells: Sequence[PlannedCell],
         *,
+        devices: Devices,
         done: set[str],
         failed: set[str],
         record: Record,
@@ -57,6 +73,7 @@ class CellQueue(Searcher):
         fail_fast: bool = False,
     ):
         super().__init__(metric="train_loss", mode="min")
+        self.devices = devices
         self.done, self.failed = set(done), set(failed)
         self.record, self.watcher, self.stop, self.fail_fast = record, watcher, stop, fail_fast
         urgency = {planned.id: planned.seconds for planned in cells}
@@ -67,6 +84,7 @@ class CellQueue(Searcher):
         self.running: dict[str, PlannedCell] = {}
         self.died: dict[str, PlannedCell] = {}
         self.losses: Counter[str] = Counter()
+        self.node_losses: Counter[str] = Counter()
         self.blocked = bool(failed)
 
     # -- what Tune asks and tells
@@ -76,23 +94,31 @@ class CellQueue(Searcher):
             return Searcher.FINISHED
         while self.blocked:
             self._fail_what_waits_for_failed()
-        for index, planned in enumerate(self.waiting):
-            if planned.upstream is None or planned.upstream in self.done:
-                del self.waiting[index]
-                self.running[trial_id] = planned
-                cell = {name: getattr(planned.cell, name) for name in planned.cell.__slots__}
-                return {
-                    "cell_id": planned.id,
-                    "cell": cell,
-                    "share": planned.share,
-                    "upstream": planned.upstream,
-                }
+        if (found := self.devices.choose(self._ready)) is not None:
+            planned, place = found
+            self.waiting.remove(planned)
+            self.running[trial_id] = planned
+            self.devices.start(trial_id, planned, place)
+            cell = {name: getattr(planned.cell, name) for name in planned.cell.__slots__}
+            return {
+                "cell_id": planned.id,
+                "cell": cell,
+                "share": planned.share,
+                "upstream": planned.upstream,
+            }
         return None if self.waiting or self.running else Searcher.FINISHED
 
+    def _ready(self) -> Iterator[PlannedCell]:
+        """The cells that wait for nothing but a device, in order."""
+        return (one for one in self.waiting if one.upstream is None or one.upstream in self.done)
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if result.get("status") == PLACED:
+            self.devices.placed(trial_id, result["node"], result["gpu"])
         if "epoch" in result and trial_id in self.running:
             planned = self.running[trial_id]
-            self.losses[planned.id] = 0
+            self.losses[planned.id] = self.node_losses[planned.id] = 0
+            self.devices.progress(trial_id, result["epoch"] / result["epochs"])
             self.watcher.epoch(planned.id, result["epoch"], result["epochs"])
 
     def on_trial_complete(
@@ -100,6 +126,7 @@ class CellQueue(Searcher):
     ) -> None:
         planned = self.running.pop(trial_id)
         status = (result or {}).get("status")
+        self.devices.end(trial_id, finished=status == "done")
         if status == "done":
             self.done.add(planned.id)
             self.watcher.finished(planned.id, "done")
@@ -125,7 +152,15 @@ class CellQueue(Searcher):
         planned = self.died.pop(trial_id, None)
         if planned is None:
             return
+        if any(words in error for words in TAKEN_BACK):
+            self._again(planned)
+            return
         out_of_memory = any(words in error for words in MEMORY_KILLS)
+        if not out_of_memory and any(words in error for words in NODE_DEATHS):
+            self.node_losses[planned.id] += 1
+            if self.node_losses[planned.id] <= NODE_LOSSES:
+                self._again(planned)
+                return
         self.losses[planned.id] += 1
         if out_of_memory and planned.share < 1:
             self._again(dataclasses.replace(planned, share=larger_share(planned.share)))

@@ -1,4 +1,7 @@
-"""The command line of the grid: its options, and a preset with those options put in."""
+"""The command line of the grid: its options, and a preset with those options put in.
+
+Nothing of torch or Ray is imported here or by what is imported here: help and a mistyped option need neither.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ray import tune
-
-from sweeps.data import DATASETS
-from sweeps.loggers import LOGGERS
-from sweeps.spaces import PRESETS, Preset, Space
+from sweeps.spaces import PRESETS, Preset, Space, grid_search
 from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
 from transfusion.code_version import code_version
 from transfusion.reading import INTENSITY_HELP
+from transfusion.weights_input import EXPECTED
+
+DATASETS = ("chexpert", "nih", "table")
+"""What `--data` may be; without `--data` it is the embedded phantom."""
+LOGGERS = ("mlflow", "wandb")
 
 EPILOG = """examples:
   python sweeps/full_grid.py                      the whole grid on embedded data, on this machine
@@ -76,6 +80,11 @@ def parser() -> argparse.ArgumentParser:
         help="share of the patients to choose the epoch by (default: 0.02; 0.1 of a small set)",
     )  # fmt: skip
     p.add_argument(
+        "--distinct-ids", action="store_true",
+        help="--data: ids of patients that differ only in zeros before a number, '.0' behind it, case, "
+        "spaces or Unicode form are different people (default: such ids are refused, with their rows)",
+    )  # fmt: skip
+    p.add_argument(
         "--imagenet", type=Path, metavar="DIR",
         help="a folder in ImageNet's layout, on which networks without public weights (the CBR family) are "
         "pretrained for --inits imagenet",
@@ -84,6 +93,15 @@ def parser() -> argparse.ArgumentParser:
         "--weights", nargs="+", default=[], metavar="ARCHITECTURE=FILE",
         help="weights for --inits imagenet, safetensors or a saved state dict (default for the ResNets: "
         "torchvision's, downloaded when not in its cache)",
+    )  # fmt: skip
+    p.add_argument(
+        "--weights-origin", nargs="+", default=[], metavar="ARCHITECTURE=ORIGIN",
+        help="what a file of --weights was trained on: natural, natural:NAME, or NAME; torchvision's own are "
+        "known, any other file is not taken for natural images unless that is said",
+    )  # fmt: skip
+    p.add_argument(
+        "--weights-input", nargs="+", default=[], metavar="ARCHITECTURE=INPUT",
+        help="what a file of --weights expects of an image: " + EXPECTED,
     )  # fmt: skip
     p.add_argument(
         "--out",
@@ -190,9 +208,7 @@ def override_space(space: Space, options: argparse.Namespace) -> Space:
         "balance": options.balance,
         "seed": None if options.seeds is None else list(range(options.seeds)),
     }
-    replaced = {
-        axis: tune.grid_search(list(dict.fromkeys(values))) for axis, values in given.items() if values
-    }
+    replaced = {axis: grid_search(list(dict.fromkeys(values))) for axis, values in given.items() if values}
     if options.seeds is not None and options.seeds < 1:
         raise SettingError(f"--seeds: found {options.seeds}, expected at least 1")
     return {**space, **replaced, **({"finding": options.finding} if options.finding else {})}

@@ -28,9 +28,6 @@ from transfusion.part_counts import PartCounts
 from transfusion.splits import Shares, assign
 from transfusion.table import DataError, Problem, Table
 
-DATASETS = ("chexpert", "nih", "table")
-"""What `--data` may be; without `--data` it is the embedded phantom."""
-
 
 def open_data(
     preset: Preset, options: argparse.Namespace, out: Path, wanted: Sequence[Cell], console: Console
@@ -47,14 +44,11 @@ def open_data(
     findings = [*of_grid, *upstream]
     problems = without_effect(options, findings)
     try:
-        table = read_table(preset, options, out, findings)
+        table = read_table(preset, options, out, of_grid, upstream)
     except DataError as error:
         raise DataError([*problems, *error.problems]) from error
     if unknown := [finding for finding in findings if finding not in table.findings]:
-        raise SettingError(
-            f"--finding, --inits: found {', '.join(unknown)}, expected what these data have: "
-            f"{', '.join(table.findings)}"
-        )
+        raise SettingError(_absent(unknown, of_grid, wanted, table))
     problems += meaning_problems(options, label_counts(table, findings, recipe), findings)
     checked: Sequence[str] = of_grid
     try:
@@ -134,13 +128,36 @@ def one_class_subsets(table: Table, cells: Sequence[Cell], recipe: Recipe) -> li
     return found
 
 
-def read_table(preset: Preset, options: argparse.Namespace, out: Path, findings: Sequence[str]) -> Table:
+def _absent(unknown: Sequence[str], grid: Sequence[str], wanted: Sequence[Cell], table: Table) -> str:
+    """What to say of findings that the data do not have: asked for by the grid itself or `--inits` alone."""
+    here = f"what these data have: {', '.join(table.findings)}"
+    if asked := [finding for finding in unknown if finding in grid]:
+        return f"--finding: found {', '.join(asked)}, expected {here}"
+    missing = ", ".join(unknown)
+    inits = list(dict.fromkeys(cell.init for cell in wanted))
+    needing = [init for init in inits if init.title() in unknown] or ["consolidation"]
+    others = " ".join(init for init in inits if init not in needing)
+    return (
+        f"--inits {' '.join(needing)}: found no column {missing}, expected {here}; "
+        f"leave that pretraining out: --inits {others or 'random'}"
+    )
+
+
+def read_table(
+    preset: Preset,
+    options: argparse.Namespace,
+    out: Path,
+    findings: Sequence[str],
+    optional: Sequence[str] = (),
+) -> Table:
     """What `--dataset` and `--data` name; without `--data` the phantom, written below `out` on first use.
 
     Args:
-        findings: the label columns that are read of a CSV of the user's own.
+        findings: the label columns that must be there.
+        optional: those that are read of a CSV of the user's own where they are there.
     """
     data: Path | None = options.data
+    distinct = options.distinct_ids
     if options.dataset == "table":
         given = {
             "--path-column": options.path_column,
@@ -155,6 +172,8 @@ def read_table(preset: Preset, options: argparse.Namespace, out: Path, findings:
             patient_column=options.patient_column,
             part_column=options.part_column,
             findings=findings,
+            optional=optional,
+            distinct_ids=distinct,
         )
     if data is None:
         if preset.phantom is None or options.dataset != "chexpert":
@@ -166,7 +185,10 @@ def read_table(preset: Preset, options: argparse.Namespace, out: Path, findings:
         data = phantom.write(
             out / "phantom", images=embedded.images, size=embedded.size, difficulty=embedded.difficulty
         )
-    return nih.read(data) if options.dataset == "nih" else chexpert.read(data, views=preset.recipe.views)
+    if options.dataset == "nih":
+        return nih.read(data, distinct_ids=distinct)
+    known = [finding for finding in findings if finding in chexpert.FINDINGS]
+    return chexpert.read(data, views=preset.recipe.views, findings=known, distinct_ids=distinct)
 
 
 def name_of(options: argparse.Namespace) -> str:

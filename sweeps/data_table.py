@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rich.box import SIMPLE
 from rich.table import Table as TextTable
+from rich.text import Text
 
 from sweeps.data import label_counts, name_of, one_class_subsets, trained_findings
 from transfusion.cell import Cell, Recipe
@@ -50,7 +51,7 @@ def summarize(
         for names in [_idle_settings(wanted, recipe, options.recipe)]
         if names
     ]
-    return DataSummary(name_of(options), table, counts, tuple(notes))
+    return DataSummary(name_of(options), table, counts, (*table.notes, *notes))
 
 
 def _idle_settings(wanted: Sequence[Cell], recipe: Recipe, assignments: Sequence[str]) -> list[str]:
@@ -68,7 +69,7 @@ def data_tables(summary: DataSummary) -> list[TextTable]:
     tables = []
     for finding in findings:
         table = TextTable(
-            title=f"The data: {finding}",
+            title=Text(f"The data: {finding}"),
             title_justify="left",
             caption_justify="left",
             caption_style="",
@@ -80,9 +81,9 @@ def data_tables(summary: DataSummary) -> list[TextTable]:
         rows = [one for one in summary.counts if one.finding == finding]
         for one in rows:
             table.add_row(one.part, *(f"{getattr(one, name):,}" for name in COUNTS))
-        table.caption = "\n".join(became(rows))
+        lines = [*became(rows)]
+        if finding == findings[-1]:
+            lines += [f"split: {summary.table.split.why}", *summary.notes]
+        table.caption = Text("\n".join(lines))
         tables.append(table)
-    if tables:
-        lines = [f"split: {summary.table.split.why}", *summary.notes]
-        tables[-1].caption = "\n".join([str(tables[-1].caption), *lines])
     return tables

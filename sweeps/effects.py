@@ -81,6 +81,9 @@ def without_effect(options: argparse.Namespace, trained: Sequence[str]) -> list[
         problems += [
             _untrained(text, finding, trained) for text, finding in told.policies if finding not in trained
         ]
+    if options.distinct_ids and options.data is None:
+        expected = "data of your own (--data)"
+        problems.append(Problem("--distinct-ids", "the embedded phantom", expected, "drop the option"))
     price = options.gpu_price
     if price is not None and not (math.isfinite(price) and price >= 0):
         problems.append(Problem("--gpu-price", f"{price:g}", "a price of at least 0", "correct the option"))

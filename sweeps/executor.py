@@ -20,8 +20,9 @@ from ray import tune
 from ray._private import ray_constants
 from ray.tune.search import ConcurrencyLimiter
 
-from sweeps import worker_code
-from sweeps.cell_queue import CellQueue, Watcher
+from sweeps import autoscaling, worker_code
+from sweeps.cell_queue import PLACED, CellQueue, Watcher
+from sweeps.devices import Devices
 from sweeps.object_store import ObjectStore, scratch
 from sweeps.plan import PlannedCell
 from sweeps.remote import knock
@@ -34,8 +35,8 @@ from transfusion.failures import Failure
 from transfusion.lease import LostError, unwatched
 from transfusion.table import Table
 
-ELASTIC_TRIALS = 1000
-"""Trials at once on a cluster that may grow; Tune itself bounds how many are pending."""
+MOST_TRIALS = 10_000
+"""Trials at once as far as Tune is concerned: the queue hands out a cell only where one can start."""
 
 SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -99,6 +100,8 @@ def trainable(
     if code and (problem := worker_code.unlike(code)):  # a node that joined later
         tune.report({"status": "other_code", "error": problem})
         return
+    if device == "cuda":
+        tune.report(_place())
     place: AbstractContextManager[tuple[Path, Callable[[], None]]] = nullcontext((Path(cells), lambda: None))
     if store is not None:
         place = scratch(store, config["cell_id"], config["upstream"], Path(cache), work.look)
@@ -113,6 +116,13 @@ def trainable(
         return
     scalars = {name: value for name, value in record["metrics"].items() if value is not None}
     tune.report({**scalars, "status": record["status"]})
+
+
+def _place() -> dict[str, str]:
+    """The node and the GPU that Ray has given to this trial."""
+    context = ray.get_runtime_context()
+    gpus = context.get_accelerator_ids().get("GPU", [])
+    return {"status": PLACED, "node": context.get_node_id(), "gpu": gpus[0] if gpus else ""}
 
 
 def _run(
@@ -243,8 +253,17 @@ def execute(
         if store is not None:
             store.send(folder / planned.id / results.RESULT, f"cells/{planned.id}/{results.RESULT}")
 
+    elastic = resources.elastic and autoscaling.present()
+    devices = Devices(resources, autoscaling.nodes, autoscaling.ask if elastic else None)
     queue = CellQueue(
-        cells, done=done, failed=failed, record=record, watcher=watcher, stop=stop, fail_fast=fail_fast
+        cells,
+        devices=devices,
+        done=done,
+        failed=failed,
+        record=record,
+        watcher=watcher,
+        stop=stop,
+        fail_fast=fail_fast,
     )
     function = tune.with_parameters(
         trainable,
@@ -257,15 +276,12 @@ def execute(
         store=store,
         code=code_version().digest,
     )
-    slots = resources.slots(min((planned.share for planned in cells), default=1.0))
     tuner = tune.Tuner(
         tune.with_resources(
             function, lambda config: tune.PlacementGroupFactory([resources.request(config["share"])])
         ),
         tune_config=tune.TuneConfig(
-            search_alg=ConcurrencyLimiter(
-                queue, max_concurrent=ELASTIC_TRIALS if resources.elastic else slots + 1
-            ),
+            search_alg=ConcurrencyLimiter(queue, max_concurrent=MOST_TRIALS),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: f"{trial.config['cell_id']}-{trial.trial_id[-5:]}",
@@ -283,3 +299,4 @@ def execute(
         tuner.fit()
     finally:
         stop.executing = False
+        devices.close()

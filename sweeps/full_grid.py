@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 
 from sweeps import (
+    autoscaling,
     cost,
     executor,
     history,
@@ -43,6 +44,7 @@ from sweeps.data_table import data_tables, summarize
 from sweeps.estimate import Estimate, estimate
 from sweeps.lock import LockedError, Waiting, held
 from sweeps.memory import measured_peaks, needed_bytes
+from sweeps.named_weights import Given
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
 from sweeps.prune import prune
 from sweeps.record import Outcome, write_sweep
@@ -155,7 +157,7 @@ def sweep(
     places = settling.Places(out, cache, store)
     inputs = settling.recall(settling.Inputs(table, origin), places)
     summary = summarize(table, wanted, preset.recipe, options)
-    at_hand = open_resources(options, connection, stop)
+    at_hand = open_resources(options, connection, stop, console)
     if options.gpu_price is not None and at_hand.device == "cpu":
         raise SettingError(
             f"--gpu-price {options.gpu_price:g}: found no GPU to train on, expected one; drop the option"
@@ -183,12 +185,15 @@ def sweep(
             ),
             retry_failed=options.retry_failed,
         )
+        work = dataclasses.replace(work, weights=inputs.origin.named)
         missing = work.missing()
         expected = estimate(missing, at_hand, options.gpu_price)
         slots = max((at_hand.slots(one.share) for one in missing), default=0)
         for text in settling.notes(inputs, past.records):
             console.print(text, markup=False, soft_wrap=True)
         console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+        for file in work.weights:
+            console.print(file.line(), markup=False, soft_wrap=True)
         finished = [past.records[one.id] for one in work.cells if one.id in past.records]
         if mixed := several_codes(finished, code_version(), len(missing)):
             console.print(mixed, markup=False, soft_wrap=True)
@@ -333,12 +338,23 @@ def nothing_left_where_refused(out: Path) -> Iterator[None]:
         raise
 
 
-def open_resources(options: argparse.Namespace, cleanup: ExitStack, stop: Stop) -> resources.Resources:
-    """What is at hand: the cluster at `--address`, which is connected for it, or this machine."""
+def open_resources(
+    options: argparse.Namespace, cleanup: ExitStack, stop: Stop, console: Console
+) -> resources.Resources:
+    """What is at hand: the cluster at `--address`, which is connected for it, or this machine.
+
+    A cluster whose workers are still to come is asked for a first one, but for a plan alone.
+    """
+    wanted = options.cpus_per_trial, options.gpus_per_trial
     if not options.address:
-        return resources.of_machine(options.cpus_per_trial, options.gpus_per_trial)
+        return resources.of_machine(*wanted)
     open_ray(options.address, cleanup, stop)
-    return resources.of_cluster(options.cpus_per_trial, options.gpus_per_trial)
+    if not options.dry_run:
+        autoscaling.wait_for_workers(*wanted, console.print)
+    elif not autoscaling.cores():
+        console.print("The cluster has no worker yet; the plan reckons with the smallest that it may start.")
+        return resources.to_come(*wanted, autoscaling.first_request(*wanted))
+    return resources.of_cluster(*wanted)
 
 
 def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
@@ -376,12 +392,13 @@ def open_inputs(
     except DataError as error:
         problems += error.problems
     try:
-        origin = pretrained.open_pretrained(options.weights, options.imagenet, wanted, preset.recipe, console)
+        given = Given(options.weights, options.weights_origin, options.weights_input)
+        origin = pretrained.open_pretrained(given, options.imagenet, wanted, preset.recipe, console)
     except DataError as error:
         problems += error.problems
     if table is None or origin is None:
         raise DataError(problems)
-    return table, origin
+    return table, pretrained.checked(origin, table, preset.recipe)
 
 
 def conclude(work: plan.Plan, out: Path, console: Console) -> int:

@@ -11,7 +11,6 @@ from ray import tune
 
 from transfusion.cell import SettingError
 
-LOGGERS = ("mlflow", "wandb")
 PROJECT = "transfusion-sweep"
 
 

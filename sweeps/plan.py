@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeps.cost import CostModel
 from sweeps.history import History
+from sweeps.named_weights import NamedWeights, of_cell
 from sweeps.resources import larger_share
 from transfusion import architectures, results
 from transfusion.cell import NOTHING_SUPPLIED, SCHEMA, Cell, Recipe, Supplied, cell_id, upstream_of
@@ -52,6 +54,7 @@ class Plan:
     begun: frozenset[str]
     others: dict[str, int]
     recipe: Recipe
+    weights: tuple[NamedWeights, ...] = ()
 
     def missing(self) -> list[PlannedCell]:
         """The cells to run."""
@@ -124,18 +127,27 @@ def _difference(record: dict[str, Any], recipe: Recipe, data: str) -> str:
 def write(plan: Plan, path: Path) -> None:
     """Write the wanted cells as a Parquet table, one row each, for the analysis to know what is missing.
 
-    A file that names the same cells is left as it is.
+    A file that says the same is left as it is.
     """
-    ids = [planned.id for planned in plan.cells]
-    if path.exists() and pq.read_table(path, columns=["cell_id"])["cell_id"].to_pylist() == ids:
-        return
+    by_id = {planned.id: planned.cell for planned in plan.cells}
     rows: list[dict[str, Any]] = []
     for planned in plan.cells:
         numbers = architectures.size_of(planned.cell.architecture, plan.recipe.image_size)
         axes = {name: getattr(planned.cell, name) for name in _AXES}
-        rows.append({"cell_id": planned.id, **axes, "upstream": planned.upstream, **numbers})
+        above = by_id.get(planned.upstream) if planned.upstream else None
+        start = of_cell(planned.cell, above, plan.weights)
+        rows.append({"cell_id": planned.id, **axes, "upstream": planned.upstream, **start, **numbers})
+    table = pa.Table.from_pandas(pd.DataFrame(rows).astype(_TYPES), preserve_index=False)
+    if path.exists() and pq.read_table(path).equals(table):
+        return
     with results.atomic(path) as temporary:
-        pd.DataFrame(rows).to_parquet(temporary)
+        pq.write_table(table, temporary)
 
 
 _AXES = tuple(field.name for field in dataclasses.fields(Cell))
+_TYPES = {
+    "weights": "string",
+    "weights_sha256": "string",
+    "weights_natural": "boolean",
+    "weights_input": "string",
+}

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from sweeps import data
+from sweeps import data, named_weights
+from sweeps.named_weights import Given, NamedWeights
 from sweeps.plan import PlannedCell
-from transfusion import imagenet, weights
+from transfusion import imagenet, input_check, weights
 from transfusion.architectures import RESNETS
 from transfusion.cell import ARCHITECTURES, Architecture, Cell, Recipe, Supplied
+from transfusion.decoding import decode
 from transfusion.table import DataError, Problem, Table
+from transfusion.weights_input import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,13 @@ class Pretrained:
         supplied: what enters the identity of cells.
         files: weights files as they were found, by architecture.
         imagenet: the images that the other architectures are pretrained on.
+        named: what the files are called.
     """
 
     supplied: Supplied
     files: dict[Architecture, Path]
     imagenet: Table | None
+    named: tuple[NamedWeights, ...] = ()
 
     def with_images(self, images: Table | None) -> Pretrained:
         """The same with the images named otherwise: by more of their bytes."""
@@ -43,33 +49,42 @@ class Pretrained:
 
 
 def open_pretrained(
-    assignments: Sequence[str], folder: Path | None, wanted: Sequence[Cell], recipe: Recipe, console: Console
+    options: Given, folder: Path | None, wanted: Sequence[Cell], recipe: Recipe, console: Console
 ) -> Pretrained:
     """Find, and check, what the wanted cells with `init=imagenet` start from.
 
     A file of `--weights` comes first, then torchvision's for the ResNets, then the folder of `--imagenet`.
 
     Args:
-        assignments: `ARCHITECTURE=FILE`, the values of `--weights`.
+        options: the files of `--weights`, and what is said of them.
         folder: the value of `--imagenet`.
 
     Raises:
         DataError: everything that is missing, does not fit, or would be used by no cell.
     """
     needed = [one for one in ARCHITECTURES if any(_starts_there(cell, one) for cell in wanted)]
-    given, problems = _parse(assignments, needed)
+    given, problems = _parse(options.files, needed)
+    origins, wrong_origins = named_weights.origins(options.origins, given)
+    scales, accepts, wrong_scales = named_weights.scales(options.inputs, given)
+    problems += [*wrong_origins, *wrong_scales]
     files: dict[Architecture, Path] = {}
-    fingerprints: dict[Architecture, str] = {}
+    named: list[NamedWeights] = []
     for architecture in needed:
         if architecture not in given and architecture not in RESNETS:
             continue
         try:
             file = given.get(architecture) or weights.torchvision_file(architecture)
-            weights.read(file, architecture)
+            found = weights.read(file, architecture)
         except DataError as error:
             problems += error.problems
         else:
-            files[architecture], fingerprints[architecture] = file, weights.fingerprint(file)
+            sha256, origin = weights.fingerprint(file), origins.get(architecture)
+            files[architecture] = file
+            one = named_weights.named(file, architecture, sha256, origin)
+            problems += named_weights.contradictions(one, origin, scales.get(architecture), file)
+            scale = scales.get(architecture, DEFAULT)
+            accepted = architecture in accepts
+            named.append(replace(one, scale=scale, notes=found.notes(), accepted=accepted))
     without = [one for one in needed if one not in given and one not in RESNETS]
     images = None
     if without and folder is not None:
@@ -81,9 +96,52 @@ def open_pretrained(
     if problems:
         raise DataError(problems)
     supplied = Supplied(
-        weights=tuple(fingerprints.items()), imagenet=images.fingerprint if images is not None else None
+        weights=tuple((one.architecture, one.sha256) for one in named),
+        imagenet=images.fingerprint if images is not None else None,
+        inputs=tuple((one.architecture, one.scale) for one in named if one.scale != DEFAULT),
     )
-    return Pretrained(supplied, files, images)
+    return Pretrained(supplied, files, images, tuple(named))
+
+
+def checked(pretrained: Pretrained, table: Table, recipe: Recipe) -> Pretrained:
+    """`pretrained` with a note on every file whose batch norms doubt that they were made for such images.
+
+    Torchvision's own files are known, and not looked at.
+
+    Raises:
+        DataError: every file for which the images are far from anything that its batch norms saw.
+    """
+    unknown = [one for one in pretrained.named if one.sha256[:8] not in named_weights.TORCHVISION]
+    if not unknown:
+        return pretrained
+    rows = table.rows("train")
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), input_check.IMAGES)).astype(np.intp)]
+    files = [table.root / name for name in table.frame["image"].iloc[some]]
+    images = decode(files, recipe.image_size, 1, table.reading)
+    problems, notes = [], {}
+    for one in unknown:
+        file = pretrained.files[one.architecture]
+        given = weights.read(file, one.architecture).tensors
+        seen = input_check.look(given, one.architecture, images, one.scale)
+        if seen.untrained:
+            notes[one.architecture] = "its batch norms hold no statistics of any training: untrained?"
+        elif seen.doubted:
+            where = f"--weights {one.architecture}={file}"
+            fits = input_check.better(given, one.architecture, images, seen)
+            option = f"--weights-input {one.architecture}={fits or 'INPUT'}"
+            advice = f"say what it was trained on: {option}" + (" would fit" if fits else "")
+            if seen.refused and not one.accepted:
+                expected = f"weights for such images (within a factor of {input_check.REFUSED:g})"
+                advice += f"; if it is meant so, --weights-input {one.architecture}=INPUT,accept"
+                problems.append(Problem(where, seen.text(), expected, advice))
+            notes[one.architecture] = f"DOUBT: {seen.text()}; {advice}"
+    if problems:
+        raise DataError(problems)
+    named = tuple(
+        replace(one, notes=(*one.notes, *([notes[one.architecture]] if one.architecture in notes else [])))
+        for one in pretrained.named
+    )
+    return replace(pretrained, named=named)
 
 
 def prepare(

@@ -68,6 +68,7 @@ def write_sweep(
         "natural_images": "photos"
         if any(planned.cell.init == "photos" for planned in work.cells)
         else "imagenet",
+        "weights": [one.record() for one in work.weights],
         "command": shlex.join(["python", "sweeps/full_grid.py", *sys.argv[1:]]),
         "versions": {
             "python": platform.python_version(),

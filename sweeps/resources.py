@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,8 +18,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from transfusion.cell import SettingError
 
-SHARES = (0.25, 0.5, 1.0)
-"""The classes of share; few, since Tune runs mixed shapes more slowly than equal ones."""
+SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
+"""The classes of share: halves of halves, so that whatever runs on a GPU leaves room for one of them."""
 
 
 def larger_share(share: float) -> float:
@@ -58,7 +58,7 @@ class Resources:
             need: bytes of device memory; None where it is unknown, which asks for a whole GPU.
         """
         if self.device == "cpu":
-            return min(1.0, self.cpus / max(self.cores))
+            return min(1.0, self.cpus / max(*self.cores, 1))
         if self.fixed_share is not None:
             return self.fixed_share
         if need is None or self.gpu_memory is None:
@@ -69,7 +69,7 @@ class Resources:
         """The resources of a trial with this share, in Ray's terms."""
         if self.device == "cuda":
             return {"CPU": self.cpus, "GPU": share}
-        return {"CPU": max(self.cpus, math.ceil(share * max(self.cores) - 1e-9))}
+        return {"CPU": max(self.cpus, math.ceil(share * max(self.cores, default=0) - 1e-9))}
 
     def slots(self, share: float) -> int:
         """How many trials of this share run at once."""
@@ -190,6 +190,16 @@ def _with(found: Gpus, resources: Resources) -> Resources:
     if found.problem:
         raise SettingError(f"GPU: {found.problem}")
     return replace(resources, element_bytes=2 if found.reduced and resources.device == "cuda" else 4)
+
+
+def to_come(cpus: int, gpus_per_trial: float | None, worker: Mapping[str, float]) -> Resources:
+    """The resources of a cluster that is empty yet: one worker of the kind that it may start.
+
+    Raises:
+        SettingError: the options leave no room for a single trial.
+    """
+    one = (int(worker["CPU"]),), (float(worker.get("GPU", 0)),)
+    return _checked(cpus, gpus_per_trial, *one, None, elastic=True)
 
 
 def _gpus_of(nodes: Sequence[dict[str, Any]]) -> Gpus:

@@ -1,6 +1,6 @@
 """The search space of the study, and its presets.
 
-A space is a Ray Tune search space whose keys are fields of `Cell`; every axis is a `tune.grid_search`.
+A space is a Ray Tune search space whose keys are fields of `Cell`; every axis is a grid search.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from ray import tune
 
 from transfusion.cell import (
     ARCHITECTURES,
@@ -26,6 +24,11 @@ from transfusion.cell import (
 )
 
 Space = dict[str, Any]
+
+
+def grid_search(values: Sequence[Any]) -> dict[str, Any]:
+    """What `ray.tune.grid_search` gives, without importing Ray for it."""
+    return {"grid_search": list(values)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +63,12 @@ def grid(
 ) -> Space:
     """The full grid over the five axes of the study; `balances` adds trials on balanced classes."""
     return {
-        "architecture": tune.grid_search(list(architectures)),
-        "train_images": tune.grid_search(list(train_images)),
-        "init": tune.grid_search(list(inits)),
-        "freeze": tune.grid_search(list(freezes)),
-        "balance": tune.grid_search(list(balances)),
-        "seed": tune.grid_search(list(range(seeds))),
+        "architecture": grid_search(architectures),
+        "train_images": grid_search(train_images),
+        "init": grid_search(inits),
+        "freeze": grid_search(freezes),
+        "balance": grid_search(balances),
+        "seed": grid_search(range(seeds)),
         "finding": finding,
     }
 

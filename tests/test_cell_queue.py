@@ -8,6 +8,9 @@ import pytest
 from sweeps import history, plan
 from sweeps.cell_queue import LOSSES, CellQueue
 from sweeps.cost import CostModel
+from sweeps.devices import Devices
+from sweeps.placement import Node
+from sweeps.resources import Resources
 from sweeps.spaces import DEMO, cells
 from sweeps.stop import Stop
 from transfusion.cell import Cell, cell_id, upstream_of
@@ -17,6 +20,7 @@ COST = CostModel(device="cpu", evaluation_images=100, selection_images=20)
 SCRATCH = Cell(architecture="cbr_tiny", train_images=64)
 TUNED = dataclasses.replace(SCRATCH, init="photos")
 FINISHED = CellQueue.FINISHED
+GPUS = Resources(device="cuda", cpus=1, cores=(64,), gpus=(64.0,))
 
 
 class Watcher:
@@ -40,9 +44,15 @@ class Sweep:
         self.recorded, self.watcher, self.stop = [], Watcher(), Stop()
         missing = [one for one in self.work.cells if one.id not in {*done, *failed}]
         self.queue = CellQueue(
-            missing, done=set(done), failed=set(failed), record=self.record, watcher=self.watcher,
-            stop=self.stop, **options,
-        )  # fmt: skip
+            missing,
+            devices=Devices(GPUS, lambda: {"n": Node(cores=64, gpus=64)}),
+            done=set(done),
+            failed=set(failed),
+            record=self.record,
+            watcher=self.watcher,
+            stop=self.stop,
+            **options,
+        )
 
     def record(self, planned, failure, error):
         self.recorded.append((planned.cell, failure, error))
@@ -176,3 +186,28 @@ def test_after_a_request_to_stop_nothing_new_starts_and_cut_off_trials_are_no_fa
     assert sweep.next("t2") == FINISHED
     sweep.ends("t1", "interrupted")
     assert (sweep.recorded, sweep.watcher.events) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "The actor is dead because its node has died. Node Id: f00 the node was preempted",
+        "\tip: 10.0.0.7\nThe node was drained before its deadline",
+    ],
+)
+def test_a_worker_that_is_taken_back_is_no_crash(word):
+    sweep = Sweep([SCRATCH])
+    for attempt in range(10 * LOSSES):
+        assert sweep.next(f"t{attempt}") == SCRATCH
+        sweep.dies(f"t{attempt}", word)
+    assert sweep.recorded == []
+
+
+def test_a_node_may_die_more_often_than_a_process_but_not_for_ever():
+    sweep, word = Sweep([SCRATCH]), "The actor died because its node has died."
+    attempts = 0
+    while not sweep.recorded:
+        assert sweep.next(f"t{attempts}") == SCRATCH
+        sweep.dies(f"t{attempts}", word)
+        attempts += 1
+    assert LOSSES < attempts < 100

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from transfusion import content, image_cache, own_table
+from transfusion.reading import Reading
 from transfusion.table import DataError, Table
 
 IMAGES = 40
@@ -188,6 +189,13 @@ def test_mended_labels_use_the_same_cache(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(image_cache, "decode", None)
     second = image_cache.prepare(read(folder), 24, tmp_path / "cache")
     assert first.fingerprint != second.fingerprint
+
+
+def test_another_range_of_values_has_another_cache(folder, tmp_path):
+    """The same bytes read otherwise are other pixels."""
+    table = image_cache.prepare(read(folder), 24, tmp_path / "cache")
+    windowed = dataclasses.replace(table, reading=Reading("range", 0.0, 4095.0))
+    assert image_cache.cache_key(windowed, 24) != image_cache.cache_key(table, 24)
 
 
 def test_two_images_that_change_places_are_other_data(folder, remembered, tmp_path):

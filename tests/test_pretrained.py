@@ -83,6 +83,79 @@ def test_weights_take_the_place_of_pretraining_in_the_plan(command, folder, tmp_
     assert planned(text) == 2 * 2
 
 
+def scaled(state, factor):
+    """Weights as if trained on gray values `factor` times as large."""
+    return state | {"block1.0.weight": state["block1.0.weight"] / factor}
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """CBR-Tiny's stages, the batch norms of which have seen normalised noise."""
+    torch.manual_seed(0)
+    network = build("cbr_tiny").train()
+    for _ in range(20):
+        network.features(torch.randn(16, 3, 24, 24))
+    return network.stages.state_dict()
+
+
+TINY = ["--inits", "imagenet", "--architectures", "cbr_tiny", "--train-images", "32"]
+
+
+def test_weights_are_named_in_the_plan_and_by_what_the_user_says(command, tiny, tmp_path):
+    file = tmp_path / "radimagenet.pt"
+    torch.save({"backbone": tiny, "loss.pos_weight": torch.ones(3)}, file)
+    sha = weights.fingerprint(file)[:8]
+    status, text = command(*TINY, "--weights", f"cbr_tiny={file}")
+    assert status == 0, text
+    for words in (
+        f"cbr_tiny: radimagenet (sha {sha}), not natural images",
+        "below 'backbone.'",
+        "loss.pos_weight",
+    ):
+        assert words in text, words
+    for origin, words in (
+        ("natural", f"cbr_tiny: radimagenet (sha {sha}), natural images"),
+        ("natural:Places", f"cbr_tiny: Places (sha {sha}), natural images"),
+        ("chest films", f"cbr_tiny: chest films (sha {sha}), not natural images"),
+    ):
+        status, text = command(
+            *TINY, "--weights", f"cbr_tiny={file}", "--weights-origin", f"cbr_tiny={origin}"
+        )
+        assert status == 0, text
+        assert words in text, words
+
+
+def test_weights_for_another_scale_are_refused_with_the_remedy_until_it_is_given(command, tiny, tmp_path):
+    torch.save(scaled(tiny, 450), tmp_path / "xray.pt")
+    given = [*TINY, "--weights", f"cbr_tiny={tmp_path / 'xray.pt'}"]
+    status, text = command(*given)
+    assert status == 2
+    assert "times less than in the weights' training" in text
+    assert "--weights-input cbr_tiny=" in text
+    status, text = command(*given, "--weights-input", "cbr_tiny=range=-1024,1024")
+    assert status == 0, text
+    assert "black -1024, white 1024" in text
+    assert "DOUBT" not in text
+    status, text = command(*given, "--weights-input", "cbr_tiny=imagenet,accept")
+    assert status == 0, text
+    assert "DOUBT" in text
+
+
+def test_wrong_words_on_weights_are_refused_all_at_once(command, tiny, tmp_path):
+    torch.save(tiny, tmp_path / "resnet50-0676ba61.pth")
+    status, text = command(
+        *TINY, "--weights", f"cbr_tiny={tmp_path / 'resnet50-0676ba61.pth'}",
+        "--weights-origin", "cbr_tiny=" + "n" * 99, "resnet18=x", "cbr_small",
+        "--weights-input", "cbr_tiny=std=0", "cbr_tiny=half", "resnet50=half",
+    )  # fmt: skip
+    assert status == 2
+    for words in (
+        "a sha256 that begins with 0676ba61", "a name of 1 to 60 letters", "no file for it", "'cbr_small'",
+        "a std that is not above 0", "cbr_tiny twice", "--weights-input resnet50=half",
+    ):  # fmt: skip
+        assert words in text, words
+
+
 def planned(text):
     """Cells in the plan's line `all`."""
     return int(next(line.split()[1] for line in text.splitlines() if line.split()[:1] == ["all"]))

@@ -19,7 +19,9 @@ CPU = Resources(device="cpu", cpus=1, cores=(8, 8))
 
 
 def test_shares_grow_up_to_a_whole_device():
-    assert [larger_share(share) for share in (0.1, 0.25, 0.3, 0.5, 1.0)] == [0.25, 0.5, 0.5, 1.0, 1.0]
+    assert [larger_share(share) for share in (0.01, 0.1, 0.25, 0.3, 0.5, 1.0)] == [
+        0.0625, 0.125, 0.5, 0.5, 1.0, 1.0
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from ray import tune
 from ray.tune.search.variant_generator import generate_variants
 
-from sweeps.spaces import CHEXPERT, DEMO, PRESETS, SMOKE, cells, grid
+from sweeps.spaces import CHEXPERT, DEMO, PRESETS, SMOKE, cells, grid, grid_search
 from transfusion.cell import ARCHITECTURES, Cell, SettingError
 
 
@@ -61,3 +61,7 @@ def test_values_that_are_none_of_their_axis_are_all_named_at_once():
 def test_a_space_may_hold_an_axis_fixed():
     space = {"architecture": "cbr_tiny", "train_images": tune.grid_search([8, 16]), "init": "random"}
     assert cells(space) == [Cell(architecture="cbr_tiny", train_images=n) for n in (8, 16)]
+
+
+def test_an_axis_is_what_tune_calls_a_grid_search():
+    assert grid_search([1, "a"]) == tune.grid_search([1, "a"])

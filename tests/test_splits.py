@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeps import full_grid
+from sweeps.spaces import DEMO, SMOKE
 from transfusion import own_table
 from transfusion.cell import SettingError
+from transfusion.chexpert import FINDINGS
 from transfusion.part_counts import count
+from transfusion.phantom_labels import training_rows
 from transfusion.splits import NEEDED, SMALL_PATIENTS, Shares, allocate, assign
 from transfusion.table import DataError, Split, Table, split_patients
 
@@ -137,6 +140,15 @@ def test_large_sets_keep_their_hash_and_their_identity():
     assert assigned(fewer).split.rule == "stratified"
 
 
+@pytest.mark.parametrize("preset", [SMOKE, DEMO], ids=lambda preset: preset.name)
+def test_the_embedded_data_keep_their_split(preset):
+    rows = [row for row in training_rows(preset.phantom.images, 0) if "frontal" in row.path]
+    patients = [re.findall(r"patient\d+", row.path)[0] for row in rows]
+    table = table_of(patients, [row.labels[FINDINGS.index("Edema")] for row in rows])
+    labels = table.labels("Edema", preset.recipe.uncertain_policy("Edema"), preset.recipe.blank)
+    assert assign(table, "Edema", labels, NOTHING_SAID) is table
+
+
 def test_every_prefix_of_a_small_training_part_holds_its_share_of_the_finding():
     done = assigned(
         table_of([f"p{n}" for n in range(SMALL_PATIENTS - 1)], [float(n % 40 == 0) for n in range(399)])
@@ -206,6 +218,14 @@ def test_a_column_gives_the_parts_whatever_it_calls_them(tmp_path):
     assert done.fingerprint != assigned(plain).fingerprint
 
 
+def test_a_finding_in_brackets_is_shown_as_it_is(tmp_path, capsys):
+    rows = [[f"p{n}", n % 2] for n in range(100)]
+    csv = small_table.write(tmp_path, rows, ("edema [/yes]",))
+    options = ["--finding", "edema [/yes]", "--data", str(csv), "--out", str(tmp_path / "out"), "--dry-run"]
+    assert full_grid.main([*RUN, *small_table.COLUMNS, *options]) == 0
+    assert "The data: edema [/yes]" in capsys.readouterr().out
+
+
 def test_a_column_through_the_command(tmp_path, capsys):
     rows = [[f"p{n}", n % 2, "train" if n < 60 else "test"] for n in range(100)]
     csv = small_table.write(tmp_path, rows, ("Edema", "set"))
@@ -226,11 +246,12 @@ def test_unknown_words_and_patients_in_two_parts_are_refused_with_their_rows(tmp
     options = [*RUN, *small_table.COLUMNS, "--data", str(csv), "--out", str(tmp_path / "out"), "--dry-run"]
     assert full_grid.main([*options, "--part-column", "set"]) == 2
     error = capsys.readouterr().err
-    assert f"{csv}, rows 10, 11: found 'trian'" in error
-    assert f"{csv}, row 22: found no part" in error
+    assert f"{csv}, row 10 and 1 more (11), column 'set': found 'trian'" in error
+    assert f"{csv}, row 22, column 'set': found no part" in error
     for row, person in ((6, "p2"), (32, "p15")):
         assert re.search(
-            rf"rows {row}, {row + 1}: found patient {person} in (train|selection) and test", error
+            rf"row {row} and 1 more \({row + 1}\), column 'set': found patient {person} in \w+ and test",
+            error,
         )
 
 

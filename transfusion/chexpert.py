@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transfusion.checks import image_problems
-from transfusion.label_csv import as_text, parse_labels, path_problems, read_strict, rows_where
+from transfusion.chexpert_folders import batches_of, folder_of, image_root, in_batches
+from transfusion.csv_rows import Rows, read_rows
+from transfusion.identifiers import Where, id_problems
+from transfusion.image_paths import locate, normalised, path_problems
+from transfusion.label_csv import parse_labels
 from transfusion.table import DataError, Problem, Table, content_fingerprint, split_patients
 
 FINDINGS = (
@@ -35,19 +41,25 @@ FINDINGS = (
     "Support Devices",
 )
 COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
-FOLDERS = ("CheXpert-v1.0-small", "CheXpert-v1.0")
+USED = ("Path", "Frontal/Lateral")
+"""Columns that every reader needs; of the findings, those that are trained."""
+
 PATH = (
-    r"^(?:CheXpert-v1\.0(?:-small)?/)?"
+    r"^(?i:CheXpert-v1\.0(?:-small)?/)?"
     r"(?P<image>(?:.+/)?(?P<patient>patient[^/]+)/(?P<study>study[^/]+)/[^/]+)$"
 )
 
 
-def read(data: Path, views: str = "frontal") -> Table:
+def read(
+    data: Path, views: str = "frontal", *, findings: Sequence[str] = (), distinct_ids: bool = False
+) -> Table:
     """Reads both CSVs below `data`.
 
     Args:
-        data: the distributed folder, or the folder that holds it.
+        data: the distributed folder, the folder that holds it, or that of the full-size batches.
         views: `frontal` or `all`.
+        findings: columns that must be there; the others of `FINDINGS` are read where they are.
+        distinct_ids: patients whose names differ in their spelling only are different people.
 
     Returns:
         The training CSV split by patient into `train`, `selection`, `test`; the validation CSV as `official`.
@@ -58,101 +70,148 @@ def read(data: Path, views: str = "frontal") -> Table:
     """
     if views not in ("frontal", "all"):
         raise ValueError(f"views: found {views!r}, expected frontal or all")
-    folder = _folder_of(data)
+    needed = (*USED, *(finding for finding in findings if finding in FINDINGS))
+    folder = folder_of(data)
     problems: list[Problem] = []
-    frames = []
-    for name, official in (("train.csv", False), ("valid.csv", True)):
+    lists = []
+    for name in ("train.csv", "valid.csv"):
         try:
-            frame, found = _parse(folder / name)
+            lists.append(parse(read_rows(folder / name, needed, FINDINGS)))
         except DataError as error:
             problems += error.problems
-            continue
-        problems += found
-        frame["part"] = "official" if official else split_patients(frame["patient"])
-        frames.append(frame)
-    if len(frames) == 2:
-        problems += _shared_patients(folder / "valid.csv", *frames)
-    if not frames:
+    for one in lists:
+        problems += one.problems
+    if len(lists) == 2:
+        problems += _shared_patients(*lists)
+    if not lists:
         raise DataError(problems)
-    frame = pd.concat(frames, ignore_index=True)
-    root = _image_root(folder, frame["image"])
+    present = [finding for finding in FINDINGS if all(finding in one.frame for one in lists)]
+    frame = pd.concat([one.frame[[*KEPT, *present]] for one in lists], ignore_index=True)
+    where = partial(_where, lists)
+    problems += id_problems(frame["patient"], where, distinct_ids)
+    texts = [text for one in lists for text in one.texts]
+    root, images, unclear = _placed(folder, frame, texts, where)
+    located = locate(root, images, texts, where)
+    frame["image"] = located.images
+    problems += [*unclear, *located.problems]
     if problems:
-        raise DataError([*problems, *image_problems(root, frame["image"])])
+        raise DataError([*problems, *image_problems(root, located.sought)])
+    frame["part"] = np.concatenate(
+        [split_patients(lists[0].frame["patient"]), ["official"] * len(lists[1].frame)]
+    )
     content = [(folder / name).read_bytes() for name in ("train.csv", "valid.csv")]
     fingerprint = content_fingerprint(root, frame["image"], content)
     if views == "frontal":
         frame = frame[frame["view"] == "frontal"].reset_index(drop=True)
-    return Table(root=root, frame=frame, findings=FINDINGS, fingerprint=fingerprint)
+    left_out = {finding for one in lists for finding in FINDINGS if finding in one.frame} - set(present)
+    notes = [
+        *located.notes,
+        *(f"the column {name!r} is in one of both CSVs only: left out" for name in sorted(left_out)),
+    ]
+    return Table(root=root, frame=frame, findings=tuple(present), fingerprint=fingerprint, notes=tuple(notes))
 
 
-def _parse(path: Path) -> tuple[pd.DataFrame, list[Problem]]:
-    """One CSV as the frame of a `Table` but for `part`; rows without a place are left out and reported."""
-    raw = read_strict(path, COLUMNS)
-    problems = path_problems(path, raw["Path"])
-    pieces = _pieces(raw["Path"])
+KEPT = ("image", "patient", "study", "view")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One CSV as it is read.
+
+    Attributes:
+        rows: its records.
+        frame: `image`, `patient`, `study`, `view` and the findings that are there, of all rows with a place.
+        positions: int64 [len(frame)], which record each row of `frame` is.
+        texts: the path of each row of `frame` as it stands in the CSV.
+        problems: what is wrong.
+    """
+
+    rows: Rows
+    frame: pd.DataFrame
+    positions: np.ndarray
+    texts: list[str]
+    problems: list[Problem]
+
+
+def parse(rows: Rows) -> Parsed:
+    """The frame of a `Table` but for `part`; rows without a place are left out and reported."""
+    texts = rows.columns["Path"]
+    problems = path_problems(texts, rows.where)
+    pieces = _pieces(list(map(normalised, texts)))
     placed = pieces["image"].notna().to_numpy()
-    for where, i in rows_where(path, ~placed & raw["Path"].notna().to_numpy()):
-        expected = "CheXpert-v1.0-small/train/patientNNNNN/studyN/NAME.jpg"
-        problems.append(Problem(where, str(raw["Path"].iloc[i]), expected, "correct the path"))
-    known_view = raw["Frontal/Lateral"].isin(["Frontal", "Lateral"]).to_numpy()
-    for where, i in rows_where(path, ~known_view):
-        found = repr(str(raw["Frontal/Lateral"].iloc[i]))
-        place = f"{where}, column 'Frontal/Lateral'"
-        problems.append(Problem(place, found, "Frontal or Lateral", "correct the field"))
-    age = pd.to_numeric(raw["Age"], errors="coerce")
-    for where, i in rows_where(path, ~age.between(0, 150).to_numpy()):
-        found = repr(str(raw["Age"].iloc[i]))
-        problems.append(Problem(f"{where}, column 'Age'", found, "an age in years", "correct the field"))
-    labels, wrong = parse_labels(path, raw, FINDINGS)
+    for i in np.flatnonzero(~placed).tolist():
+        if texts[i]:
+            expected = "CheXpert-v1.0-small/train/patientNNNNN/studyN/NAME.jpg"
+            problems.append(Problem(rows.where([i]), texts[i], expected, "correct the path"))
+    codes, views = pd.factorize(pd.Series(rows.columns["Frontal/Lateral"], dtype=object))
+    for code, view in enumerate(views):
+        if view not in ("Frontal", "Lateral"):
+            at = rows.where(np.flatnonzero(codes == code), "Frontal/Lateral")
+            problems.append(Problem(at, repr(view), "Frontal or Lateral", "correct the field"))
+    named = np.array(
+        [view.lower() if view in ("Frontal", "Lateral") else "unknown" for view in views], dtype=object
+    )
+    labels, wrong = parse_labels(rows, [finding for finding in FINDINGS if finding in rows.columns])
     frame = pd.DataFrame(
         {
             "image": pieces["image"],
             "patient": pieces["patient"],
             "study": pieces["patient"] + "/" + pieces["study"],
-            "view": np.where(known_view, raw["Frontal/Lateral"].astype(str).str.lower(), "unknown"),
+            "view": named[codes],
             **labels,
         }
     )
-    return frame[placed].reset_index(drop=True), problems + wrong
+    positions = np.flatnonzero(placed)
+    kept = [texts[i] for i in positions]
+    return Parsed(rows, frame[placed].reset_index(drop=True), positions, kept, problems + wrong)
 
 
-def _pieces(paths: pd.Series) -> pd.DataFrame:
+def _where(lists: Sequence[Parsed], positions: Sequence[int] | np.ndarray) -> str:
+    """Names rows of the CSVs put one below the other."""
+    texts, start = [], 0
+    for one in lists:
+        inside = [one.positions[p - start] for p in positions if start <= p < start + len(one.positions)]
+        texts += [one.rows.where(inside)] if inside else []
+        start += len(one.positions)
+    return " and ".join(texts)
+
+
+def _placed(
+    folder: Path, frame: pd.DataFrame, texts: Sequence[str], where: Where
+) -> tuple[Path, pd.Series, list[Problem]]:
+    """Where the images lie, and their paths below it: one folder, or the batches of the full-size set."""
+    if batches := batches_of(folder):
+        images, unclear = in_batches(batches, frame["image"], frame["patient"])
+        advice = "remove one of them"
+        problems = [
+            Problem(
+                where(positions),
+                f"the image in {' and in '.join(map(repr, places))}",
+                "each image once",
+                advice,
+            )
+            for places, positions in unclear.items()
+        ]
+        return batches[0].parent, images, problems
+    root, problems = image_root(folder, frame["image"], texts[0])
+    return root, frame["image"], problems
+
+
+def _pieces(paths: Sequence[str]) -> pd.DataFrame:
     """`image`, `patient` and `study` of every path; missing where it is not one of CheXpert's."""
-    text = pa.array(as_text(paths), pa.string())
-    found = pc.extract_regex(text, PATH)
+    found = pc.extract_regex(pa.array(paths, pa.string()), PATH)
     return pd.DataFrame(
         {name: pc.struct_field(found, name).to_pandas() for name in ("image", "patient", "study")}
     )
 
 
-def _shared_patients(path: Path, train: pd.DataFrame, valid: pd.DataFrame) -> list[Problem]:
-    few = valid["patient"].unique()
-    both = train["patient"][train["patient"].isin(few)].unique()
-    shared = valid["patient"].isin(both).to_numpy()
+def _shared_patients(train: Parsed, valid: Parsed) -> list[Problem]:
+    """Patients of both CSVs, with their rows of the second."""
+    known = set(train.frame["patient"])
     expected, advice = "every patient in one CSV only", "remove the patient from one of them"
-    return [
-        Problem(where, f"{valid['patient'].iloc[i]}, who is in train.csv too", expected, advice)
-        for where, i in rows_where(path, shared)
-    ]
-
-
-def _folder_of(data: Path) -> Path:
-    """The folder of the CSVs: `data` itself or one of the distributed names below it."""
-    try:
-        for folder in (data, *(data / name for name in FOLDERS)):
-            if (folder / "train.csv").exists() or (folder / "valid.csv").exists():
-                return folder
-        found = "neither train.csv nor valid.csv" if data.exists() else "no such folder"
-    except PermissionError as error:
-        found = f"no permission to look into {error.filename}"
-    expected = f"train.csv and valid.csv in it, in {FOLDERS[0]} or in {FOLDERS[1]}"
-    raise DataError(
-        [Problem(str(data), found, expected, "name the folder that CheXpert was unpacked to (--data)")]
-    )
-
-
-def _image_root(folder: Path, images: pd.Series) -> Path:
-    """Where most of a few evenly spaced images lie: beside the CSVs, or in a distributed name below them."""
-    sample = images.iloc[np.unique(np.linspace(0, len(images) - 1, 16).round().astype(int))]
-    candidates = [folder, *(folder / name for name in FOLDERS)]
-    return max(candidates, key=lambda root: sum(os.access(root / name, os.F_OK) for name in sample))
+    problems = []
+    for patient, rows in valid.frame.groupby("patient").indices.items():
+        if patient in known:
+            where = valid.rows.where(valid.positions[rows])
+            problems.append(Problem(where, f"{patient}, who is in train.csv too", expected, advice))
+    return problems

@@ -46,6 +46,9 @@ SAMPLE = 256
 RECORDS = 8
 """The newest records of a folder; older ones are not looked at."""
 
+LARGEST_PIECE = 2**22
+"""Bytes of a file that are in memory."""
+
 THREADS = 16
 SLICE = 64
 
@@ -190,12 +193,15 @@ def read_file(file: Path) -> FileBytes:
         OSError: it cannot be read.
     """
     began = time.time_ns()
-    with file.open("rb", buffering=0) as stream:
-        before = os.fstat(stream.fileno())
+    stream = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        before = os.fstat(stream)
         digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-        while data := stream.read(2**22):
+        while data := os.read(stream, min(before.st_size + 1, LARGEST_PIECE)):
             digest.update(data)
-        after = os.fstat(stream.fileno())
+        after = os.fstat(stream)
+    finally:
+        os.close(stream)
     size, modified, changed = _of(before)
     if changed > began - UNSETTLED_NS or _of(after) != (size, modified, changed):
         changed = -1
@@ -279,28 +285,33 @@ def _sample(content: Content) -> Array:
 def _read(table: Table, content: Content, rows: Array, progress: Progress | None = None) -> Content:
     """`content` after reading the images in `rows`."""
     files = [table.root / table.frame["image"].iat[row] for row in rows]
-    problems = []
+    problems: list[Problem] = []
+    found: list[FileBytes] = []
 
-    def read(file: Path) -> FileBytes | Problem:
-        try:
-            return read_file(file)
-        except OSError as error:
-            return Problem(str(file), str(error.strerror), "a readable image", "fetch the file again")
+    def read(start: int) -> list[FileBytes | Problem]:
+        return [_try(file) for file in files[start : start + SLICE]]
 
-    found = []
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        for done, one in enumerate(pool.map(read, files), 1):
-            if isinstance(one, Problem):
-                problems.append(one)
-            else:
-                found.append(one)
-            if progress is not None and (done % SLICE == 0 or done == len(files)):
-                progress(done, len(files))
+        for some in pool.map(read, range(0, len(files), SLICE)):
+            for one in some:
+                if isinstance(one, Problem):
+                    problems.append(one)
+                else:
+                    found.append(one)
+            if progress is not None:
+                progress(len(found) + len(problems), len(files))
     if problems:
         raise DataError(problems)
     digests = np.frombuffer(b"".join(one.digest for one in found), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
     stamps = np.array([one.stamp for one in found], dtype=np.int64).reshape(-1, len(STAMP))
     return _updated(content, rows, digests, stamps)
+
+
+def _try(file: Path) -> FileBytes | Problem:
+    try:
+        return read_file(file)
+    except OSError as error:
+        return Problem(str(file), str(error.strerror), "a readable image", "fetch the file again")
 
 
 def _updated(content: Content, rows: Array, digests: Array, stamps: Array) -> Content:

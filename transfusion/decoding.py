@@ -167,16 +167,16 @@ def _gray_jpeg(data: bytes, size: int) -> Image.Image | None:
     `Image.open` costs several per cent of the decoding of a small image, for what is not needed here.
     """
     frame = jpeg.frame(data, metadata=False)
-    if frame is None or (frame[0], frame[3]) != (8, 1):
+    if frame is None or (frame.bits, frame.components) != (8, 1):
         return None
-    _, width, height, _ = frame
+    width, height = frame.width, frame.height
     if not 0 < width * height < LARGE_PIXELS or min(width, height) >= 4 * size:
         return None
     try:
         image = Image.frombytes("L", (width, height), data, "jpeg", "L", "")
     except ValueError:
         return None  # opened with care, it says what is wrong with it
-    doubtful = jpeg.may_be_cut(data, image.getpixel((width - 1, height - 1)))
+    doubtful = jpeg.may_be_cut(data, frame, image.getpixel((width - 1, height - 1)))
     return None if doubtful and _cut(data, image) else image
 
 

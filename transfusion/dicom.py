@@ -124,7 +124,8 @@ def _gray(dataset: Any, stored: Array, pipeline: Any, shown: bool) -> Picture:
     window = _window(dataset) if shown and not tables else None
     if tables:
         values = pipeline.apply_voi(values, dataset)
-        stated, note = (0.0, float(2 ** int(tables[0].LUTDescriptor[2]) - 1)), (WINDOW,)
+        largest = int(pipeline.apply_voi(_entries(tables[0]), dataset).max())
+        stated, note = (0.0, float(2 ** max(1, largest.bit_length()) - 1)), (WINDOW,)
     elif window is not None:
         values, stated = _windowed(values, *window)
         note = (WINDOW,)
@@ -176,10 +177,15 @@ def _padding(dataset: Any, stored: Array) -> Array | None:
 def _rescaled(dataset: Any, ends: Array, pipeline: Any) -> tuple[float, float] | None:
     """The smallest and the largest value that the stored bits can mean."""
     if "ModalityLUTSequence" in dataset:
-        table = dataset.ModalityLUTSequence[0]
-        return 0.0, float(2 ** int(table.LUTDescriptor[2]) - 1)
-    low, high = sorted(float(value) for value in pipeline.apply_modality_lut(ends, dataset))
-    return low, high
+        ends = _entries(dataset.ModalityLUTSequence[0])
+    meant = pipeline.apply_modality_lut(ends, dataset)
+    return float(meant.min()), float(meant.max())
+
+
+def _entries(table: Any) -> Array:
+    """Every value that a table of a header maps."""
+    entries, first = int(table.LUTDescriptor[0]) or 2**16, int(table.LUTDescriptor[1])
+    return np.arange(first, first + entries)
 
 
 def _colour(pixels: Array, largest: float) -> Picture:

@@ -169,16 +169,10 @@ def cache_key(table: Table, size: int, channels: int = 1) -> str:
 
 def _key(table: Table, known: bytes, size: int, channels: int) -> str:
     kind = "" if channels == 1 else f"x{channels}"
-    digest = hashlib.sha256(f"{VERSION}/{size}{kind}/{_read_as(table)}/{len(table.frame)}\n".encode())
+    digest = hashlib.sha256(f"{VERSION}/{size}{kind}/{table.reading.token()}/{len(table.frame)}\n".encode())
     digest.update("\n".join(table.frame["image"].tolist()).encode())
     digest.update(known)
     return digest.hexdigest()
-
-
-def _read_as(table: Table) -> str:
-    """What was decided on the values of pixels, where it changes them."""
-    reading = getattr(table, "reading", None)
-    return reading.token() if reading is not None else ""
 
 
 def _image_shape(size: int, channels: int) -> tuple[int, ...]:

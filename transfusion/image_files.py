@@ -144,20 +144,20 @@ def _inspect_file(file: Path) -> Look:
 def _inspect_stream(file: Path, stream: BinaryIO, size: int) -> Look:
     head = stream.read(START)
     if head.startswith(jpeg.SOI):
-        bits, width, height, _ = jpeg.frame(head) or (8, 0, 0, 0)
-        if not width:
+        found = jpeg.frame(head)
+        if found is None:
             stream.seek(0)
             with Image.open(stream, formats=("JPEG",)) as image:
-                width, height = image.size
-        check_size(width, height)
-        if bits != 8:
-            return _bad(file, f"a JPEG of {bits} bits", "8 bits", "convert it to a 16-bit PNG or TIFF")
+                found = jpeg.Frame(0, 8, *image.size, components=len(image.getbands()))
+        check_size(found.width, found.height)
+        if found.bits != 8:
+            return _bad(file, f"a JPEG of {found.bits} bits", "8 bits", "convert it to a 16-bit PNG or TIFF")
         if jpeg.EOI not in _end(stream, size):
             stream.seek(0)
             structure = jpeg.structure(stream.read())
             if structure is None or not structure.ended:
                 return _cut(file, "JPEG")
-        return Look(pixels=width * height)
+        return Look(pixels=found.width * found.height)
     if head.startswith(png.SIGNATURE) and len(head) >= 33:
         width, height = struct.unpack_from(">II", head, 16)
         check_size(width, height)

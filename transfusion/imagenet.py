@@ -21,6 +21,9 @@ from transfusion.table import DataError, Problem, Table, content_fingerprint, pa
 TRAINING_FOLDERS = ("train", "ILSVRC/Data/CLS-LOC/train", ".")
 """Where the folders of the classes lie: as torchvision unpacks ImageNet, as Kaggle does, or right there."""
 
+OTHER_PARTS = ("train", "val", "valid", "validation", "test", "ilsvrc", "annotations", "devkit")
+"""Folders beside the classes' that hold no class."""
+
 CLASS = "class"
 """Column of the classes, int64 from 0 in the order of their folders' names."""
 
@@ -49,7 +52,7 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
     """
     try:
         root = _training_folder(folder)
-        classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+        classes = sorted(entry.name for entry in _class_folders(root))
         paths = {name: _images_below(root, name) for name in classes}
     except OSError as error:
         expected, advice = "a readable folder", "change its permissions (chmod)"
@@ -86,15 +89,50 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
 
 
 def _training_folder(folder: Path) -> Path:
-    """The folder of the classes below `folder`."""
-    for name in TRAINING_FOLDERS:
-        root = folder / name
-        if root.is_dir() and any(entry.is_dir() for entry in root.iterdir()):
-            return root
-    found = "no folder of a class" if folder.is_dir() else "no such folder"
+    """The folder of the classes below `folder`.
+
+    Raises:
+        DataError: there is none, or there are two.
+    """
+    there = [
+        name for name in TRAINING_FOLDERS[:-1] if (folder / name).is_dir() and _class_folders(folder / name)
+    ]
+    if folder.is_dir() and len(_classes_beside(folder)) >= (2 if there else 1):
+        there.append(".")
+    if len(there) == 1:
+        return folder / there[0]
     expected = "train/CLASS/*.JPEG, a folder for each class"
+    if there:
+        found = f"classes in {' and in '.join(repr(str(folder / name)) for name in there)}"
+        raise DataError([Problem(str(folder), found, expected, "name one of them (--imagenet)")])
+    found = "no folder of a class" if folder.is_dir() else "no such folder"
     advice = "name the folder that ImageNet was unpacked to (--imagenet)"
     raise DataError([Problem(str(folder), found, expected, advice)])
+
+
+def _class_folders(root: Path) -> list[Path]:
+    """Folders that are not hidden."""
+    return [entry for entry in root.iterdir() if not _hidden(entry.name) and entry.is_dir()]
+
+
+def _classes_beside(folder: Path) -> list[Path]:
+    """Folders right in `folder` that may be classes: those that no layout has, or all where there is none.
+
+    Beside `train`, a folder counts that holds an image; a validation set, flat as ImageNet's is, does not.
+    """
+    folders = _class_folders(folder)
+    if not any((folder / name).is_dir() and _class_folders(folder / name) for name in TRAINING_FOLDERS[:-1]):
+        return folders
+    others = [entry for entry in folders if entry.name.lower() not in OTHER_PARTS]
+    return [entry for entry in others if any(_is_image(file.name) for file in entry.iterdir())]
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _is_image(name: str) -> bool:
+    return not _hidden(name) and name.lower().endswith(IMG_EXTENSIONS)
 
 
 def _images_below(root: Path, name: str) -> list[str]:
@@ -103,12 +141,11 @@ def _images_below(root: Path, name: str) -> list[str]:
     def fail(error: OSError) -> None:
         raise error
 
-    return [
-        os.path.relpath(Path(place) / file, root)
-        for place, _, files in os.walk(root / name, onerror=fail, followlinks=True)
-        for file in files
-        if file.lower().endswith(IMG_EXTENSIONS)
-    ]
+    found = []
+    for place, folders, files in os.walk(root / name, onerror=fail, followlinks=True):
+        folders[:] = [folder for folder in folders if not _hidden(folder)]
+        found += [os.path.relpath(Path(place) / file, root) for file in files if _is_image(file)]
+    return found
 
 
 def _chosen(paths: dict[str, list[str]], images: int) -> pd.DataFrame:

@@ -28,9 +28,6 @@ FILLING = bytes(range(1, 200))
 GRAY = 128
 """What decoders show where a file ends too early (in colours that are stored inverted, 127)."""
 
-HEADERS = 65536
-"""Bytes at the start of a file in which its frame is looked for."""
-
 
 @dataclass(frozen=True)
 class Scan:
@@ -63,8 +60,19 @@ class Structure:
     ended: bool
 
 
-def frame(data: bytes, metadata: bool = True) -> tuple[int, int, int, int] | None:
-    """Bits, width, height and components by the frame header; None where none is found.
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Marker, bits of a sample, size and components."""
+
+    marker: int
+    bits: int
+    width: int
+    height: int
+    components: int
+
+
+def frame(data: bytes, metadata: bool = True) -> Frame | None:
+    """What the frame header says; None where none is found.
 
     Args:
         data: the file, or its start.
@@ -75,7 +83,7 @@ def frame(data: bytes, metadata: bool = True) -> tuple[int, int, int, int] | Non
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
         if marker in FRAMES:
             precision, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
-            return precision, width, height, components
+            return Frame(marker, precision, width, height, components)
         if (
             marker in OTHER_FRAMES
             or marker == SCAN
@@ -127,14 +135,17 @@ def all_scans(found: Structure) -> bool:
     return bool((final[list(found.components)] == 0).all())
 
 
-def may_be_cut(data: bytes, last: float | tuple[int, ...] | None) -> bool:
+def may_be_cut(data: bytes, found: Frame | None, last: float | tuple[int, ...] | None) -> bool:
     """Whether to look closer: decoders paint what is missing gray, but not in files of several scans.
 
     Args:
         data: the file.
+        found: its frame.
         last: its last pixel, lower right.
     """
-    if b"\xff\xc2" in data[:HEADERS] or data.count(b"\xff\xda") > 1:
+    if found is None or found.marker == PROGRESSIVE:
+        return True
+    if found.components > 1 and data.count(b"\xff\xda") > 1:
         return True
     values = last if isinstance(last, tuple) else (last or 0,)
     return all(GRAY - 1 <= value <= GRAY for value in values)

@@ -7,13 +7,18 @@ images are frontal.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from transfusion.checks import image_problems
-from transfusion.label_csv import as_text, path_problems, read_strict, rows_where
+from transfusion.csv_rows import Rows, read_rows
+from transfusion.csv_text import read_text
+from transfusion.identifiers import id_problems
+from transfusion.image_paths import Located, locate, normalised, path_problems
 from transfusion.table import DataError, Problem, Table, content_fingerprint, split_patients
 
 FINDINGS = (
@@ -33,111 +38,189 @@ FINDINGS = (
     "Pneumonia",
     "Pneumothorax",
 )
-COLUMNS = ("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "View Position")
-ENTRIES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
+FOLLOW_UP = "Follow-up #"
+"""Tells the studies of a patient apart; without it every image is a study of its own."""
+
+ENTRIES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv", "sample_labels.csv")
 TEST_LIST = "test_list.txt"
 TRAINING_LIST = "train_val_list.txt"
 
+FOLDERS = ("", "images", "images/images", "sample/images", "sample/sample/images")
+"""Where images lie, of the set unpacked into one folder and of its published sample."""
 
-def read(data: Path) -> Table:
+ARCHIVES = tuple(f"images_{number:03d}" for number in range(1, 13))
+"""The twelve archives, each unpacked to a folder of its own; no other folder is looked into."""
+
+
+def read(data: Path, *, distinct_ids: bool = False) -> Table:
     """Reads the entries in `data`, whose images lie in it, in `images`, or in `images_001/images` and so on.
+
+    Args:
+        data: the folder of the entries.
+        distinct_ids: ids of patients that differ in their spelling only are different people.
 
     Returns:
         The images of `test_list.txt` as `official`, the others split by patient into `train`, `selection` and
-        `test`. Without that list nothing is `official`.
+        `test`. Without that list nothing is `official`. Names on the lists that are not among the entries are
+        left out, since sets are often cut down.
 
     Raises:
         DataError: everything that is wrong with entries and lists and, once something is, with the images.
     """
     entries = _entries_of(data)
-    raw = read_strict(entries, COLUMNS)
-    names = as_text(raw["Image Index"])
-    labels, problems = _parse_findings(entries, raw["Finding Labels"])
-    problems += path_problems(entries, raw["Image Index"])
-    for where, _ in rows_where(entries, raw["Patient ID"].isna()):
-        problems.append(Problem(where, "no patient", "the id of a patient", "fill it in or drop the row"))
-    patients = raw["Patient ID"].astype(str)
-    official, found = _official(data, entries, names, patients)
+    rows = read_rows(entries, COLUMNS, (FOLLOW_UP,))
+    names = rows.columns["Image Index"]
+    labels, problems = _parse_findings(rows)
+    problems += path_problems(names, rows.where)
+    patients = pd.Series(rows.columns["Patient ID"])
+    problems += id_problems(patients, partial(rows.where, column="Patient ID"), distinct_ids)
+    located, found = _located(data, rows)
     problems += found
+    official, found, notes = _official(data, rows, patients)
+    problems += [*found, *located.problems]
+    studies = rows.columns.get(FOLLOW_UP) or map(str, range(len(rows)))
     frame = pd.DataFrame(
         {
-            "image": _located(data, names),
+            "image": located.images,
             "patient": patients,
-            "study": patients + "/" + raw["Follow-up #"].astype(str),
+            "study": patients + "/" + pd.Series(list(studies)),
             "view": "frontal",
             "part": np.where(official, "official", split_patients(patients)),
             **labels,
         }
     )
     if problems:
-        raise DataError([*problems, *image_problems(data, frame["image"][names != ""])])
+        raise DataError([*problems, *image_problems(data, located.sought)])
     content = [file.read_bytes() for file in (entries, data / TEST_LIST) if file.exists()]
     fingerprint = content_fingerprint(data, frame["image"], content)
-    return Table(root=data, frame=frame, findings=FINDINGS, fingerprint=fingerprint)
+    notes = [*notes, *located.notes]
+    return Table(root=data, frame=frame, findings=FINDINGS, fingerprint=fingerprint, notes=tuple(notes))
 
 
 def _entries_of(data: Path) -> Path:
-    for name in ENTRIES:
-        if (data / name).exists():
-            return data / name
-    found = "no such folder" if not data.exists() else "none"
+    """The CSV of the entries.
+
+    Raises:
+        DataError: there is none, or there are two that differ.
+    """
+    found = [data / name for name in ENTRIES if (data / name).exists()]
     advice = "name the folder that ChestX-ray14 was unpacked to (--data)"
-    raise DataError([Problem(str(data), found, f"{' or '.join(ENTRIES)} in it", advice)])
+    if not found:
+        text = "none" if data.exists() else "no such folder"
+        raise DataError([Problem(str(data), text, f"{' or '.join(ENTRIES)} in it", advice)])
+    if len({file.read_bytes() for file in found}) > 1:
+        text = f"{' and '.join(file.name for file in found)}, which differ"
+        raise DataError([Problem(str(data), text, "one list of entries", "move the other one elsewhere")])
+    return found[0]
 
 
-def _parse_findings(entries: Path, column: pd.Series) -> tuple[dict[str, np.ndarray], list[Problem]]:
-    """float32 columns in {1, 0}, and a problem for every row with no finding or one that is unknown."""
-    text = column.fillna("").astype(str)
-    present = {finding: np.zeros(len(text), dtype=np.float32) for finding in FINDINGS}
-    unknown = np.zeros(len(text), dtype=bool)
-    codes, combinations = pd.factorize(text)
-    for code, combination in enumerate(combinations):
-        rows = codes == code
-        for finding in combination.split("|"):
-            if finding in present:
-                present[finding][rows] = 1
-            else:
-                unknown |= rows
-    expected = f"findings among {', '.join(FINDINGS)}, separated by |"
-    return present, [
-        Problem(f"{where}, column 'Finding Labels'", repr(text.iloc[i]), expected, "correct the field")
-        for where, i in rows_where(entries, unknown)
-    ]
-
-
-def _official(
-    data: Path, entries: Path, names: pd.Series, patients: pd.Series
-) -> tuple[np.ndarray, list[Problem]]:
-    """Which rows are on the test list, and what is wrong with the two lists."""
+def _parse_findings(rows: Rows) -> tuple[dict[str, np.ndarray], list[Problem]]:
+    """float32 columns in {1, 0}, and a problem for every spelling with no finding or one that is unknown."""
+    present = {finding: np.zeros(len(rows), dtype=np.float32) for finding in FINDINGS}
+    codes, combinations = pd.factorize(pd.Series(rows.columns["Finding Labels"]))
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(combinations) + 1))
     problems = []
-    listed = {}
-    for name in (TEST_LIST, TRAINING_LIST):
-        file = data / name
-        lines = file.read_text().split() if file.exists() else []
-        listed[name] = set(lines)
-        known = set(names)
-        for number, line in enumerate(lines, start=1):
-            if line not in known:
-                expected, advice = f"an image of {entries.name}", "fetch both files again"
-                problems.append(Problem(f"{file}, row {number}", line, expected, advice))
+    for code, combination in enumerate(combinations):
+        members = order[starts[code] : starts[code + 1]]
+        findings = [finding.strip() for finding in combination.split("|")]
+        if unknown := [finding for finding in findings if finding not in present]:
+            expected = f"findings among {', '.join(FINDINGS)}, separated by |"
+            found = (
+                repr(combination)
+                if len(findings) == 1
+                else f"{combination!r} (unknown: {', '.join(unknown)})"
+            )
+            at = rows.where(members, "Finding Labels")
+            problems.append(Problem(at, found, expected, "correct the field"))
+        elif "No Finding" in findings and len(findings) > 1:
+            at = rows.where(members, "Finding Labels")
+            expected = "'No Finding' alone, or findings"
+            problems.append(Problem(at, repr(combination), expected, "correct the field"))
+        for finding in findings:
+            if finding in present:
+                present[finding][members] = 1
+    return present, problems
+
+
+def _official(data: Path, rows: Rows, patients: pd.Series) -> tuple[np.ndarray, list[Problem], list[str]]:
+    """Which rows are on the test list, what is wrong with the two lists, and what was left out of them."""
+    names = pd.Series(
+        [PurePosixPath(normalised(name)).name for name in rows.columns["Image Index"]], dtype=object
+    )
+    known, problems, notes = set(names), [], []
+    listed: dict[str, set[str]] = {TEST_LIST: set(), TRAINING_LIST: set()}
+    for list_name in listed:
+        file = data / list_name
+        if not file.exists():
+            continue
+        lines = [
+            PurePosixPath(normalised(line.strip())).name
+            for line in read_text(file).splitlines()
+            if line.strip()
+        ]
+        listed[list_name] = set(lines)
+        if strangers := listed[list_name] - known:
+            first = next(line for line in lines if line in strangers)
+            of = f"{len(strangers)} of the {len(listed[list_name])} names in {list_name}"
+            notes.append(f"{of} are not among the entries and are left out ({first} is the first)")
+            if strangers == listed[list_name]:
+                expected, advice = f"an image of {rows.path.name}", "fetch both again, or remove the list"
+                problems.append(Problem(str(file), f"{first} and no name of an entry", expected, advice))
+    both = names.isin(listed[TEST_LIST] & listed[TRAINING_LIST]).to_numpy()
+    if both.any():
+        expected, advice = "each image on one list", f"remove it from {TEST_LIST} or from {TRAINING_LIST}"
+        found = f"{names[both.argmax()]} on both lists"
+        problems.append(Problem(rows.where(np.flatnonzero(both)), found, expected, advice))
     official = names.isin(listed[TEST_LIST]).to_numpy()
+    unlisted = ~official & ~names.isin(listed[TRAINING_LIST]).to_numpy()
+    if all(listed.values()) and unlisted.any():
+        first = names[unlisted.argmax()]
+        notes.append(f"{unlisted.sum()} images are on neither list and are trained on ({first} is the first)")
     shared = official & patients.isin(set(patients[~official])).to_numpy()
-    for where, i in rows_where(entries, shared):
-        expected, advice = "a patient on one side of the lists only", "remove the patient from one of them"
-        problems.append(Problem(where, f"patient {patients.iloc[i]}, on both sides", expected, advice))
-    return official, problems
+    expected, advice = "a patient on one side of the lists only", "remove the patient from one of them"
+    for patient, members in patients[shared].groupby(patients[shared]).indices.items():
+        at = rows.where(np.flatnonzero(shared)[members])
+        problems.append(Problem(at, f"patient {patient}, on both sides", expected, advice))
+    return official, problems, notes
 
 
-def _located(data: Path, names: pd.Series) -> pd.Series:
-    """Paths relative to `data`; an image that is nowhere gets the place where it should be."""
-    places: dict[str, str] = {}
-    for folder in (
-        data,
-        data / "images",
-        *sorted(data.glob("images_*/images")),
-        *sorted(data.glob("images_*")),
-    ):
-        if folder.is_dir():
-            prefix = folder.relative_to(data)
-            places |= {entry.name: str(prefix / entry.name) for entry in os.scandir(folder)}
-    return names.map(lambda name: places.get(name, f"images/{name}"))
+def _located(data: Path, rows: Rows) -> tuple[Located, list[Problem]]:
+    """The files, relative to `data`, and images that lie in two folders.
+
+    An image that is nowhere gets the place where it should be.
+    """
+    folders = _folders(data)
+    places: dict[str, list[str]] = {}
+    for folder in folders:
+        for entry in os.scandir(data / folder):
+            places.setdefault(entry.name, []).append(folder)
+    texts = rows.columns["Image Index"]
+    paths: list[str] = []
+    twice: dict[tuple[str, ...], list[int]] = {}
+    for position, name in enumerate(map(normalised, texts)):
+        found = places.get(name, [])
+        if len(found) > 1:
+            twice.setdefault(tuple(found), []).append(position)
+        folder = found[0] if found else ("" if "/" in name or not name else "images")
+        paths.append(f"{folder}/{name}" if folder else name)
+    problems = [
+        Problem(
+            rows.where(positions),
+            f"{texts[positions[0]]} in {' and in '.join(repr(folder or '.') for folder in found)}",
+            "each image in one folder",
+            "remove one of them, or move it elsewhere",
+        )
+        for found, positions in twice.items()
+    ]
+    return locate(data, pd.Series(paths), texts, rows.where, also=folders), problems
+
+
+def _folders(data: Path) -> Sequence[str]:
+    """The distributed folders that are there, each once where one is a link to another."""
+    named = [*FOLDERS]
+    for name in ARCHIVES:
+        named += [f"{place}{name}{end}" for place in ("", "images/") for end in ("/images", "")]
+    there = {(data / name).resolve(): name for name in reversed(named) if (data / name).is_dir()}
+    return list(reversed(there.values()))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from transfusion.checks import image_problems
-from transfusion.label_csv import as_text, parse_labels, path_problems, read_strict, rows_where
+from transfusion.csv_rows import read_rows
+from transfusion.identifiers import id_problems
+from transfusion.image_paths import locate, normalised, path_problems
+from transfusion.label_csv import parse_labels
 from transfusion.splits import given_parts
-from transfusion.table import DataError, Problem, Split, Table, content_fingerprint, split_patients
+from transfusion.table import DataError, Split, Table, content_fingerprint, split_patients
 
 
 def read(
@@ -21,15 +25,19 @@ def read(
     patient_column: str,
     findings: Sequence[str],
     part_column: str | None = None,
+    optional: Sequence[str] = (),
+    distinct_ids: bool = False,
 ) -> Table:
     """Reads `csv`; its paths are relative to its folder.
 
     Args:
-        csv: the file, UTF-8 with a header.
-        path_column: path of the image (JPEG or PNG).
+        csv: the file, with a header.
+        path_column: path of the image.
         patient_column: whose image it is: all images of a patient stay in one part.
         findings: label columns, 1, 0, -1 (uncertain) or blank.
         part_column: which part each image is in, in words of `splits.WORDS`.
+        optional: label columns that are read where they are.
+        distinct_ids: ids that differ in their spelling only are different people.
 
     Returns:
         All rows split by patient into `train`, `selection` and `test`, nothing `official`, or into the parts
@@ -39,31 +47,39 @@ def read(
         DataError: everything that is wrong with the CSV and, once something is, with the images too.
     """
     named = (part_column,) if part_column else ()
-    raw = read_strict(csv, (path_column, patient_column, *named, *findings))
-    problems = path_problems(csv, raw[path_column])
-    for where, _ in rows_where(csv, raw[patient_column].isna()):
-        place = f"{where}, column {patient_column!r}"
-        problems.append(Problem(place, "no patient", "the id of a patient", "fill it in or drop the row"))
-    labels, wrong = parse_labels(csv, raw, findings)
-    images = as_text(raw[path_column])
-    patients = raw[patient_column].astype(str)
+    rows = read_rows(csv, (path_column, patient_column, *named, *findings), optional)
+    present = tuple(name for name in dict.fromkeys((*findings, *optional)) if name in rows.columns)
+    texts = rows.columns[path_column]
+    patients = pd.Series(rows.columns[patient_column])
+    problems = path_problems(texts, rows.where)
+    problems += id_problems(patients, partial(rows.where, column=patient_column), distinct_ids)
+    labels, wrong = parse_labels(rows, present)
+    located = locate(csv.parent, pd.Series(map(normalised, texts)), texts, rows.where)
+    problems += [*wrong, *located.problems]
     parts, split = split_patients(patients), Split()
     if part_column:
-        parts, found = given_parts(csv, raw[part_column], patients)
+        where = partial(rows.where, column=part_column)
+        parts, found = given_parts(pd.Series(rows.columns[part_column]), patients, where)
         problems, split = [*problems, *found], Split("column", f"the column {part_column!r}")
     frame = pd.DataFrame(
         {
-            "image": images,
+            "image": located.images,
             "patient": patients,
-            "study": patients + "/" + np.arange(len(raw)).astype(str),
+            "study": patients + "/" + np.arange(len(rows)).astype(str),
             "view": "unknown",
             "part": parts,
             **labels,
         }
     )
-    problems += wrong
     if problems:
-        raise DataError([*problems, *image_problems(csv.parent, images[images != ""])])
-    chosen = "\n".join((path_column, patient_column, *named, *findings)).encode()
-    fingerprint = content_fingerprint(csv.parent, images, [csv.read_bytes(), chosen])
-    return Table(root=csv.parent, frame=frame, findings=tuple(findings), fingerprint=fingerprint, split=split)
+        raise DataError([*problems, *image_problems(csv.parent, located.sought)])
+    chosen = "\n".join((path_column, patient_column, *named, *sorted(present))).encode()
+    fingerprint = content_fingerprint(csv.parent, frame["image"], [csv.read_bytes(), chosen])
+    return Table(
+        root=csv.parent,
+        frame=frame,
+        findings=present,
+        fingerprint=fingerprint,
+        split=split,
+        notes=tuple(located.notes),
+    )

@@ -8,9 +8,6 @@ The images are drawings: they show that software works, never anything about med
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
-import io
 import json
 import os
 import re
@@ -18,17 +15,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transfusion import phantom_render
-from transfusion.chexpert import COLUMNS, FOLDERS
-from transfusion.label_csv import read_strict
+from transfusion.chexpert import COLUMNS
+from transfusion.chexpert_folders import FOLDERS
+from transfusion.image_paths import leaves
 from transfusion.locking import locked
-from transfusion.phantom_labels import Radiograph, as_fields, from_fields, official_rows, training_rows
+from transfusion.phantom_given import as_csv, read_given
+from transfusion.phantom_labels import Radiograph, as_fields, official_rows, training_rows
 from transfusion.table import DataError, Problem
 
 QUALITY = 90
@@ -85,7 +83,7 @@ def write(
     ):
         if not lowest <= value <= highest:
             raise ValueError(f"{name}: found {value}, expected {lowest} to {highest}")
-    lines, train = _training(labels, images, seed)
+    text, train = _training(labels, images, seed)
     first_patient = 1 + max(
         (int(n) for row in train for n in re.findall(r"/patient(\d+)/", row.path)), default=0
     )
@@ -102,49 +100,27 @@ def write(
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory / ".phantom.lock"):
         folder = directory / FOLDERS[0]
-        if _complete(folder, recipe, lines):
+        if _complete(folder, recipe, text):
             return directory
         (folder / "unfinished.json").write_text(json.dumps(recipe))
-        _write_text(folder / "train.csv", lines)
-        _write_text(folder / "valid.csv", _as_lines(official))
+        (folder / "train.csv").write_text(text, encoding="utf-8", newline="")
+        (folder / "valid.csv").write_text(
+            as_csv(COLUMNS, map(as_fields, official)), encoding="utf-8", newline=""
+        )
         _draw([*train, *official], folder, size, seed, difficulty, workers, progress)
         (folder / "unfinished.json").replace(folder / "phantom.json")
     return directory
 
 
-def _training(labels: Path | None, images: int, seed: int) -> tuple[list[str], list[Radiograph]]:
-    """The lines of `train.csv` and what they say; lines of a given CSV are kept as they are."""
+def _training(labels: Path | None, images: int, seed: int) -> tuple[str, list[Radiograph]]:
+    """The text of `train.csv` and what it says."""
     if labels is None:
         rows = training_rows(images, seed)
-        return _as_lines(rows), rows
-    read_strict(labels, COLUMNS)
-    with gzip.open(labels, "rt") if labels.suffix == ".gz" else labels.open() as stream:
-        lines = [line.rstrip("\r\n") for line in islice(stream, images + 1)]
-    rows, problems = [], []
-    for number, fields in enumerate(csv.DictReader(lines), start=2):
-        try:
-            rows.append(from_fields(fields))
-        except ValueError as error:
-            place = f"{labels}, row {number}"
-            problems.append(Problem(place, str(error), "a row in CheXpert's format", "correct the row"))
-    if problems:
-        raise DataError(problems)
-    return lines, rows
+        return as_csv(COLUMNS, map(as_fields, rows)), rows
+    return read_given(labels, images)
 
 
-def _as_lines(rows: Sequence[Radiograph]) -> list[str]:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(as_fields(row) for row in rows)
-    return text.getvalue().splitlines()
-
-
-def _write_text(file: Path, lines: Sequence[str]) -> None:
-    file.write_text("\n".join(lines) + "\n")
-
-
-def _complete(folder: Path, recipe: dict[str, object], lines: Sequence[str]) -> bool:
+def _complete(folder: Path, recipe: dict[str, object], text: str) -> bool:
     """Whether this very phantom is there; makes the folder when nothing is.
 
     Raises:
@@ -157,7 +133,7 @@ def _complete(folder: Path, recipe: dict[str, object], lines: Sequence[str]) -> 
         found = json.loads(marker.read_text())
         if marker.name == "unfinished.json" and found == recipe:
             return False
-        if found == recipe and (folder / "train.csv").read_text().splitlines() == list(lines):
+        if found == recipe and (folder / "train.csv").read_bytes() == text.encode():
             return True
         differing = ", ".join(
             f"{name} {found.get(name)}" for name in recipe if found.get(name) != recipe[name]
@@ -240,12 +216,11 @@ def _file_of(row: Radiograph, folder: Path) -> Path:
     name = row.path
     for prefix in FOLDERS:
         name = name.removeprefix(f"{prefix}/")
-    file = folder / name
-    if ".." in file.parts or Path(name).is_absolute():
+    if leaves(name):
         raise DataError(
             [Problem(row.path, "a path that leaves the folder", "a path inside", "correct the path")]
         )
-    return file
+    return folder / name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from transfusion.chexpert import COLUMNS, FINDINGS, FOLDERS
+from transfusion.chexpert import COLUMNS, FINDINGS
+from transfusion.chexpert_folders import FOLDERS
 
 LABEL_SHARES: dict[str, tuple[float, float, float]] = {
     "No Finding": (0.1002, 0.0000, 0.0000),
@@ -125,18 +126,6 @@ def as_fields(row: Radiograph) -> list[str]:
     """The row as the fields of CheXpert's CSV, labels spelled `1.0`, `0.0`, `-1.0` or empty."""
     labels = ["" if np.isnan(label) else f"{label:.1f}" for label in row.labels]
     return [row.path, row.sex, str(row.age), row.view.capitalize(), row.projection, *labels]
-
-
-def from_fields(fields: dict[str, str]) -> Radiograph:
-    """The row of a CSV read by `csv.DictReader`; raises ValueError for a label or age that is no number."""
-    return Radiograph(
-        path=fields["Path"],
-        sex=fields["Sex"],
-        age=int(float(fields["Age"])),
-        view=fields["Frontal/Lateral"].lower(),
-        projection=fields["AP/PA"],
-        labels=tuple(float(fields[finding] or "nan") for finding in FINDINGS),
-    )
 
 
 def header() -> list[str]:

@@ -203,7 +203,9 @@ def _load_jpeg(data: bytes, image: Image.Image, wanted: Wanted) -> None:
 
     load(image)
     last = image.getpixel((image.width - 1, image.height - 1))
-    if jpeg.may_be_cut(data, last) and (cut := jpeg.why_cut(data, np.asarray(image), decode)):
+    if jpeg.may_be_cut(data, jpeg.frame(data), last) and (
+        cut := jpeg.why_cut(data, np.asarray(image), decode)
+    ):
         raise PictureError(cut, "fetch the file again: it was cut off")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import logging
@@ -91,6 +92,9 @@ def release() -> None:
     gc.collect()
     if not gc.get_freeze_count():
         gc.freeze()
+        atexit.register(
+            gc.unfreeze
+        )  # else extension modules find at the end what they made, and call it leaked
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if sys.platform == "linux":

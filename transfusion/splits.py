@@ -11,12 +11,12 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from transfusion.cell import SettingError
+from transfusion.identifiers import Where
 from transfusion.table import (
     PARTS,
     SELECTION_SHARE,
@@ -82,27 +82,28 @@ class Shares:
             raise SettingError("; ".join(problems))
 
 
-def given_parts(csv: Path, values: pd.Series, patients: pd.Series) -> tuple[np.ndarray, list[Problem]]:
+def given_parts(values: pd.Series, patients: pd.Series, where: Where) -> tuple[np.ndarray, list[Problem]]:
     """The parts that a column of the user's own table names.
 
     Args:
-        csv: named in problems.
-        values: the column, text, missing or empty where nothing stands [rows].
+        values: the column, text, empty where nothing stands [rows].
         patients: whose image each row is [rows].
+        where: names rows.
 
     Returns:
         One of `PARTS` for every row (`train` where the word is unknown), and a problem for every unknown
         word and for every patient in two parts, both with their rows.
     """
     part_of = {word: part for part, words in WORDS.items() for word in words}
-    codes, words = pd.factorize(values.astype("object").where(values.notna(), "").astype(str))
+    codes, words = pd.factorize(values)
     plain = ["".join(c for c in str(word).casefold() if c.isalnum()) for word in words]
     problems = []
     expected = f"one of {', '.join(part_of)}"
     for code in [code for code, word in enumerate(plain) if word not in part_of][:SHOWN]:
         found = repr(str(words[code])) if plain[code] else "no part"
-        where = _rows(csv, np.flatnonzero(codes == code))
-        problems.append(Problem(where, found, expected, "correct or fill in the field"))
+        problems.append(
+            Problem(where(np.flatnonzero(codes == code)), found, expected, "correct or fill in the field")
+        )
     parts = np.array([part_of.get(word, "train") for word in plain], dtype=object)[codes]
     who, names = pd.factorize(patients)
     pairs = np.unique(who * len(PARTS) + np.array([PARTS.index(part) for part in parts]))
@@ -112,19 +113,12 @@ def given_parts(csv: Path, values: pd.Series, patients: pd.Series) -> tuple[np.n
         found = f"patient {names[code]} in {' and '.join(part for part in PARTS if part in parts[rows])}"
         found += f" ({len(split):,} patients in all are in two parts)" if len(split) > SHOWN else ""
         advice = "correct the column of the parts"
-        problems.append(Problem(_rows(csv, rows), found, "every patient in one part", advice))
+        problems.append(Problem(where(rows), found, "every patient in one part", advice))
     return parts, problems
 
 
 SHOWN = 5
-"""So many rows, words or patients of one kind of problem are named."""
-
-
-def _rows(csv: Path, rows: np.ndarray) -> str:
-    """The rows as the user counts them, the header being row 1; the first of many."""
-    shown = ", ".join(str(row + 2) for row in rows[:SHOWN])
-    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
-    return f"{csv}, row{'s' if len(rows) > 1 else ''} {shown}{more}"
+"""So many words or patients of one kind of problem are named."""
 
 
 def assign(table: Table, finding: str, labels: np.ndarray, shares: Shares) -> Table:

@@ -113,6 +113,7 @@ class Table:
         split: how `part` came about.
         order: a number for each row, the same for all rows of a patient, whose order `rows` follows instead
             of that of the patients' hashes [len(frame)].
+        notes: what the reader took for what, or left out, in the words that the user reads.
         content: what is known of the bytes of every image (`transfusion.content`); None from a reader.
         reading: what pixel values of more than 8 bits mean.
     """
@@ -123,6 +124,7 @@ class Table:
     fingerprint: str
     split: Split = Split()
     order: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
     content: Content | None = None
     reading: Reading = AS_STATED
 

@@ -40,6 +40,13 @@ class Weights:
     unused: tuple[str, ...]
     gray: bool
 
+    def notes(self) -> tuple[str, ...]:
+        """What was found in the file, where that is not plain."""
+        found = [f"tensors below {self.prefix!r}"] if self.prefix else []
+        found += [f"not used: {_some(self.unused)}"] if self.unused else []
+        found += ["first layer of one channel, spread over three"] if self.gray else []
+        return tuple(found)
+
 
 def read(file: Path, architecture: Architecture) -> Weights:
     """The weights in `file` for `architecture`, without a classifier, for images of three channels.

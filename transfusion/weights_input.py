@@ -85,7 +85,7 @@ NAMED: dict[str, InputScale] = {
 KEYS = ("mean", "std", "range")
 EXPECTED = (
     f"one of {', '.join(NAMED)}, or range=LOW,HIGH,mean=M,std=S (one number or three for mean and std, in "
-    "units of the range, which is 0,1 if left out)"
+    "units of the range, which is 0,1 if left out); and ,accept to train whatever the batch norms say"
 )
 
 

@@ -16,20 +16,14 @@ this has run on a GPU yet; how it deals with processes that die is tested on a C
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import queue
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
-from threading import BrokenBarrierError
 from typing import Any
 
 import pytorch_lightning as pl
@@ -40,6 +34,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 import input_speed  # noqa: E402
 import peer  # noqa: E402
+from side_by_side import WELL, outcome_of, side_by_side  # noqa: E402
 
 from sweeps.memory import needed_bytes  # noqa: E402
 from sweeps.resources import Resources  # noqa: E402
@@ -86,19 +81,6 @@ def main() -> None:
     print("\n".join(f"| {part} | {outcome} |" for part, outcome in outcomes.items()))
     if set(outcomes.values()) != {WELL}:
         raise SystemExit(1)
-
-
-WELL = "well"
-
-
-def outcome_of(part: Callable[[], None]) -> str:
-    """`well`, or what went wrong, after the traceback has been printed."""
-    try:
-        part()
-    except Exception as error:
-        traceback.print_exc()
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return WELL
 
 
 def command(part: str) -> None:
@@ -181,47 +163,6 @@ def packing(chosen: list[Architecture]) -> None:
         speeds = [sum(answers) if not wrong else 0.0 for answers in (alone, together)]
         ending = f"failed: {wrong[0]} | |" if wrong else f"{speeds[1]:,.0f} | {speeds[1] / speeds[0]:.2f} |"
         print(f"| {architecture} | {need / 1e9:.1f} | 1/{count} | {speeds[0]:,.0f} | {ending}", flush=True)
-
-
-Job = Callable[[int, Callable[[], Any]], float]
-"""From the number of processes, and what waits until all have begun, to images a second."""
-
-
-def side_by_side(job: Job, count: int, patience: float = 600.0) -> list[float | str]:
-    """What each of `count` processes that run `job` at once answers, or what it died of; none is waited for
-    longer than `patience` seconds."""
-    context = multiprocessing.get_context("spawn")
-    barrier, answers = context.Barrier(count), context.Queue()
-    members = [context.Process(target=one_of, args=(job, i, barrier, answers)) for i in range(count)]
-    for member in members:
-        member.start()
-    found: dict[int, float | str] = {}
-    deadline = time.monotonic() + patience
-    while len(found) < count and time.monotonic() < deadline:
-        dead = [i for i, member in enumerate(members) if member.exitcode is not None]
-        try:
-            index, answer = answers.get(timeout=1)
-            found[index] = answer
-            continue
-        except queue.Empty:
-            pass
-        for i in dead:  # dead before the queue was seen to be empty: it has not answered
-            found.setdefault(i, f"died, exit code {members[i].exitcode}")
-            barrier.abort()
-    for member in members:
-        member.join(timeout=5)
-        member.kill()
-    return [found.get(i, f"no answer in {patience:.0f} s") for i in range(count)]
-
-
-def one_of(job: Job, index: int, barrier: Barrier, answers: Queue) -> None:
-    try:
-        answers.put((index, job(barrier.parties, barrier.wait)))
-    except BrokenBarrierError:
-        answers.put((index, "another of them died"))
-    except Exception as error:
-        answers.put((index, f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"))
-        barrier.abort()
 
 
 def train(architecture: Architecture, count: int, begin: Callable[[], Any]) -> float:

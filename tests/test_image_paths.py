@@ -1,0 +1,140 @@
+"""Paths of images: normalised, repeated in any spelling, and found where exactly one file fits."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from transfusion import own_table
+from transfusion.image_paths import Located, leaves, locate, normalised
+from transfusion.table import DataError
+
+
+def touched(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def where(positions: list[int]) -> str:
+    return f"row {', '.join(str(int(position)) for position in positions)}"
+
+
+def located(folder: Path, *texts: str) -> Located:
+    return locate(folder, pd.Series([normalised(text) for text in texts]), texts, where)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["./x/a.png", "x//a.png", "x/y/../a.png", "x\\a.png", ".\\x\\.\\a.png", "./y/..//x/./a.png"],
+)
+def test_one_path_in_many_spellings(text: str) -> None:
+    assert normalised(text) == "x/a.png"
+    assert not leaves(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("/a.png", "../a.png", "x/../../a.png", "..", "x\\..\\..\\a.png", "C:\\a.png", "c:/a.png"),
+        *("\\\\host\\a.png", "~/a.png", "https://host/a.png", "file:///a.png"),
+    ],
+)
+def test_paths_that_leave_the_folder(text: str) -> None:
+    assert leaves(text)
+
+
+@pytest.mark.parametrize("text", ["a..b.png", "..a/b.png", "a:b.png", "1.2.3", "x~/a.png"])
+def test_paths_that_only_look_like_it(text: str) -> None:
+    assert not leaves(text)
+    assert normalised(text) == text
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "text"),
+    [
+        ("im0.png", "im0"),
+        ("im0.PNG", "im0.png"),
+        ("im0.png", "IM0.PNG"),
+        ("im0.png", "im0.jpg"),
+        ("Sub/im0.png", "sub/im0"),
+        ("1.2.840.dcm", "1.2.840"),
+        (unicodedata.normalize("NFD", "é.png"), "é.png"),
+        ("é.png", unicodedata.normalize("NFD", "é.png")),
+    ],
+)
+def test_the_only_file_of_that_name_is_taken(tmp_path: Path, on_disk: str, text: str) -> None:
+    touched(tmp_path, on_disk, "other.png", ".im0.png", "im0.txt")
+    found = located(tmp_path, text, "other.png")
+    assert not found.problems
+    assert list(found.images) == [on_disk, "other.png"]
+
+
+def test_it_is_said_once_with_a_count(tmp_path: Path) -> None:
+    touched(tmp_path, *(f"im{number}.png" for number in range(30)))
+    found = located(tmp_path, *(f"im{number}" for number in range(30)))
+    assert found.notes == [
+        "30 of 30 images are spelled otherwise on disk, and were found all the same: 'im0' is 'im0.png'"
+    ]
+    assert not located(tmp_path, *(f"im{number}.png" for number in range(30))).notes
+
+
+def test_two_files_that_fit_are_both_named_once(tmp_path: Path) -> None:
+    touched(tmp_path, "im0.png", "im0.jpg", "im1.png", "im1.bmp")
+    found = located(tmp_path, "im0", "im1")
+    assert [problem.where for problem in found.problems] == ["row 0, 1"]
+    assert "im0.jpg and im0.png are there" in found.problems[0].found
+    assert found.sought == []
+
+
+def test_a_missing_file_is_left_to_the_check_of_images(tmp_path: Path) -> None:
+    found = located(touched(tmp_path, "a.png"), "a.png", "b.png", "", "gone/c.png")
+    assert list(found.images) == ["a.png", "b.png", "", "gone/c.png"]
+    assert found.sought == ["a.png", "b.png", "gone/c.png"]
+    assert not found.problems
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "a.png",
+        "./a.png",
+        "x/../a.png",
+        ".//a.png",
+        "a",
+        "A.png",
+        "a.jpg",
+        "soft.png",
+        "hard.png",
+        "link/a.png",
+    ],
+)
+def test_the_same_file_twice_is_refused_with_both_rows(tmp_path: Path, second: str) -> None:
+    touched(tmp_path, "a.png", "b.png")
+    (tmp_path / "soft.png").symlink_to("a.png")
+    os.link(tmp_path / "a.png", tmp_path / "hard.png")
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    found = located(tmp_path, "a.png", "b.png", second)
+    assert [problem.where for problem in found.problems] == ["row 2"]
+    assert "once more" in found.problems[0].found
+    assert "in row 0" in found.problems[0].found
+
+
+def test_an_own_table_reads_digits_and_refuses_a_repeated_path(tmp_path: Path) -> None:
+    lines = []
+    for number in range(6):
+        Image.new("L", (8, 8), number).save(tmp_path / f"{number:05d}", "PNG")
+        lines.append(f"{number:05d},p{number},{number % 2}")
+    csv = tmp_path / "t.csv"
+    csv.write_text("\n".join(["file,person,Edema", *lines]))
+    names = {"path_column": "file", "patient_column": "person", "findings": ("Edema",)}
+    assert own_table.read(csv, **names).frame["image"].tolist() == [f"{number:05d}" for number in range(6)]
+    csv.write_text("\n".join(["file,person,Edema", *lines, "./00003,p9,0"]))
+    with pytest.raises(DataError, match=r"row 8: found \./00003 once more \(as 00003 in .*row 5\)"):
+        own_table.read(csv, **names)
