@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -146,7 +147,8 @@ def test_without_handles_of_processes_the_right_one_is_ended(start, dead, tmp_pa
 
 def test_a_number_that_is_another_processs_by_now_is_not_ended(start):
     one = start(None)
-    assert not processes._kill(psutil.Process(one.pid), "the mark that it was found by")
+    with ExitStack() as handles:
+        assert processes._handle(one.pid, "the mark that it was found by", handles) is None
     assert one.poll() is None
 
 
