@@ -60,7 +60,10 @@ def parser() -> argparse.ArgumentParser:
         "(default: chexpert)",
     )  # fmt: skip
     p.add_argument("--path-column", metavar="C", help="table: the image's path, relative to the CSV")
-    p.add_argument("--patient-column", metavar="C", help="table: whose image it is")
+    p.add_argument(
+        "--patient-column", metavar="C",
+        help="table: whose image it is; dicom:PatientID takes it from the images' own headers",
+    )  # fmt: skip
     p.add_argument("--intensity", metavar="RANGE", help=INTENSITY_HELP)
     p.add_argument(
         "--frame", type=int, metavar="N",

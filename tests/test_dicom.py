@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from transfusion import own_table
 from transfusion.decoding import ImageError, decode
 from transfusion.image_files import look_at
 from transfusion.picture import PictureError
 from transfusion.reading import Reading, parse
 from transfusion.survey import survey
+from transfusion.table import DataError, Table
 
 pydicom = pytest.importorskip("pydicom")
 from pydicom import pixels as pipeline  # noqa: E402
@@ -261,3 +263,39 @@ def test_other_kinds_are_told_apart(tmp_path: Path) -> None:
         assert said in str(look.problem), name
     Image.fromarray(drawing(8).astype(np.uint8)).save(tmp_path / "good.png")
     assert look_at(tmp_path, ["good.png"])[0].problem is None
+
+
+def own(folder: Path, ids: list[str]) -> Table:
+    """A table of DICOM files, one with a name without extension, whose patients stand in their headers."""
+    lines = ["file,Edema"]
+    for number, patient in enumerate(ids):
+        name = f"image{number}" + (".dcm" if number else "")
+        write(folder / name, drawing().astype(np.uint16), PatientID=patient)
+        lines.append(f"{name},{number % 2}")
+    (folder / "t.csv").write_text("\n".join(lines))
+    return own_table.read(
+        folder / "t.csv", path_column="file", patient_column="dicom:PatientID", findings=["Edema"]
+    )
+
+
+def test_patients_of_the_headers(tmp_path: Path) -> None:
+    table = own(tmp_path, ["007", "7b", "007", "c", "d", "d"])
+    assert table.frame["patient"].tolist() == ["007", "7b", "007", "c", "d", "d"]
+    assert table.frame.groupby("patient")["part"].nunique().max() == 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [(["ANON"] * 4, "'ANON' in all 4 files"), (["a", "", "b", "c"], "row 3"), (["a", "A", "b", "c"], "row")],
+)
+def test_headers_that_tell_nobody_apart_are_refused(tmp_path: Path, ids: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        own(tmp_path, ids)
+
+
+def test_patients_of_files_that_are_no_dicom(tmp_path: Path) -> None:
+    Image.fromarray(drawing(8).astype(np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("file,Edema\na.png,1\n")
+    for column, said in {"dicom:PatientID": "DICOM with PatientID", "dicom:Nobody": "dictionary"}.items():
+        with pytest.raises(DataError, match=said):
+            own_table.read(tmp_path / "t.csv", path_column="file", patient_column=column, findings=["Edema"])

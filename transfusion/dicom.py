@@ -79,19 +79,13 @@ def _picture(dataset: Any, frame: int | None, window: bool, pipeline: Any) -> Pi
     return _gray(dataset, stored, pipeline, window)
 
 
-def patient_of(data: bytes, keyword: str) -> str:
-    """A text of the header, such as PatientID; empty where it is missing or blank."""
-    dataset = _dataset(data, pixels=False)
-    return str(getattr(dataset, keyword, None) or "").strip()
-
-
-def _dataset(data: bytes, pixels: bool = True) -> Any:
+def _dataset(data: bytes) -> Any:
     """pydicom's data set; its type is only there with the extra."""
     import pydicom
 
     try:
         _check_deflated(data)
-        return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels, force=True)
+        return pydicom.dcmread(io.BytesIO(data), force=True)
     except PictureError:
         raise
     except Exception as error:  # a broken header may raise anything in pydicom

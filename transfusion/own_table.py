@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from transfusion import dicom_patients
 from transfusion.checks import image_problems
 from transfusion.csv_rows import read_rows
 from transfusion.identifiers import id_problems
@@ -33,7 +34,8 @@ def read(
     Args:
         csv: the file, with a header.
         path_column: path of the image.
-        patient_column: whose image it is: all images of a patient stay in one part.
+        patient_column: whose image it is: all images of a patient stay in one part. `dicom:PatientID` is the
+            element of that name in the images' own headers.
         findings: label columns, 1, 0, -1 (uncertain) or blank.
         part_column: which part each image is in, in words of `splits.WORDS`.
         optional: label columns that are read where they are.
@@ -47,14 +49,24 @@ def read(
         DataError: everything that is wrong with the CSV and, once something is, with the images too.
     """
     named = (part_column,) if part_column else ()
-    rows = read_rows(csv, (path_column, patient_column, *named, *findings), optional)
+    keyword = dicom_patients.keyword_of(patient_column)
+    whose = () if keyword else (patient_column,)
+    rows = read_rows(csv, (path_column, *whose, *named, *findings), optional)
     present = tuple(name for name in dict.fromkeys((*findings, *optional)) if name in rows.columns)
     texts = rows.columns[path_column]
-    patients = pd.Series(rows.columns[patient_column])
     problems = path_problems(texts, rows.where)
+    located = locate(csv.parent, pd.Series(map(normalised, texts)), texts, rows.where)
+    if keyword is None:
+        patients = pd.Series(rows.columns[patient_column])
+    elif problems or located.problems:  # no file is opened by a path that is not in order
+        patients = pd.Series(np.arange(len(rows)).astype(str))
+    else:
+        patients, unknown = dicom_patients.read(csv.parent, located.images.tolist(), keyword, rows.where)
+        problems += unknown
+        if unknown:
+            patients = pd.Series(np.arange(len(rows)).astype(str))
     problems += id_problems(patients, partial(rows.where, column=patient_column), distinct_ids)
     labels, wrong = parse_labels(rows, present)
-    located = locate(csv.parent, pd.Series(map(normalised, texts)), texts, rows.where)
     problems += [*wrong, *located.problems]
     parts, split = split_patients(patients), Split()
     if part_column:
@@ -74,7 +86,8 @@ def read(
     if problems:
         raise DataError([*problems, *image_problems(csv.parent, located.sought)])
     chosen = "\n".join((path_column, patient_column, *named, *sorted(present))).encode()
-    fingerprint = content_fingerprint(csv.parent, frame["image"], [csv.read_bytes(), chosen])
+    people = ["\n".join(patients).encode()] if keyword else []
+    fingerprint = content_fingerprint(csv.parent, frame["image"], [csv.read_bytes(), chosen, *people])
     return Table(
         root=csv.parent,
         frame=frame,
