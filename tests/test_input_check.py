@@ -10,6 +10,7 @@ from torch import nn
 
 from transfusion import input_check, photos
 from transfusion.architectures import build
+from transfusion.decoding import decode
 from transfusion.weights_input import DEFAULT, NAMED, scale
 
 SIZE = 24
@@ -22,7 +23,7 @@ def trained(architecture, low, high, mean=0.0, std=1.0):
     pixels, targets = torch.from_numpy(images).float(), torch.from_numpy(classes)
     pixels = (pixels.mean(1, keepdim=True).expand(-1, 3, -1, -1) / 255 * (high - low) + low - mean) / std
     torch.manual_seed(0)
-    network = build(architecture, outputs=int(targets.max()) + 1)
+    network = build(architecture, int(targets.max()) + 1, batch_norm_momentum=0.5)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     for step in range(30):
         rows = slice(step % 8 * 32, step % 8 * 32 + 32)
@@ -34,8 +35,6 @@ def trained(architecture, low, high, mean=0.0, std=1.0):
 
 @pytest.fixture(scope="module")
 def radiographs(phantom_folder):
-    from transfusion.decoding import decode
-
     return decode(sorted(phantom_folder.rglob("*.jpg"))[:16], SIZE)
 
 

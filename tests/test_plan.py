@@ -6,13 +6,16 @@ import pandas as pd
 import pytest
 import torch
 
+from analysis.collect import collect
+from analysis.tables import read
 from sweeps import history, plan
 from sweeps.cost import CostModel, macs_per_second
 from sweeps.estimate import SECONDS_PER_RUN, estimate
+from sweeps.named_weights import NamedWeights
 from sweeps.resources import Resources
 from sweeps.spaces import DEMO, cells, grid
 from transfusion import attempts, results
-from transfusion.cell import Cell, cell_id, upstream_of
+from transfusion.cell import Cell, Supplied, cell_id, upstream_of
 
 DATA = "fingerprint"
 COST = CostModel(device="cpu", evaluation_images=100, selection_images=20)
@@ -76,6 +79,36 @@ def test_the_plan_on_disk_names_every_wanted_cell(tmp_path):
     assert frame["cell_id"].tolist() == [planned.id for planned in work.cells]
     assert (frame.loc[frame["architecture"] == "cbr_tiny", "parameters"] == 1_078_817).all()
     assert frame.loc[frame["init"] == "random", "upstream"].isna().all()
+
+
+def test_the_plan_on_disk_names_weights_and_another_name_makes_no_other_cells(tmp_path):
+    sha256 = "1a2b3c4d" * 8
+    wanted = [
+        Cell(architecture=one, train_images=64, init=init)
+        for one in ("resnet18", "cbr_tiny")
+        for init in ("random", "imagenet", "photos")
+    ]
+    supplied = Supplied(weights=(("resnet18", sha256),), imagenet="i" * 16)
+    work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path / "cells"), COST, supplied)
+    file, written = tmp_path / "plan.parquet", []
+    for name, natural in (("radimagenet", False), ("Places", True)):
+        named = (NamedWeights("resnet18", name, sha256, natural),)
+        for _ in range(2):
+            plan.write(dataclasses.replace(work, weights=named), file)
+            written.append(file.stat().st_mtime_ns)
+        collect(tmp_path)
+        trials = read(tmp_path, "trials").to_pandas().set_index(["kind", "architecture", "init"])
+        row = trials.loc[("grid", "resnet18", "imagenet")]
+        assert (row["weights"], row["weights_sha256"], row["weights_natural"]) == (name, sha256, natural)
+        assert pd.isna(trials.loc[("grid", "resnet18", "random"), "weights"])
+        tiny, photos = (trials.loc[("grid", "cbr_tiny", init)] for init in ("imagenet", "photos"))
+        assert (tiny["weights"], tiny["weights_natural"]) == ("imagenet pretrained here", True)
+        assert photos["weights"] == "photos pretrained here"
+        assert pd.isna(photos["weights_sha256"])
+        assert set(trials["cell_id"]) == {planned.id for planned in work.cells}
+    assert written[0] == written[1] < written[2] == written[3], (
+        "written anew where a name changed, and only then"
+    )
 
 
 def test_cost_grows_with_images_epochs_and_arithmetic():
