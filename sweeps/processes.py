@@ -130,7 +130,10 @@ def _text_of(process: psutil.Process) -> str:
     try:
         if process.uids().real != os.getuid():
             return ""
-        return process.environ().get(MARK, "")
+        # Not psutil's: it stops at the gap that a process leaves by setting its title, as Ray's agents do.
+        entries = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        start = f"{MARK}=".encode()
+        return next((os.fsdecode(one[len(start) :]) for one in entries if one.startswith(start)), "")
     except (psutil.Error, OSError):
         return ""
 
