@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,9 @@ LARGEST_BYTES = 512 * 2**20
 
 START, END = 4096, 4096
 """Bytes that are read at the start and at the end of a file."""
+
+SLICE = 256
+"""Files that a thread takes at a time."""
 
 SAID_ONCE = 20
 """More problems than this of the same words become one, with a count."""
@@ -70,14 +74,15 @@ def look_at(
     """
     names = [str(name) for name in images]
     inspect = _inspect_file if headers else _inspect_entry
-    looks = []
+    looks: list[Look] = []
     threads = min(16, 4 * (os.cpu_count() or 1))
+    parts = [names[start : start + SLICE] for start in range(0, len(names), SLICE)]
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=threads) as pool:
         warnings.simplefilter("ignore")  # too large an image is a problem below, odd metadata are none
-        for done, look in enumerate(pool.map(lambda name: inspect(root / name), names, chunksize=64), 1):
-            looks.append(look)
-            if progress is not None and (done % 512 == 0 or done == len(names)):
-                progress(done, len(names))
+        for part in pool.map(lambda part: [inspect(root / name) for name in part], parts):
+            looks += part
+            if progress is not None:
+                progress(len(looks), len(names))
     return looks
 
 
@@ -107,12 +112,13 @@ def _words(problem: Problem) -> tuple[type, str, str, str]:
 def _inspect_entry(file: Path) -> Look:
     """What the file system alone can say about an image."""
     try:
-        size = file.stat().st_size
+        entry = file.stat()
     except FileNotFoundError:
         return _bad(file, "no such file", "an image", "unpack the data set again, or drop the row")
     except PermissionError:
         return _no_permission(file)
-    if not file.is_file():
+    size = entry.st_size
+    if not stat.S_ISREG(entry.st_mode):
         return _bad(file, "no file", "an image", "correct the path")
     if size == 0:
         return _bad(file, "0 bytes", "an image", "fetch the file again")
