@@ -27,6 +27,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 20.0
 """Below what batch systems leave between SIGTERM and SIGKILL (30 s with Slurm and Kubernetes)."""
 
+ONE_SIGNAL_SECONDS = 2.0
+"""SIGTERM so soon after the first signal is the same one: batch systems send it to a job and to its processes."""
+
 LAST_SECONDS = 6.0
 """After the grace, for Tune to cut off what still runs; then everything ends: without some of Ray's processes
 Tune would wait for ever."""
@@ -60,6 +63,7 @@ class Stop(tune.Stopper):
     def __init__(self, grace: float = GRACE_SECONDS) -> None:
         self.reason, self.by_signal, self.executing = "", False, False
         self.grace, self.deadline = grace, float("inf")
+        self.heard = float("-inf")
         self.flag: Any = None
         self.watchdog: threading.Timer | None = None
 
@@ -125,8 +129,11 @@ def install(stop: Stop) -> None:
 
     def handle(number: int, _frame: Any) -> None:
         name = signal.Signals(number).name
+        if number == signal.SIGTERM and time.monotonic() < stop.heard + ONE_SIGNAL_SECONDS:
+            return
         if stop.reason:
             end_at_once()
+        stop.heard = time.monotonic()
         stop.request(name, by_signal=True)
         stop.watchdog = threading.Timer(stop.grace + LAST_SECONDS, end_at_once)
         stop.watchdog.daemon = True
