@@ -28,7 +28,7 @@ GRACE_SECONDS = 20.0
 """Below what batch systems leave between SIGTERM and SIGKILL (30 s with Slurm and Kubernetes)."""
 
 ONE_SIGNAL_SECONDS = 2.0
-"""SIGTERM so soon after another signal is the same one: batch systems send it to a job and to its processes."""
+"""SIGTERM so soon after a signal is the same one: batch systems send it to a job and to its processes."""
 
 LAST_SECONDS = 6.0
 """After the grace, for Tune to cut off what still runs; then everything ends: without some of Ray's processes
