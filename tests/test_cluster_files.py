@@ -35,6 +35,13 @@ def test_the_dashboard_listens_on_the_head_alone(name):
     assert "0.0.0.0" not in (SWEEPS / name).read_text()
 
 
+def test_every_machine_of_the_cloud_has_an_image_and_the_ray_that_was_tested():
+    config = yaml.safe_load((SWEEPS / "cluster.yaml").read_text())
+    assert all("ImageId" in kind["node_config"] for kind in config["available_node_types"].values())
+    job = yaml.safe_load((SWEEPS / "rayjob.yaml").read_text())
+    assert f"ray:{job['spec']['rayClusterSpec']['rayVersion']}-py311-gpu" in config["docker"]["image"]
+
+
 @pytest.fixture
 def job():
     return yaml.safe_load((SWEEPS / "rayjob.yaml").read_text())
@@ -42,10 +49,15 @@ def job():
 
 def test_the_rayjob_is_one(job):
     jsonschema.validate(job, RAYJOB)
-    cluster = job["spec"]["rayClusterSpec"]
+    cluster, words = job["spec"]["rayClusterSpec"], job["spec"]["entrypoint"].split()
     for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
         mounts = {m["name"] for c in group["template"]["spec"]["containers"] for m in c["volumeMounts"]}
         assert mounts == {volume["name"] for volume in group["template"]["spec"]["volumes"]}
+        for container in group["template"]["spec"]["containers"]:
+            paths = [mount["mountPath"] for mount in container["volumeMounts"]]
+            for option in ("--out", "--cache", "--data"):
+                place = words[words.index(option) + 1]
+                assert any(place.startswith(path) for path in paths), (option, paths)
     for worker in cluster["workerGroupSpecs"]:
         assert worker["minReplicas"] <= worker["replicas"] <= worker["maxReplicas"]
 
