@@ -24,6 +24,7 @@ LOGGERS = ("mlflow", "wandb")
 
 EPILOG = """examples:
   python sweeps/full_grid.py                      the whole grid on embedded data, on this machine
+  python sweeps/full_grid.py --check              what this machine can do, and what is wrong with it
   python sweeps/full_grid.py --dry-run            what that would run, and for how long
   python sweeps/full_grid.py --seeds 3            two more seeds; what is done stays done
   python sweeps/full_grid.py --preset chexpert --data /data/CheXpert-v1.0-small --out /shared/study
@@ -115,6 +116,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--version", action="version", version=f"%(prog)s {code_version().describe()}",
         help="which code this is: version and commit",
+    )  # fmt: skip
+    p.add_argument(
+        "--check", action="store_true",
+        help="the first two minutes on a machine: train a few steps of every architecture on made-up images, "
+        "print what fits, how fast, and what is wrong; keep the speeds for the plan. Starts nothing",
     )  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
     p.add_argument("--retry-failed", action="store_true", help="train failed cells again")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sweeps.cost import GPU_SPREAD
 from sweeps.plan import PlannedCell
 from sweeps.resources import Resources
 
@@ -21,20 +22,50 @@ class Estimate:
         wall_seconds: with as many at once as fit; no less than the longest chain of upstream and dependent.
         gpu_hours: shares of GPUs times hours; 0 without a GPU.
         price: of all GPUs at hand for the whole wall time, None without a price.
+        guessed: networks of missing cells that nothing has measured on this kind of machine.
+        cells: how many cells that is of; `measured` of the others.
+        least, most: the same estimate at the edges of what is guessed of a GPU; None where nothing is.
     """
 
     work_seconds: float
     wall_seconds: float
     gpu_hours: float
     price: float | None
+    guessed: tuple[str, ...] = ()
+    cells: int = 0
+    measured: int = 0
+    least: Estimate | None = None
+    most: Estimate | None = None
 
 
 def estimate(cells: Sequence[PlannedCell], resources: Resources, gpu_price: float | None = None) -> Estimate:
-    """Expected work, wall time, GPU-hours and price of `cells`.
+    """Expected work, wall time, GPU-hours and price of `cells`; of guesses for a GPU also their edges.
 
     Args:
         gpu_price: of one GPU for one hour.
     """
+    found = _estimate(cells, resources, gpu_price)
+    guesses = [planned for planned in cells if planned.guessed]
+    found = replace(
+        found,
+        guessed=tuple(dict.fromkeys(planned.cell.architecture for planned in guesses)),
+        cells=len(guesses),
+        measured=len(cells) - len(guesses),
+    )
+    if not guesses or resources.device == "cpu":
+        return found
+    least, most = (
+        _estimate([_times(planned, factor) for planned in cells], resources, gpu_price)
+        for factor in (1 / GPU_SPREAD, GPU_SPREAD)
+    )
+    return replace(found, least=least, most=most)
+
+
+def _times(planned: PlannedCell, factor: float) -> PlannedCell:
+    return replace(planned, seconds=planned.seconds * factor) if planned.guessed else planned
+
+
+def _estimate(cells: Sequence[PlannedCell], resources: Resources, gpu_price: float | None) -> Estimate:
     work = sum(planned.seconds for planned in cells)
     slots = {share: max(1, resources.slots(share)) for share in {planned.share for planned in cells}}
     packed = sum(planned.seconds / slots[planned.share] for planned in cells)

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from sweeps import (
     autoscaling,
+    check,
     cost,
     executor,
     history,
@@ -35,6 +36,7 @@ from sweeps import (
     remote,
     resources,
     settling,
+    speeds,
     worker_code,
 )
 from sweeps.codes import several_codes
@@ -72,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop, store = Stop(), None
     try:
         worker_code.refuse_strangers()
+        if options.check:
+            return check.run(options, Console(highlight=False))
         if (options.address or "").startswith(remote.PREFIX):
             return remote.run(options, arguments)
         store = object_store.ObjectStore(place) if "://" in place else None
@@ -79,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with on_signals(stop):
             return run(options, out, store, Console(highlight=False), stop)
     except (SettingError, DataError, LockedError) as error:
-        print(f"Nothing was started.\n{error}", file=sys.stderr)
+        hint = f"\n{check.HINT}" if isinstance(error, resources.GpuError) else ""
+        print(f"Nothing was started.\n{error}{hint}", file=sys.stderr)
         return UNUSABLE
     except KeyboardInterrupt:
         print(f"{stop.reason or 'interrupted'}; the same command continues.", file=sys.stderr)
@@ -163,13 +168,14 @@ def sweep(
             f"--gpu-price {options.gpu_price:g}: found no GPU to train on, expected one; drop the option"
         )
     past = history.read(out / "cells")
-    peaks = measured_peaks(past.records)
+    known = speeds.recall(at_hand)
+    peaks = {**(known.peaks() if at_hand.device == "cuda" else {}), **measured_peaks(past.records)}
     model = cost.CostModel(
         device=at_hand.device,
         evaluation_images=len(table.rows("test")) + len(table.rows("official")),
         selection_images=len(table.rows("selection")),
-        macs_per_second=cost.macs_per_second(at_hand.device, at_hand.cpus),
-    ).corrected(past.records)
+        macs_per_second=cost.macs_per_second(at_hand.device, at_hand.cpus, at_hand.element_bytes),
+    ).corrected(past.records, known)
 
     def planned(inputs: settling.Inputs) -> tuple[plan.Plan, Estimate]:
         """The plan for these images, printed."""
@@ -413,6 +419,8 @@ def conclude(work: plan.Plan, out: Path, console: Console) -> int:
     absent = sum(record is None for record in records)
     if failed:
         console.print(failure_table(failed))
+        if any(record["failure"] == "out_of_memory" for record in failed):
+            console.print(check.HINT)
     console.print(
         f"{len(records) - len(failed) - absent} cells done, {len(failed)} failed, {absent} missing.\n"
         f"report   {out / 'report.html'}\nfigures  {out / 'figures'}\ntables   {out / 'evidence'}"

@@ -29,6 +29,7 @@ class PlannedCell:
         upstream: id of the cell that must be done before, or None.
         seconds: expected duration on one slot.
         share: of a device that its first attempt gets.
+        guessed: nothing has measured its network on this kind of machine.
     """
 
     id: str
@@ -36,6 +37,7 @@ class PlannedCell:
     upstream: str | None
     seconds: float
     share: float = 1.0
+    guessed: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,9 @@ def make(
         share = share_of(cell)
         if one not in states and (exhausted := history.exhausted_share(one)) is not None:
             share = max(share, larger_share(exhausted))
-        planned.append(
-            PlannedCell(one, cell, ids[upstream] if upstream else None, cost.seconds(cell, recipe), share)
-        )
+        seconds = cost.seconds(cell, recipe, share)
+        guessed = cost.guessed(cell.architecture, recipe.image_size)
+        planned.append(PlannedCell(one, cell, ids[upstream] if upstream else None, seconds, share, guessed))
     begun = (history.unfinished | set(records)) & (set(ids.values()) - set(states))
     wanted = set(ids.values())
     others = Counter(_difference(records[one], recipe, data) for one in records if one not in wanted)

@@ -69,18 +69,37 @@ def plan_table(plan: Plan, cost: Estimate, slots: int) -> TextTable:
             counts = (str(states.count(state)) for state in ("done", "failed", "missing"))
             table.add_row(axis if row == 0 else "", name, str(len(cells)), *counts, duration(seconds))
         table.add_section()
-    table.caption = f"about {duration(cost.work_seconds)} of work"
-    if cost.gpu_hours:
-        table.caption += f", {cost.gpu_hours:.1f} GPU-hours"
-    table.caption += f"; up to {slots} at a time, about {duration(cost.wall_seconds)}"
-    if cost.price is not None:
-        table.caption += f", about {cost.price:,.2f} for the GPUs"
+    table.caption = expectation(cost, slots)
     if plan.begun:
         table.caption += f"\n{len(plan.begun)} of the missing cells were begun before and continue"
     for difference, text in OTHERS.items():
         if count := plan.others.get(difference):
             table.caption += f"\n{count} more finished cells {text}; they stay, and no table mixes them in"
     return table
+
+
+def expectation(cost: Estimate, slots: int) -> str:
+    """What the missing cells cost, in words: as a range where it is guessed of a GPU; and whether it is."""
+    edges = (cost.least, cost.most) if cost.least and cost.most else (cost,)
+    text = f"{_span([duration(one.work_seconds) for one in edges])} of work"
+    if cost.gpu_hours:
+        digits = 0 if edges[-1].gpu_hours >= 100 else 1
+        hours = [f"{one.gpu_hours:,.{digits}f}" for one in edges]
+        text += f", {' to '.join(dict.fromkeys(hours))} GPU-hours"
+    text += f"; up to {slots} at a time, {_span([duration(one.wall_seconds) for one in edges])}"
+    prices = [f"{one.price:,.2f}" for one in edges if one.price is not None]
+    if prices:
+        text += f", {_span(prices)} for the GPUs"
+    if not cost.guessed:
+        return f"{text}; measured here" if cost.measured else text
+    which = f" for {', '.join(cost.guessed)}" if cost.measured else ""
+    return f"{text}; {'measured here, ' if which else ''}guessed{which} (--check measures)"
+
+
+def _span(texts: Sequence[str]) -> str:
+    """`about 3:00 h`, or `1:30 h to 6:00 h`."""
+    kinds = list(dict.fromkeys(texts))
+    return f"about {kinds[0]}" if len(kinds) == 1 else " to ".join(kinds)
 
 
 def start_of(cell: Cell) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+import platform
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import ray
@@ -40,6 +42,7 @@ class Resources:
         fixed_share: the user's share of a GPU for every trial, or None to follow the need for memory.
         element_bytes: of an activation in the type that is computed in.
         elastic: nodes may join later (an autoscaling cluster): do not stop at what is there now.
+        device_name: of the GPUs, or of this machine's CPU; empty where they are unknown or of several kinds.
     """
 
     device: Literal["cpu", "cuda"]
@@ -50,6 +53,7 @@ class Resources:
     fixed_share: float | None = None
     element_bytes: int = 4
     elastic: bool = False
+    device_name: str = ""
 
     def share(self, need: int | None = None) -> float:
         """The smallest share that holds `need` bytes; without a GPU that of the trial's cores.
@@ -92,11 +96,17 @@ class Gpus:
         memory: bytes of the smallest, None without one.
         reduced: all of them compute in bfloat16.
         problem: why torch cannot use one that is there; empty where it can.
+        name: of all of them, empty where they are of several kinds.
     """
 
     memory: int | None = None
     reduced: bool = False
     problem: str = ""
+    name: str = ""
+
+
+class GpuError(SettingError):
+    """A GPU that is there but cannot be used."""
 
 
 def gpus_here() -> tuple[int, Gpus]:
@@ -121,7 +131,21 @@ def gpus_here() -> tuple[int, Gpus]:
                 "on the CPU by --gpus-per-trial 0"
             )
     reduced = all(one.major >= BFLOAT16_MAJOR for one in found)
-    return count, Gpus(min(one.total_memory for one in found), reduced)
+    return count, Gpus(min(one.total_memory for one in found), reduced, name=_same(one.name for one in found))
+
+
+def _same(names: Iterable[str]) -> str:
+    """The name that all have; empty where they differ."""
+    kinds = set(names)
+    return kinds.pop() if len(kinds) == 1 else ""
+
+
+def cpu_name() -> str:
+    """The CPU's model, as far as the system tells it."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())
 
 
 BFLOAT16_MAJOR = 8
@@ -161,10 +185,9 @@ def of_machine(cpus: int, gpus_per_trial: float | None) -> Resources:
         SettingError: the options leave no room for a single trial, or torch cannot use the GPU.
     """
     cores = (len(os.sched_getaffinity(0)),)
-    if gpus_per_trial == 0:
-        return _checked(cpus, gpus_per_trial, cores, (0.0,), None)
-    count, found = gpus_here()
-    return _with(found, _checked(cpus, gpus_per_trial, cores, (float(count),), found.memory))
+    count, found = (0, Gpus()) if gpus_per_trial == 0 else gpus_here()
+    at_hand = _with(found, _checked(cpus, gpus_per_trial, cores, (float(count),), found.memory))
+    return at_hand if at_hand.device == "cuda" else replace(at_hand, device_name=cpu_name())
 
 
 def of_cluster(cpus: int, gpus_per_trial: float | None) -> Resources:
@@ -182,14 +205,16 @@ def of_cluster(cpus: int, gpus_per_trial: float | None) -> Resources:
 
 
 def _with(found: Gpus, resources: Resources) -> Resources:
-    """`resources` in the type that the GPUs compute in.
+    """`resources` in the type that the GPUs compute in, with their name.
 
     Raises:
-        SettingError: torch cannot use one of them.
+        GpuError: torch cannot use one of them.
     """
     if found.problem:
-        raise SettingError(f"GPU: {found.problem}")
-    return replace(resources, element_bytes=2 if found.reduced and resources.device == "cuda" else 4)
+        raise GpuError(f"GPU: {found.problem}")
+    on_gpu = resources.device == "cuda"
+    size = 2 if found.reduced and on_gpu else 4
+    return replace(resources, element_bytes=size, device_name=found.name if on_gpu else "")
 
 
 def to_come(cpus: int, gpus_per_trial: float | None, worker: Mapping[str, float]) -> Resources:
@@ -224,7 +249,8 @@ def _gpus_of(nodes: Sequence[dict[str, Any]]) -> Gpus:
     if wrong:
         return Gpus(problem="\n".join(wrong))
     memory = min((one.memory for one in found if one.memory is not None), default=None)
-    return Gpus(memory, bool(found) and all(one.reduced for one in found))
+    reduced = bool(found) and all(one.reduced for one in found)
+    return Gpus(memory, reduced, name=_same(one.name for one in found))
 
 
 def _checked(

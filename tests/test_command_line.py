@@ -93,14 +93,17 @@ def test_the_plan_tells_gpu_hours_time_and_money(tmp_path, capsys, monkeypatch):
     command = ["--preset", "smoke", "--out", str(out), "--dry-run", "--recipe", "epochs=2000000"]
     assert full_grid.main([*command, "--gpu-price", "2.5"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    hours, time, money = r"([\d.]+) GPU-hours", r"about (\d+):(\d+) (h|min)", r"about ([\d.,]+) for the GPUs"
+    hours, time = r"([\d.,]+) to ([\d.,]+) GPU-hours", r"(\d+):(\d+) h to (\d+):(\d+) h"
+    money = r"([\d.,]+) to ([\d.,]+) for the GPUs; guessed \(--check measures\)"
     found = re.search(rf"{hours}; up to (\d+) at a time, {time}, {money}", text)
     assert found, text
-    gpu_hours, slots, large, small, unit, price = found.groups()
-    wall_hours = (int(large) + int(small) / 60) / (1 if unit == "h" else 60)
-    assert int(slots) == 8
-    assert 0 < float(gpu_hours) <= 2 * wall_hours
-    assert float(price.replace(",", "")) == pytest.approx(2 * 2.5 * wall_hours, rel=0.02)
+    low, high, slots, *clock, cheap, dear = (float(one.replace(",", "")) for one in found.groups())
+    assert slots == 8
+    assert high == pytest.approx(4 * low, rel=0.02)
+    for gpu_hours, hour, minute, price in ((low, *clock[:2], cheap), (high, *clock[2:], dear)):
+        wall_hours = hour + minute / 60
+        assert 0 < gpu_hours <= 2 * wall_hours
+        assert price == pytest.approx(2 * 2.5 * wall_hours, rel=0.02)
 
 
 def test_help_teaches(capsys):
