@@ -272,15 +272,15 @@ def table(found: Sequence[Found], at_hand: Resources) -> TextTable:
         collapse_padding=True, pad_edge=False,
     )  # fmt: skip
     grid.add_column("architecture", no_wrap=True)
-    names = ["fits", "type", "alone", "together", "of peak", "GiB", "trials"]
+    names = ["fits", "type", "alone", "together", "peak", "GiB", "trials"]
     for name in [*names, *(["compiled"] if on_gpu else [])]:
         grid.add_column(name, justify="right", no_wrap=True)
     device = "a GPU" if on_gpu else "this machine"
     grid.caption = (
         f"alone, together: images a second of one trial, and of all trials that {device} takes at once\n"
-        "of peak: of the multiply-adds of a matrix product in this type, alone\n"
+        "peak: of the multiply-adds of a matrix product in this type, the share reached alone\n"
         f"GiB: memory of {'the GPU' if on_gpu else 'the process'}, at most, of one trial"
-        + ("\ncompiled: images a second over those of alone, and how long compiling took" if on_gpu else "")
+        + (f"\ncompiled: images a second over those of alone{after(found)}" if on_gpu else "")
     )
     for row in found:
         if row.speed is None:
@@ -297,10 +297,16 @@ def table(found: Sequence[Found], at_hand: Resources) -> TextTable:
             str(speed.trials),
         ]
         if on_gpu:
-            gain = f"{speed.compiled / speed.alone:.2f} x, {row.compile_seconds:.0f} s"
+            gain = f"{speed.compiled / speed.alone:.2f} x"
             columns.append({"no": "no", "yes": gain}.get(row.compiled, "cannot"))
         grid.add_row(row.architecture, *columns)
     return grid
+
+
+def after(found: Sequence[Found]) -> str:
+    """How long compiling took, where something was compiled."""
+    seconds = [row.compile_seconds for row in found if row.compiled == "yes"]
+    return f"; compiling took {min(seconds):.0f} to {max(seconds):.0f} s" if seconds else ""
 
 
 def needs(check: Check, found: Sequence[Found]) -> machine.Needs:

@@ -48,8 +48,8 @@ GPU it is 1: what `GPU_MACS_PER_SECOND` guesses is training itself."""
 EFFICIENCY_SIZES = (24, 224)
 
 HEAD_STEP_SECONDS: dict[Device, float] = {"cpu": 2e-3, "cuda": 2e-3}
-"""Of a training step of a frozen backbone's head, nearly all of it Lightning's loop; measured on one core of a
-busy machine, a guess for a GPU."""
+"""Of a training step of a frozen backbone's head, nearly all of it Lightning's loop; measured on one core
+of a busy machine, a guess for a GPU."""
 
 SECONDS_PER_PARAMETER: dict[Device, float] = {"cpu": 5e-9, "cuda": 2e-11}
 """Of every training step, for gradients and Adam; measured on a CPU, a guess for a GPU."""

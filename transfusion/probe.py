@@ -31,6 +31,9 @@ SLOW_SECONDS = 4.0
 HEAD_FEATURES, HEAD_STEPS = 2048, 64
 """Of a frozen backbone's head: inputs, and the steps of an epoch that times it."""
 
+PRODUCT = {"cpu": 1024, "cuda": 8192}
+"""Side of the matrices whose product measures the device."""
+
 NO_CHECKPOINT = Hooks(checkpoint_seconds=1e9)
 
 
@@ -136,7 +139,7 @@ def product_macs_per_second(place: Place) -> float:
     """Multiply-adds a second of a matrix product in the type of the backbone, the best of some."""
     reset(0, place.threads)
     device = torch.device(place.device)
-    side = 1024 if device.type == "cpu" else 8192
+    side = PRODUCT[device.type]
     kind = acceleration.reduced_type(device) or torch.float32
     factor = torch.ones(side, side, device=device, dtype=kind)
     seconds = []
