@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 
 from transfusion import image_cache
@@ -160,3 +161,91 @@ def test_images_of_one_value(tmp_path: Path) -> None:
     assert "2 of 2 images" in str(looked(tmp_path, names[:2]).empty[0])
     with pytest.raises(DataError, match="2 of 2 images"):
         image_cache.prepare(table_of(tmp_path, names[:2], Reading()), 32, tmp_path / "cache")
+
+
+def one(folder: Path, data: bytes) -> Survey:
+    (folder / "image").write_bytes(data)
+    return looked(folder, ["image"])
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_part_of_a_tiff_is_refused(tmp_path: Path, compression: str | None, kind: type) -> None:
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(kind)
+    tifffile.imwrite(stream, noise, compression=compression, rowsperstrip=8)
+    assert one(tmp_path, stream.getvalue()[: len(stream.getvalue()) * 6 // 10]).problems
+
+
+def test_broken_bytes_anywhere_are_problems_or_pictures(tmp_path: Path) -> None:
+    """Whatever stands in a file: it is read, or it is refused with a sentence."""
+    draw = np.random.default_rng(1)
+    noise = Image.fromarray(draw.integers(0, 255, (64, 64)).astype(np.uint8))
+    for kind in ("PNG", "TIFF", "GIF", "BMP", "PPM", "WEBP", "JPEG", "JPEG2000"):
+        stream = io.BytesIO()
+        noise.save(stream, kind)
+        for number in range(12):
+            data = bytearray(stream.getvalue())
+            for place in draw.integers(0, min(len(data), 400), 1 + number % 4):
+                data[place] = draw.integers(0, 256)
+            one(tmp_path, bytes(data))
+
+
+def test_samples_that_nobody_names_are_refused(tmp_path: Path) -> None:
+    for kind in (np.uint8, np.uint16):
+        for samples in (2, 3):
+            stream = io.BytesIO()
+            pixels = np.random.default_rng(0).integers(0, 255, (64, 64, samples)).astype(kind)
+            tifffile.imwrite(stream, pixels, photometric="minisblack", planarconfig="contig")
+            assert f"{samples} samples of every pixel" in str(one(tmp_path, stream.getvalue()).problems)
+    stream = io.BytesIO()
+    slices = np.random.default_rng(0).integers(0, 4095, (2, 64, 64)).astype(np.uint16)
+    tifffile.imwrite(stream, slices, volumetric=True, tile=(2, 16, 16))
+    assert "a volume of 2 slices" in str(one(tmp_path, stream.getvalue()).problems)
+
+
+def test_ink_or_light_must_be_said(tmp_path: Path) -> None:
+    data = jpeg("CMYK")
+    assert one(tmp_path, data).problems == ()
+    at = data.index(b"\xff\xee")
+    length = int.from_bytes(data[at + 2 : at + 4])
+    assert "whether zero is ink" in str(one(tmp_path, data[:at] + data[at + 2 + length :]).problems)
+
+
+@pytest.mark.parametrize("far", [65535, 40000])
+def test_marks_far_above_all_else_are_refused_with_the_range_without_them(tmp_path: Path, far: int) -> None:
+    names = deep(tmp_path, [4095] * 4)
+    for name in names:
+        pixels = np.asarray(Image.open(tmp_path / name)).copy()
+        pixels[3, 5:9] = far
+        Image.fromarray(pixels).save(tmp_path / name)
+    (problem,) = looked(tmp_path, names).problems
+    assert "--intensity 0:4095" in problem.advice
+    assert looked(tmp_path, names, parse("0:4095")).problems == ()
+
+
+def test_padding_far_below_all_else_is_refused_with_the_range_without_it(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(-1000, 400, (64, 64)).astype(np.int16)
+    pixels[:16] = -32768
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    (problem,) = looked(tmp_path, ["a.tif"]).problems
+    low, high = problem.advice.split("--intensity ")[1].split(" ")[0].split(":")
+    assert abs(int(low) + 1000) < 10
+    assert abs(int(high) - 400) < 10
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (struct.pack("<i", 540) + b"n+2\0\r\n\x1a\n" + bytes(600), "NIfTI"),
+        (struct.pack(">i", 348) + bytes(600), "NIfTI"),
+        (b"\0\0\0\x18ftypheic" + bytes(600), "HEIC"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(600), "JPEG XL"),
+        (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x40\0\x40\x01\x01\x11\0" + bytes(600), "JPEG-LS"),
+        (b"SIMPLE  =                    T" + b" " * 600, "FITS"),
+    ],
+)
+def test_more_kinds_are_told_apart(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "a.png").write_bytes(data)
+    (look,) = look_at(tmp_path, ["a.png"])
+    assert said in str(look.problem)

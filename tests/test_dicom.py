@@ -24,8 +24,9 @@ from transfusion.table import DataError, Table
 pydicom = pytest.importorskip("pydicom")
 from pydicom import pixels as pipeline  # noqa: E402
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
+from pydicom.encaps import encapsulate  # noqa: E402
 from pydicom.sequence import Sequence  # noqa: E402
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless  # noqa: E402
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless  # noqa: E402
 
 from transfusion import dicom  # noqa: E402
 
@@ -299,3 +300,45 @@ def test_patients_of_files_that_are_no_dicom(tmp_path: Path) -> None:
     for column, said in {"dicom:PatientID": "DICOM with PatientID", "dicom:Nobody": "dictionary"}.items():
         with pytest.raises(DataError, match=said):
             own_table.read(tmp_path / "t.csv", path_column="file", patient_column=column, findings=["Edema"])
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_bits_that_do_not_begin_at_the_lowest(tmp_path: Path, kind: type) -> None:
+    drawn = drawing() - (2048 if kind is np.int16 else 0)
+    stored = ((drawn << 4) | 5).astype(kind)
+    write(tmp_path / "a.dcm", stored, 12, HighBit=15)
+    np.testing.assert_allclose(read(tmp_path, ["a.dcm"])[0][0], drawing() / 4095 * 255, atol=1)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_data_set_without_its_first_group(tmp_path: Path, implicit: bool) -> None:
+    image = write(tmp_path / "a.dcm", drawing().astype(np.uint16))
+    del image.file_meta
+    image.save_as(tmp_path / "a", implicit_vr=implicit, little_endian=True)
+    np.testing.assert_allclose(read(tmp_path, ["a"])[0][0], drawing() / 4095 * 255, atol=1)
+
+
+def test_colours_of_twelve_bits_in_sixteen_keep_their_levels(tmp_path: Path) -> None:
+    write(tmp_path / "a.dcm", np.stack([drawing()] * 3, axis=2).astype(np.uint16), 16)
+    np.testing.assert_allclose(read(tmp_path, ["a.dcm"])[0][0], drawing() / 4095 * 255, atol=1)
+
+
+def test_a_part_of_a_jpeg_in_a_dicom_file_is_found(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(drawing(8).astype(np.uint8)).save(stream, "JPEG", quality=95)
+    whole = stream.getvalue()
+    image = write(tmp_path / "a.dcm", drawing(8).astype(np.uint8), 8)
+    image.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    for data, cut in ((whole, False), (whole[: len(whole) // 2] + b"\xff\xd9", True)):
+        image.PixelData = encapsulate([data])
+        image["PixelData"].VR = "OB"
+        image.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+        found = survey(tmp_path, ["a.dcm"], look_at(tmp_path, ["a.dcm"]), Reading())
+        assert ("lacks a part of its data" in str(found.problems)) is cut
+        assert bool(found.problems) is cut
+
+
+def test_a_window_beside_all_values_shows_nothing_and_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "a.dcm", drawing().astype(np.uint16), WindowCenter=90000, WindowWidth=100)
+    found = survey(tmp_path, ["a.dcm"], look_at(tmp_path, ["a.dcm"]), Reading())
+    assert "have one value everywhere" in str(found.empty)

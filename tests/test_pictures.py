@@ -13,6 +13,7 @@ from PIL import Image
 
 from transfusion.decoding import ImageError, decode
 from transfusion.image_files import look_at
+from transfusion.picture import FORMATS
 from transfusion.reading import Reading, parse
 from transfusion.survey import survey
 
@@ -104,6 +105,30 @@ def few_bits(bits: int) -> Write:
     return write
 
 
+def packed(bits: int, white_is_zero: bool = False, order: str = "<") -> Write:
+    """A TIFF of samples that lie in the file without gaps, highest bit first (TIFF 6.0, section 8)."""
+
+    def write(picture: np.ndarray, file: Path) -> None:
+        import struct
+
+        stored = 2**bits - 1 - picture if white_is_zero else picture
+        rows = np.unpackbits(stored.astype(">u2").view(np.uint8).reshape(SIDE, SIDE, 2), axis=2)
+        data = np.packbits(rows[..., 16 - bits :].reshape(SIDE, -1), axis=1).tobytes()
+        tags = {256: SIDE, 257: SIDE, 258: bits, 259: 1, 262: int(not white_is_zero)}
+        tags |= {273: 0, 277: 1, 278: SIDE, 279: len(data)}
+        tags[273] = 8 + 2 + 12 * len(tags) + 4
+        entries = b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags.items())
+        start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags))
+        file.write_bytes(start + entries + bytes(4) + data)
+
+    return write
+
+
+def ppm(largest: int) -> Write:
+    start = f"P6 {SIDE} {SIDE} {largest}\n".encode()
+    return lambda p, f: f.write_bytes(start + np.stack([p] * 3, axis=2).astype(">u2").tobytes())
+
+
 def white_zero(inner: Write) -> Write:
     return lambda picture, file: inner(picture.max() - picture, file)
 
@@ -182,8 +207,28 @@ KINDS: dict[str, tuple[int, str, Write]] = {
     "pgm 16": (16, "pgm", deep(np.uint16)),
     "pgm 12 in 16": (12, "pgm", deep(np.uint16)),
     "pgm 12 said": (12, "pgm", lambda p, f: f.write_bytes(b"P5 64 64 4095\n" + p.astype(">u2").tobytes())),
+    "png 10 said": (10, "png", significant(10, scaled=False)),
+    "png 10 said and scaled": (10, "png", significant(10, scaled=True)),
+    "png 14 said": (14, "png", significant(14, scaled=False)),
+    "png 14 said and scaled": (14, "png", significant(14, scaled=True)),
+    "tiff 6 packed": (6, "tif", packed(6)),
+    "tiff 10 packed": (10, "tif", packed(10)),
+    "tiff 12 packed": (12, "tif", packed(12)),
+    "tiff 12 packed big-endian": (12, "tif", packed(12, order=">")),
+    "tiff 12 packed white is zero": (12, "tif", packed(12, white_is_zero=True)),
+    "tiff 14 packed white is zero": (14, "tif", packed(14, white_is_zero=True, order=">")),
+    "tiff 8 big big-endian": (8, "tif", deep(np.uint8, bigtiff=True, byteorder=">")),
+    "tiff 12 in 16 from 31744": (12, "tif", deep(np.uint16, offset=31744)),
+    "tiff dark white is zero": (12, "tif", deep(np.uint16, scale=-1, offset=65535, photometric="miniswhite")),
+    "tiff float 12 of 16 bits": (12, "tif", deep(np.float32, 1 / 65535)),
+    "ppm 12 in 16": (12, "ppm", ppm(65535)),
+    "ppm 12 said": (12, "ppm", ppm(4095)),
+    "mpo": (8, "mpo", pillow("RGB", quality=95, save_all=True, append_images=[Image.new("RGB", (9, 9))])),
     "pfm": (12, "pfm", lambda p, f: f.write_bytes(b"Pf\n64 64\n-1.0\n" + p[::-1].astype("<f4").tobytes())),
 }
+
+if "AVIF" in FORMATS:
+    KINDS["avif"] = (8, "avif", pillow("RGB", quality=95))
 
 
 def _palette(picture: np.ndarray) -> Image.Image:

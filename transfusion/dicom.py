@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from transfusion import jpeg
 from transfusion.picture import INSTALL, Picture, PictureError, check_frames, check_size
 
 Array = np.ndarray
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")
+BASELINE = "1.2.840.10008.1.2.4.50"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 LARGEST_INFLATED = 2**30
 """Bytes of a data set that is stored deflated."""
@@ -62,8 +64,12 @@ def _picture(dataset: Any, frame: int | None, window: bool, pipeline: Any) -> Pi
             raise PictureError("DICOM that holds no image", "name a file with pixels, or drop its row")
     check_size(int(dataset.Columns), int(dataset.Rows))
     number = check_frames(int(getattr(dataset, "NumberOfFrames", None) or 1), frame)
+    _name_syntax(dataset)
     try:
-        stored = pipeline.pixel_array(dataset, index=number - 1)
+        _check_jpeg(dataset, number)
+        stored = _stored(dataset, number, pipeline)
+    except PictureError:
+        raise
     except Exception as error:  # pydicom and its decoders raise whatever they like on broken pixels
         raise PictureError(
             f"DICOM whose pixels cannot be decoded ({_short(error)})", _decoding_advice(dataset)
@@ -73,7 +79,8 @@ def _picture(dataset: Any, frame: int | None, window: bool, pipeline: Any) -> Pi
         mapped = pipeline.apply_color_lut(stored, dataset)
         return _colour(mapped, float(np.iinfo(mapped.dtype).max))
     if int(dataset.SamplesPerPixel) == 3 and stored.ndim == 3:
-        return _colour(stored, float(2 ** int(dataset.BitsStored) - 1))
+        bits = int(dataset.BitsStored)
+        return _colour(stored, float(2**bits - 1), known=bits < 16)
     if colours not in GRAY or stored.ndim != 2:
         raise PictureError(f"DICOM in the colours {colours}", "convert it to gray or RGB")
     return _gray(dataset, stored, pipeline, window)
@@ -182,8 +189,44 @@ def _entries(table: Any) -> Array:
     return np.arange(first, first + entries)
 
 
-def _colour(pixels: Array, largest: float) -> Picture:
-    return Picture(values=pixels, stated=(0.0, largest), full=(0.0, largest))
+def _colour(pixels: Array, largest: float, known: bool = True) -> Picture:
+    return Picture(values=pixels, stated=(0.0, largest) if known else None, full=(0.0, largest))
+
+
+def _name_syntax(dataset: Any) -> None:
+    """Names the transfer syntax of a file without the group that names it, where its pixels are plain."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    meta = dataset.file_meta
+    implicit, little = dataset.original_encoding
+    if "TransferSyntaxUID" in meta or dataset["PixelData"].is_undefined_length:
+        return
+    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
+def _stored(dataset: Any, number: int, pipeline: Any) -> Array:
+    """The stored values of a frame, also where they do not begin at the lowest bit (before 2014)."""
+    bits, high = int(dataset.BitsStored), int(getattr(dataset, "HighBit", dataset.BitsStored - 1))
+    shift = high + 1 - bits
+    if shift <= 0 or high >= int(dataset.BitsAllocated):
+        return pipeline.pixel_array(dataset, index=number - 1)
+    dataset.BitsStored = high + 1
+    shifted = pipeline.pixel_array(dataset, index=number - 1) >> shift
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    return shifted
+
+
+def _check_jpeg(dataset: Any, number: int) -> None:
+    """Refuses a frame of a baseline JPEG that lacks a part of its data, which decoders paint gray."""
+    if getattr(dataset.file_meta, "TransferSyntaxUID", None) != BASELINE:
+        return
+    from pydicom.encaps import get_frame
+
+    frames = int(getattr(dataset, "NumberOfFrames", None) or 1)
+    data = get_frame(dataset.PixelData, number - 1, number_of_frames=frames)
+    if cut := jpeg.cut(data):
+        raise PictureError(f"DICOM with {cut}", "fetch the file again: it was cut off")
 
 
 def _decoding_advice(dataset: Any) -> str:

@@ -26,11 +26,18 @@ SIGNATURES = (
     (b"%!PS", "PostScript", "write it as PNG"),
     (b"8BPS", "a Photoshop file", "write it as PNG"),
     (b"RIFX", "a RIFF file", "write it as PNG"),
+    (b"SIMPLE  =", "a FITS file", "write its image as a 16-bit PNG"),
+    (b"\xff\x0a", "JPEG XL", "write it as PNG"),
+    (b"\xff\xd8", "a JPEG of a kind that is not read (such as lossless, or JPEG-LS)", "write it as PNG"),
+    (b"<svg", "SVG", "write it as PNG"),
     (b"\x80\x02", "a Python pickle", "write its arrays as 16-bit PNG"),
 )
 """First bytes, what they begin, and what to do."""
 
 HTML = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")
+CONTAINERS = {b"ftyp": "HEIF (HEIC), or a damaged AVIF", b"JXL ": "JPEG XL"}
+"""Words at the fourth byte of files of boxes (AVIF and JPEG 2000, which are read, never come here whole)."""
+
 NIFTI_SIZES = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 NIFTI_MAGIC = (b"n+1\x00", b"ni1\x00")
 
@@ -49,8 +56,11 @@ def describe(head: bytes) -> tuple[str, str]:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(HTML):
         return "a web page", "fetch the file again, signed in where that is asked for"
-    if head[:4] in NIFTI_SIZES and head[344:348] in NIFTI_MAGIC:
+    first = head[:4] in NIFTI_SIZES and head[344:348] in (*NIFTI_MAGIC, bytes(4))
+    if first or head[4:7] in (b"n+2", b"ni2"):
         return "a NIfTI volume", "write each slice as a 16-bit PNG"
+    if (name := CONTAINERS.get(head[4:8])) is not None:
+        return name, "write it as PNG, or fetch the file again"
     if head[TAR_MAGIC : TAR_MAGIC + 5] == b"ustar":
         return "a tar archive", "unpack it"
     if is_dicom(head):

@@ -143,7 +143,7 @@ def _inspect_file(file: Path) -> Look:
         return _bad(file, "too many pixels", "an image that is read", "store the image smaller")
     except PictureError as error:
         return _bad(file, error.found, "an image that is read", error.advice)
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except Exception as error:  # a broken header may raise anything in a decoder
         return _bad(file, f"no image ({type(error).__name__})", "an image", "fetch the file again")
 
 
@@ -153,8 +153,12 @@ def _inspect_stream(file: Path, stream: BinaryIO, size: int) -> Look:
         found = jpeg.frame(head)
         if found is None:
             stream.seek(0)
-            with Image.open(stream, formats=("JPEG",)) as image:
-                found = jpeg.Frame(0, 8, *image.size, components=len(image.getbands()))
+            try:
+                with Image.open(stream, formats=("JPEG",)) as image:
+                    found = jpeg.Frame(0, 8, *image.size, components=len(image.getbands()))
+            except Image.UnidentifiedImageError:
+                name, advice = file_kind.describe(head)
+                return _bad(file, name, "an image that is read", advice)
         check_size(found.width, found.height)
         if found.bits != 8:
             return _bad(file, f"a JPEG of {found.bits} bits", "8 bits", "convert it to a 16-bit PNG or TIFF")
@@ -178,9 +182,8 @@ def _inspect_stream(file: Path, stream: BinaryIO, size: int) -> Look:
     try:
         with Image.open(stream, formats=FORMATS) as image:
             check_size(*image.size)
-            return Look(
-                deep=image.mode[0] in "IF" or image.format == "TIFF", pixels=image.width * image.height
-            )
+            deep = image.mode[0] in "IF" or image.format in ("TIFF", "PPM")
+            return Look(deep=deep, pixels=image.width * image.height)
     except Image.UnidentifiedImageError:
         from transfusion import tiff
 

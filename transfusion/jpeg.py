@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 Array = np.ndarray
 
@@ -149,6 +151,16 @@ def may_be_cut(data: bytes, found: Frame | None, last: float | tuple[int, ...] |
         return True
     values = last if isinstance(last, tuple) else (last or 0,)
     return all(GRAY - 1 <= value <= GRAY for value in values)
+
+
+def cut(data: bytes) -> str:
+    """Why a JPEG that Pillow decodes is not whole, else nothing."""
+
+    def decode(other: bytes) -> Array:
+        with Image.open(io.BytesIO(other), formats=("JPEG",)) as image:
+            return np.asarray(image)
+
+    return why_cut(data, decode(data), decode)
 
 
 def why_cut(data: bytes, pixels: Array, decode: Callable[[bytes], Array]) -> str:

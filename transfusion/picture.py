@@ -111,6 +111,8 @@ def read(data: bytes, wanted: Wanted) -> Picture:
             return _read_deep_png(data, image)
         if image.format in ("JPEG", "MPO"):
             _load_jpeg(data, image, wanted)
+        if image.format == "PPM" and image.mode == "RGB" and (most := _largest_sample(data)) > 255:
+            return _deep_ppm(data, image, most)
         image.load()
         if image.format == "PNG":
             _check_png_rows(data, image)
@@ -191,6 +193,9 @@ def _choose_frame(image: Image.Image, wanted: int | None) -> None:
 
 def _load_jpeg(data: bytes, image: Image.Image, wanted: Wanted) -> None:
     """Loads it, at half its size or less where twice the pixels needed remain, and checks it for gaps."""
+    if image.mode == "CMYK" and "adobe" not in image.info:
+        found = "a JPEG in CMYK without Adobe's marker, which would say whether zero is ink"
+        raise PictureError(found, "store it in gray or RGB")
 
     def load(one: Image.Image) -> Image.Image:
         one.draft("L" if wanted.channels == 1 else "RGB", (2 * wanted.size, 2 * wanted.size))
@@ -262,22 +267,35 @@ def _deep(data: bytes, image: Image.Image) -> Picture:
     stated = full = None
     if image.mode != "F":
         values = values.astype(np.int64).clip(0, 65535).astype(np.uint16)
-        most = _largest_sample(data, image.format or "")
+        most = _largest_sample(data) if image.format == "PPM" else _largest_of_jpeg2000(data)
         full = (0.0, 65535.0)
-        if most is not None and most < 65535:
+        if most < 65535:
             values = np.rint(values.astype(np.float64) * most / 65535).astype(np.uint16)
             stated = (0.0, float(most))
     orientation = image.getexif().get(ORIENTATION, 1)
     return deep(Picture(values=values, stated=stated, full=full), orientation, None)
 
 
-def _largest_sample(data: bytes, kind: str) -> int | None:
-    """What a PGM or a JPEG 2000 names as its largest value, which Pillow has scaled to 65535."""
-    if kind == "PPM":
-        words = [word for line in data[:1024].split(b"\n") for word in line.split(b"#")[0].split()]
-        return int(words[3]) if words[0] in (b"P2", b"P5") and len(words) > 3 else None
+def _deep_ppm(data: bytes, image: Image.Image, most: int) -> Picture:
+    """A PPM of more than 8 bits, of which Pillow keeps 8."""
+    if not data.startswith(b"P6"):
+        raise PictureError("a PPM in text of more than 8 bits", "store it as a 16-bit PNG")
+    start, count = image.tile[0].offset, image.height * image.width * 3
+    values = np.frombuffer(data, ">u2", count, start).reshape(image.height, image.width, 3)
+    stated = (0.0, float(most)) if most < 65535 else None
+    return Picture(values=values.astype(np.uint16), stated=stated, full=(0.0, 65535.0))
+
+
+def _largest_sample(data: bytes) -> int:
+    """What a PGM or PPM names as its largest value, which Pillow scales to 65535 or 255; 65535 at most."""
+    words = [word for line in data[:1024].split(b"\n") for word in line.split(b"#")[0].split()]
+    return int(words[3]) if words[0] in (b"P2", b"P5", b"P3", b"P6") and len(words) > 3 else 65535
+
+
+def _largest_of_jpeg2000(data: bytes) -> int:
+    """The largest value by the bits that it states, which Pillow scales to 65535."""
     start = data.find(b"\xff\x4f\xff\x51")
-    return 2 ** ((data[start + 42] & 127) + 1) - 1 if 0 <= start < len(data) - 42 else None
+    return 2 ** ((data[start + 42] & 127) + 1) - 1 if 0 <= start < len(data) - 42 else 65535
 
 
 def _read_tiff(data: bytes, wanted: Wanted) -> Picture:
@@ -285,12 +303,13 @@ def _read_tiff(data: bytes, wanted: Wanted) -> Picture:
     if found.pages > 1:
         found = tiff.page(data, check_frames(found.pages, wanted.frame))
     check_size(found.width, found.height)
+    if found.slices > 1:
+        raise PictureError(f"a volume of {found.slices} slices", "write each slice as a file")
+    if found.several_kinds:
+        advice = "write the one that is meant as a file, or three as RGB"
+        raise PictureError(f"a gray TIFF with {found.samples} samples of every pixel", advice)
     notes = (WHITE_ZERO,) if found.photometric == tiff.WHITE_IS_ZERO else ()
-    if not found.deep:
-        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
-            image.seek(found.index)
-            image.load()
-            picture = flat(image)
+    if not found.deep and (picture := _flat_tiff(data, found)) is not None:
         turned = (TURNED,) if found.orientation not in (0, 1) and TURNED not in picture.notes else ()
         return replace(picture, notes=(*picture.notes, *turned, *notes))
     samples, orientation = _deep_tiff(data, found)
@@ -313,13 +332,24 @@ def _read_tiff(data: bytes, wanted: Wanted) -> Picture:
     return deep(picture, orientation, alpha)
 
 
+def _flat_tiff(data: bytes, found: tiff.Page) -> Picture | None:
+    """What Pillow reads of 8 bits or fewer; None where it does not know the kind."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=("TIFF",))
+    except Image.UnidentifiedImageError:
+        return None
+    with image:
+        image.seek(found.index)
+        image.load()
+        return flat(image)
+
+
 def _deep_tiff(data: bytes, found: tiff.Page) -> tuple[Array, int]:
     """Samples and what is left of the orientation: by Pillow what only it can unpack, and reads rightly."""
     kinds = {(12, tiff.UNSIGNED), (16, tiff.UNSIGNED), (16, tiff.SIGNED), (32, tiff.SIGNED), (32, tiff.FLOAT)}
     reason = ""
     try:
-        if found.bits != 12:
-            return tiff.samples(data, found), found.orientation
+        return tiff.samples(data, found), found.orientation
     except (ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
     advice = "convert it to 8 or 16 bits, gray or RGB, without compression or with deflate"

@@ -104,12 +104,18 @@ def parse(intensity: str | None, frame: int | None = None) -> Reading:
 
 
 def range_in_use(low: float, high: float, integers: bool) -> tuple[float, float]:
-    """The range of values that run from `low` to `high`: bits in use, 0 to 1, or the values themselves."""
-    if integers and low >= 0:
-        return 0.0, float(2 ** max(8, int(high).bit_length()) - 1)
-    if not integers and low >= 0 and high <= 1:
-        return 0.0, 1.0
-    return low, high
+    """The range of values that run from `low` to `high`.
+
+    Whole numbers from 0 on by the bits in use, fractions up to 1 by the next of 1, 1/2, 1/4, ...; others, and
+    values that would fill less than a quarter of that, by themselves.
+    """
+    if low < 0 or (not integers and high > 1):
+        return low, high
+    if integers:
+        end = float(2 ** max(8, int(high).bit_length()) - 1)
+    else:
+        end = 2.0 ** math.ceil(math.log2(high)) if high > 0 else 1.0
+    return (0.0, end) if low == 0 or 4 * (high - low) >= end else (low, high)
 
 
 def named(low: float, high: float) -> str:

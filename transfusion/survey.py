@@ -7,6 +7,7 @@ What the sample does not hold is found when the image cache is built.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import warnings
 from collections import Counter
@@ -24,6 +25,8 @@ from transfusion.picture import INSTALL
 from transfusion.reading import Reading, named, range_in_use
 from transfusion.table import Problem, Table
 
+Array = np.ndarray
+
 IMAGES = 1000
 """At most so many are decoded of each of the two kinds, 8 bits and more."""
 
@@ -36,6 +39,12 @@ GAP = 8
 
 SHARE = 0.05
 """... if either are so many."""
+
+OUTLIERS = 0.001
+"""The share of an image's values that may lie alone at either end."""
+
+SAMPLE = 2**16
+"""Values of an image that are looked at for that."""
 
 SIDE = 64
 """Pixels of the images that are looked at for being of one value."""
@@ -51,6 +60,7 @@ class Seen:
         file: its path.
         notes: of its picture.
         span: smallest and largest value where it states no range, and whether they are whole numbers.
+        inner: the same without outliers; None where there are too few values to say.
         constant: whether it has one value everywhere.
         problems: why it is not read.
     """
@@ -58,6 +68,7 @@ class Seen:
     file: Path
     notes: tuple[str, ...] = ()
     span: tuple[float, float, bool] | None = None
+    inner: tuple[float, float] | None = None
     constant: bool = False
     problems: tuple[Problem, ...] = ()
 
@@ -166,9 +177,10 @@ def _look(file: Path, asked: Reading) -> Seen:
         values = values_of(picture)
         low, high = float(values.min()), float(values.max())
         if asked.mode == "auto" and picture.stated is None:
-            return Seen(file, picture.notes, (low, high, whole(values)), low == high)
-        decode([file], SIDE, 1, asked)
-        return Seen(file, picture.notes, constant=low == high)
+            span = low, high, whole(values)
+            return Seen(file, picture.notes, span, _without_outliers(values, low, high), low == high)
+        shown = decode([file], SIDE, 1, asked)
+        return Seen(file, picture.notes, constant=bool(shown.min() == shown.max()))
     except ImageError as error:
         return Seen(file, problems=error.problems)
 
@@ -192,11 +204,44 @@ def _decide(asked: Reading, seen: Sequence[Seen]) -> tuple[Reading, list[str], l
         )
         advice = "bring them to one range, or say it: --intensity each, " + named(*ends)
         return asked, [], [Problem(str(seen[0].file.parent), found, "images of one range", advice)]
+    if problem := _few_levels(seen, ends):
+        return asked, [], [problem]
     text = (
         f"images of more than 8 bits: {len(spans):,} looked at that state no range, largest value "
         f"{high:,.6g}, smallest {low:,.6g}, read as {_in_words(*ends)} (--intensity changes it)"
     )
     return replace(asked, low=ends[0], high=ends[1]), [text], []
+
+
+def _without_outliers(values: Array, low: float, high: float) -> tuple[float, float] | None:
+    """The ends of an image's values but for `OUTLIERS` and those that are its smallest or largest, such as
+    padding and marks; None where hardly any remain."""
+    some = values.ravel()[:: max(1, values.size // SAMPLE)]
+    inside = some[(some > low) & (some < high)]
+    if len(inside) < len(some) / 100:
+        return None
+    ends = np.quantile(inside, (OUTLIERS, 1 - OUTLIERS))
+    return float(ends[0]), float(ends[1])
+
+
+def _few_levels(seen: Sequence[Seen], ends: tuple[float, float]) -> Problem | None:
+    """What to say where the range of all leaves few gray levels to most images, since some values, such as
+    padding or marks, lie far off."""
+    inner = [one.inner for one in seen if one.inner is not None]
+    few = [one for one in inner if GAP * (one[1] - one[0]) < ends[1] - ends[0]]
+    if not few or 2 * len(few) < len(inner):
+        return None
+    low, high = math.floor(min(one[0] for one in inner)), math.ceil(max(one[1] for one in inner))
+    found = (
+        f"values from {ends[0]:,.6g} to {ends[1]:,.6g}, but nearly all of {len(few):,} of {len(seen):,} "
+        f"images lie within an eighth of that, from {low:,} to {high:,}"
+    )
+    if all(one.span[2] for one in seen if one.span is not None):
+        low, high = range_in_use(low, high, integers=True)
+    advice = (
+        f"say which are meant: --intensity {low:.6g}:{high:.6g} (what lies outside is cut), or {named(*ends)}"
+    )
+    return Problem(str(seen[0].file.parent), found, "images that fill their range", advice)
 
 
 def _in_words(low: float, high: float) -> str:

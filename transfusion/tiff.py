@@ -18,6 +18,9 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 """PhotometricInterpretation of the samples that are read here; all others have 8 bits."""
 
+WHOLE_BYTES = (8, 16, 32, 64, 128)
+"""Bits of samples that are not packed."""
+
 REDUCED, MASK = 1, 4
 """NewSubfileType of pages that are no images of their own."""
 
@@ -38,6 +41,7 @@ class Page:
         width: pixels.
         height: pixels.
         orientation: 1 to 8, as in EXIF.
+        slices: of a volume in one page; 1 of an image.
         stated: SMinSampleValue and SMaxSampleValue, where both or the second are there.
     """
 
@@ -52,12 +56,18 @@ class Page:
     width: int
     height: int
     orientation: int
+    slices: int
     stated: tuple[float, float] | None
 
     @property
     def deep(self) -> bool:
         """Whether its samples are anything but unsigned numbers of 8 bits or fewer."""
         return self.bits > 8 or self.format != UNSIGNED
+
+    @property
+    def several_kinds(self) -> bool:
+        """Whether a pixel has more samples beside its gray than alpha: nobody knows what they are."""
+        return self.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) and self.samples - self.alpha > 1
 
 
 def page(data: bytes, number: int = 1) -> Page:
@@ -87,6 +97,7 @@ def page(data: bytes, number: int = 1) -> Page:
             width=int(one.imagewidth),
             height=int(one.imagelength),
             orientation=int(one.tags.valueof(274, 1)),
+            slices=int(one.imagedepth),
             stated=_stated(one),
         )
 
@@ -94,8 +105,10 @@ def page(data: bytes, number: int = 1) -> Page:
 def _stated(one: tifffile.TiffPage) -> tuple[float, float] | None:
     """The range that the file gives: of several samples the widest."""
     high, low = one.tags.valueof("SMaxSampleValue"), one.tags.valueof("SMinSampleValue")
+    bits = int(one.bitspersample)
     if high is None:
-        return (0.0, float(2**12 - 1)) if int(one.bitspersample) == 12 else None
+        whole = int(one.sampleformat) == UNSIGNED and (bits <= 8 or bits not in WHOLE_BYTES)
+        return (0.0, float(2**bits - 1)) if whole else None
     high = float(np.max(high))
     if low is None:
         if int(one.sampleformat) != UNSIGNED:
@@ -121,14 +134,33 @@ def samples(data: bytes, found: Page) -> Array:
         one = file.pages[found.index]
         if not isinstance(one, tifffile.TiffPage):
             one = one.aspage()
-        if one.imagedepth > 1:
-            raise ValueError(f"a volume of {one.imagedepth} slices")
-        pixels = one.asarray()
+        packed = found.bits not in (1, *WHOLE_BYTES)
+        pixels = _unpacked(data, one) if packed else one.asarray()
         if pixels.ndim == 3 and one.planarconfig == 2:
             pixels = np.moveaxis(pixels, 0, -1)
     if pixels.shape[:2] != (found.height, found.width) or pixels.ndim not in (2, 3):
         raise ValueError(f"samples of the shape {pixels.shape}")
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+
+
+def _unpacked(data: bytes, one: tifffile.TiffPage) -> Array:
+    """uint16 [H, W] of samples of fewer than 16 bits that lie in the file without gaps, highest bit first.
+
+    Raises:
+        ValueError: they are compressed, in tiles, several of a pixel, or not all there.
+    """
+    bits, height, width = int(one.bitspersample), int(one.imagelength), int(one.imagewidth)
+    plain = one.compression == 1 and one.fillorder == 1 and not one.is_tiled and one.samplesperpixel == 1
+    if not plain or bits > 16:
+        raise ValueError(f"{bits} bits, compressed, tiled or of several samples")
+    strips = zip(one.dataoffsets, one.databytecounts, strict=True)
+    packed = np.frombuffer(b"".join(data[at : at + count] for at, count in strips), np.uint8)
+    row = (width * bits + 7) // 8
+    if len(packed) < height * row:
+        raise ValueError(f"{len(packed)} of {height * row} bytes")
+    single = np.unpackbits(packed[: height * row].reshape(height, row), axis=1)[:, : width * bits]
+    weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.uint16)
+    return (single.reshape(height, width, bits) * weights).sum(axis=2, dtype=np.uint16)
 
 
 def full(found: Page, kind: np.dtype) -> tuple[float, float] | None:
