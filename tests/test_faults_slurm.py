@@ -1,4 +1,4 @@
-"""The batch script on a real Slurm: two virtual nodes on this machine, a pre-emption, the queue, the same tables."""
+"""The batch script on a real Slurm of two virtual nodes: pre-empted, queued again, the same tables."""
 
 import os
 import shutil
@@ -89,11 +89,7 @@ def slurm(tmp_path_factory):
     started, quiet = [], subprocess.DEVNULL
     try:
         for daemon in daemons:
-            started.append(
-                subprocess.Popen(
-                    daemon, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                )
-            )
+            started.append(subprocess.Popen(daemon, env=environment, stdout=quiet, stderr=quiet))
             time.sleep(2)
 
         def run(*command):
@@ -151,7 +147,7 @@ def test_a_job_that_is_preempted_continues_on_its_own(slurm, grid_of, record_pro
 
 
 def test_before_its_time_limit_a_job_saves_and_is_queued_again(slurm, grid_of, tmp_path):
-    """The signal that `#SBATCH --signal` asks for comes to the batch script; sent here by hand, as Slurm does."""
+    """The signal that `#SBATCH --signal` asks for comes to the batch script; here it is sent by hand."""
     grid = grid_of("slurm-limit", seeds=1, inits=("random",), epochs=200)
     log = tmp_path / "job.log"
     job = slurm(
