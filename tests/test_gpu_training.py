@@ -1,4 +1,4 @@
-"""What only a GPU can show: `pytest -m gpu`."""
+"""What only a GPU can show: `pytest -m gpu -n 0`."""
 
 import dataclasses
 import threading
