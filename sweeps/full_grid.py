@@ -156,6 +156,7 @@ def sweep(
     wanted = cells(preset.space)
     cache: Path = options.cache or out / "cache"
     watching = loggers.callbacks(options.tensorboard, options.logger, out)
+    resources.check_options(options.cpus_per_trial, options.gpus_per_trial)
     table, origin = open_inputs(options, preset, wanted, out, console)
     if store and origin.supplied.weights:
         raise SettingError("--weights: found an object store as --out, expected a shared folder; name one")

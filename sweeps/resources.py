@@ -253,6 +253,20 @@ def _gpus_of(nodes: Sequence[dict[str, Any]]) -> Gpus:
     return Gpus(memory, reduced, name=_same(one.name for one in found))
 
 
+def check_options(cpus: int, gpus_per_trial: float | None) -> None:
+    """Refuse what no machine could give.
+
+    Raises:
+        SettingError: no core, or a share that is none.
+    """
+    if cpus < 1:
+        raise SettingError(f"--cpus-per-trial: found {cpus}, expected at least 1 core")
+    if gpus_per_trial is not None and not 0 <= gpus_per_trial <= 1:
+        raise SettingError(
+            f"--gpus-per-trial: found {gpus_per_trial:g}, expected a share of one GPU between 0 and 1"
+        )
+
+
 def _checked(
     cpus: int,
     gpus_per_trial: float | None,
@@ -261,12 +275,7 @@ def _checked(
     memory: int | None,
     elastic: bool = False,
 ) -> Resources:
-    if cpus < 1:
-        raise SettingError(f"--cpus-per-trial: found {cpus}, expected at least 1 core")
-    if gpus_per_trial is not None and not 0 <= gpus_per_trial <= 1:
-        raise SettingError(
-            f"--gpus-per-trial: found {gpus_per_trial:g}, expected a share of one GPU between 0 and 1"
-        )
+    check_options(cpus, gpus_per_trial)
     on_gpu = sum(gpus) > 0 and gpus_per_trial != 0
     if gpus_per_trial and not sum(gpus):
         raise SettingError(f"--gpus-per-trial {gpus_per_trial:g}: found no GPU, expected one; ask for 0")

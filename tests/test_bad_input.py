@@ -203,7 +203,7 @@ def jpeg_of_zero_bytes(data: Path) -> list[str]:
 def image_that_is_none(data: Path) -> list[str]:
     file = first_frontal(data)
     replace(file, b"<html>404 Not Found</html>")
-    return [f"{file}: found no image"]
+    return [f"{file}: found a web page", "fetch the file again"]
 
 
 def large_image(data: Path) -> list[str]:
@@ -215,7 +215,7 @@ def large_image(data: Path) -> list[str]:
 def absurdly_large_image(data: Path) -> list[str]:
     file = first_frontal(data)
     replace(file, png_of_size(200_000, 200_000))
-    return [f"{file}: found too many pixels", "store the image smaller"]
+    return [f"{file}: found 200000 x 200000 pixels", "store the image smaller"]
 
 
 def one_class_only(data: Path) -> list[str]:

@@ -129,6 +129,7 @@ executor.end_ray()
 """
 
 
+@pytest.mark.slow
 def test_rays_workers_import_what_the_driver_does(copy, tmp_path):
     """Strangers in the current directory, which Ray puts first, and an installed checkout: none of them."""
     for name in ("sweeps", "transfusion"):
@@ -178,6 +179,7 @@ def test_the_installed_analysis_reads_and_refuses_from_another_folder(installed,
     assert err == "analysis: nowhere: found no such folder; expected the --out folder of a sweep\n"
 
 
+@pytest.mark.slow
 def test_an_installed_sweep_refuses_what_rays_workers_would_import_instead(installed, tmp_path):
     commands, site = installed
     theirs = stranger(tmp_path, "sweeps", package=True)
@@ -228,7 +230,10 @@ def test_the_end_is_quick_and_nothing_of_others_is_cut_off(end, status, quick):
     "command",
     [
         ["sweeps/full_grid.py", "--help"],
-        ["sweeps/full_grid.py", "--preset", "smoke", "--dry-run", "--out", "{out}"],
+        pytest.param(
+            ["sweeps/full_grid.py", "--preset", "smoke", "--dry-run", "--out", "{out}"],
+            marks=pytest.mark.slow,
+        ),
         ["-m", "analysis", "--help"],
     ],
     ids=["help", "plan", "analysis"],
