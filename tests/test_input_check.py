@@ -74,7 +74,7 @@ def test_gray_values_of_another_range_are_refused_and_the_remedy_named(
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1000), (0, 1 / 255), (-32768, 32767)])
-@pytest.mark.parametrize("architecture", ["cbr_tiny", "resnet18"])
+@pytest.mark.parametrize("architecture", ["cbr_tiny", pytest.param("resnet18", marks=pytest.mark.slow)])
 def test_a_scale_off_by_a_thousand_or_so_either_way_is_refused(low, high, architecture, radiographs):
     weights = trained(architecture, low, high)
     assert input_check.look(weights, architecture, radiographs, DEFAULT).refused

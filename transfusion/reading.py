@@ -11,14 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from transfusion.cell import SettingError
 
 if TYPE_CHECKING:
-    from transfusion.picture import Picture
+    from numpy import ndarray as Array
 
-Array = np.ndarray
+    from transfusion.picture import Picture
 
 MODES = ("auto", "full", "each", "bits", "window")
 BITS = re.compile(r"([0-9]{1,2})[ -]?bits?")
@@ -128,6 +126,8 @@ def named(low: float, high: float) -> str:
 
 def to_levels(values: Array, low: float, high: float) -> Array:
     """uint8 gray levels of `values`: `low` becomes 0, `high` 255, linearly; what lies outside is cut."""
+    import numpy as np  # the options need this module for their help, and that is to be there at once
+
     scale = 255.0 / (high - low) if high > low else 0.0
     levels = (values.astype(np.float64) - low) * scale
     return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
