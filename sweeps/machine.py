@@ -39,6 +39,7 @@ class Facts:
         cuda: version of CUDA that torch is built for, None for a CPU's build.
         gpus: that torch counts.
         disks: free bytes by what lies there and where.
+        load: processes that wanted a core in the last minute.
     """
 
     compiler: bool
@@ -50,6 +51,7 @@ class Facts:
     cuda: str | None
     gpus: int
     disks: tuple[tuple[str, Path, int], ...] = ()
+    load: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def look(places: Iterable[tuple[str, Path]]) -> Facts:
         cuda=torch.version.cuda,
         gpus=torch.cuda.device_count(),
         disks=tuple((name, path, shutil.disk_usage(_existing(path)).free) for name, path in places),
+        load=os.getloadavg()[0],
     )
 
 

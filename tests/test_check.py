@@ -153,6 +153,28 @@ def test_a_gpu_is_measured_alone_at_its_share_and_compiled_where_the_plan_would(
     assert "compile" not in {what for what, *_ in workers.asked}, "a sweep of seconds would not compile"
 
 
+def test_what_trains_plainly_but_cannot_be_compiled_is_kept_and_told(monkeypatch, capsys):
+    class Uncompiled(Told):
+        def ask(self, count, question):
+            if question["what"] == "compile":
+                raise ProbeError("OutOfMemoryError: no room to compile", "out_of_memory")
+            return super().ask(count, question)
+
+    arguments = ("--preset", "chexpert", "--architectures", "cbr_tiny", "resnet18")
+    status, text = checked(monkeypatch, capsys, Uncompiled(), GPU, WELL, *arguments)
+    assert status == 1
+    assert text.count("no room to compile") == 1
+    assert {one.architecture for one in speeds.recall(GPU).measured} == {"cbr_tiny", "resnet18"}
+
+
+def test_a_machine_that_others_use_is_told_to_be_one(monkeypatch, capsys):
+    for load, told in ((0.3, False), (7.0, True)):
+        facts = dataclasses.replace(WELL, load=load)
+        status, text = checked(monkeypatch, capsys, Told(), CPU, facts, "--preset", "smoke")
+        assert status == 0
+        assert ("Others use this machine" in text) == told
+
+
 def quick_steps(monkeypatch):
     monkeypatch.setattr(check, "LEAST_STEPS", 1)
     monkeypatch.setattr(check, "MOST_STEPS", 1)

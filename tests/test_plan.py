@@ -195,5 +195,11 @@ def test_the_estimate_is_the_work_divided_or_the_longest_chain():
     assert found.gpu_hours == pytest.approx(800 * 0.5 / 3600)
     assert found.price == pytest.approx(2 * found.wall_seconds / 3600 * 3.6)
     chain = [planned("a", 100), planned("b", 300, upstream="a")]
-    assert estimate(chain, machine).wall_seconds == 400 + SECONDS_PER_RUN
+    # half a GPU each while others work, and there are no others: all of it at twice the speed, at the latest
+    # after the 100 s that both GPUs would take for it all
+    assert estimate(chain, machine).wall_seconds == 100 + 400 / 2 + SECONDS_PER_RUN
+    whole = [dataclasses.replace(one, share=1.0) for one in chain]
+    assert estimate(whole, machine).wall_seconds == 400 + SECONDS_PER_RUN
+    cores = Resources(device="cpu", cpus=1, cores=(2,))
+    assert estimate(chain, cores).wall_seconds == 400 + SECONDS_PER_RUN
     assert estimate([], machine).wall_seconds == 0

@@ -302,3 +302,11 @@ def test_a_path_that_is_no_file_is_refused(tmp_path):
     ):
         with pytest.raises(DataError, match=found):
             weights.read(tmp_path / name, "cbr_tiny")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.bool, torch.float8_e4m3fn])
+@pytest.mark.parametrize("part", ["block1.0.weight", "running_mean", ""])
+def test_numbers_that_want_a_scale_are_refused(dtype, part, tiny, tmp_path):
+    """Quantised weights whose scale lies elsewhere: as they are, they are no weights."""
+    given = {n: (t * 50).to(dtype) if part in n and "num_" not in n else t for n, t in tiny.items()}
+    assert "quantised, whole" in misfit(given, tmp_path / "w.pth", "cbr_tiny")

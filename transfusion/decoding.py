@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from transfusion import jpeg, picture
 from transfusion.out_of_range import OutOfRange
 from transfusion.picture import Picture, PictureError, Wanted
-from transfusion.reading import AS_STATED, Reading, named
+from transfusion.reading import AS_STATED, Reading, named, to_levels
 from transfusion.table import DataError, Problem
 
 Array = np.ndarray
@@ -112,7 +112,7 @@ def _eight_bits(file: Path, found: Picture, reading: Reading) -> Image.Image:
     low, high = (values_of(found).min(), values_of(found).max())
     if (low < ends[0] or high > ends[1]) and not reading.cuts(found):
         raise ImageError([_outside(file, found, ends, reading)])
-    levels = _to_levels(found.values, *ends)
+    levels = to_levels(found.values, *ends)
     if found.inverted:
         levels = 255 - levels
     if found.black is not None:
@@ -202,10 +202,3 @@ def _resize(alike: Sequence[tuple[int, Image.Image]], images: Array) -> None:
     resized = interpolate(channels_last, size=images.shape[2:], mode="bilinear", antialias=True)[0].numpy()
     for plane, (place, _) in enumerate(alike):
         images[place] = resized[plane : plane + channels]
-
-
-def _to_levels(values: Array, low: float, high: float) -> Array:
-    """uint8 gray levels of `values`: `low` becomes 0, `high` 255, linearly; what lies outside is cut."""
-    scale = 255.0 / (high - low) if high > low else 0.0
-    levels = (values.astype(np.float64) - low) * scale
-    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)

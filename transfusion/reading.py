@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from transfusion.cell import SettingError
 
 if TYPE_CHECKING:
+    from numpy import ndarray as Array
+
     from transfusion.picture import Picture
 
 MODES = ("auto", "full", "each", "bits", "window")
@@ -120,3 +122,12 @@ def named(low: float, high: float) -> str:
     if low == 0 and high == 2.0**bits - 1 and bits >= 8:
         return f"{bits}bit"
     return f"{low:.10g}:{high:.10g}"
+
+
+def to_levels(values: Array, low: float, high: float) -> Array:
+    """uint8 gray levels of `values`: `low` becomes 0, `high` 255, linearly; what lies outside is cut."""
+    import numpy as np  # the options need this module for their help, and that is to be there at once
+
+    scale = 255.0 / (high - low) if high > low else 0.0
+    levels = (values.astype(np.float64) - low) * scale
+    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)

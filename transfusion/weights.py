@@ -64,8 +64,9 @@ def read(file: Path, architecture: Architecture) -> Weights:
     fitted = weights_names.fit(found, architecture)
     if fitted.problems:
         raise DataError([_misfit(file, found, fitted, architecture)])
-    if strange := [name for name in fitted.names.values() if not _is_plain(found[name])]:
-        text, expected = f"quantised, sparse, complex or empty tensors: {_some(strange)}", "plain numbers"
+    if strange := [theirs for name, theirs in fitted.names.items() if not _is_plain(found[theirs], name)]:
+        text = f"quantised, whole, sparse, complex or empty tensors: {_some(strange)}"
+        expected = "plain numbers of 16 bits or more with a fraction"
         raise DataError([Problem(str(file), text, expected, "save the weights as float32")])
     with torch.device("meta"):
         own = build(architecture).stages.state_dict()
@@ -113,9 +114,11 @@ def _misfit(
     return Problem(str(file), text, f"the weights of {architecture}", advice)
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    strided = tensor.layout == torch.strided and not tensor.is_quantized
-    return strided and not tensor.is_complex() and not tensor.is_meta
+def _is_plain(tensor: Tensor, name: str) -> bool:
+    """Whether a tensor holds the numbers themselves: whole ones and those of 8 bits want a scale besides."""
+    strided = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
+    whole = name.endswith(weights_names.OPTIONAL) and not tensor.is_complex()
+    return strided and (whole or (tensor.is_floating_point() and tensor.element_size() > 1))
 
 
 def _some(names: Sequence[str]) -> str:
