@@ -59,8 +59,8 @@ def describe(head: bytes) -> tuple[str, str]:
     first = head[:4] in NIFTI_SIZES and head[344:348] in (*NIFTI_MAGIC, bytes(4))
     if first or head[4:7] in (b"n+2", b"ni2"):
         return "a NIfTI volume", "write each slice as a 16-bit PNG"
-    if (name := CONTAINERS.get(head[4:8])) is not None:
-        return name, "write it as PNG, or fetch the file again"
+    if (container := CONTAINERS.get(head[4:8])) is not None:
+        return container, "write it as PNG, or fetch the file again"
     if head[TAR_MAGIC : TAR_MAGIC + 5] == b"ustar":
         return "a tar archive", "unpack it"
     if is_dicom(head):

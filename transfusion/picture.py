@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps
 
 from transfusion import file_kind, jpeg, png, tiff
 
@@ -276,7 +276,7 @@ def _deep(data: bytes, image: Image.Image) -> Picture:
     return deep(Picture(values=values, stated=stated, full=full), orientation, None)
 
 
-def _deep_ppm(data: bytes, image: Image.Image, most: int) -> Picture:
+def _deep_ppm(data: bytes, image: ImageFile.ImageFile, most: int) -> Picture:
     """A PPM of more than 8 bits, of which Pillow keeps 8."""
     if not data.startswith(b"P6"):
         raise PictureError("a PPM in text of more than 8 bits", "store it as a 16-bit PNG")

@@ -231,7 +231,8 @@ def _few_levels(seen: Sequence[Seen], ends: tuple[float, float]) -> Problem | No
     few = [one for one in inner if GAP * (one[1] - one[0]) < ends[1] - ends[0]]
     if not few or 2 * len(few) < len(inner):
         return None
-    low, high = math.floor(min(one[0] for one in inner)), math.ceil(max(one[1] for one in inner))
+    low: float = math.floor(min(one[0] for one in inner))
+    high: float = math.ceil(max(one[1] for one in inner))
     found = (
         f"values from {ends[0]:,.6g} to {ends[1]:,.6g}, but nearly all of {len(few):,} of {len(seen):,} "
         f"images lie within an eighth of that, from {low:,} to {high:,}"
