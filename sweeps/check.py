@@ -135,7 +135,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     wrong += map(str, machine.problems(facts, needs(check, found)))
     for text in wrong:
         console.print(f"* {text}", markup=False, soft_wrap=True)
-    console.print(f"{len(wrong)} things are wrong." if wrong else "Nothing is wrong.")
+    many = "1 thing is" if len(wrong) == 1 else f"{len(wrong) or 'Nothing'} {'things are' if wrong else 'is'}"
+    console.print(f"{many} wrong.", markup=False)
     measured = Speeds(tuple(one.speed for one in found if one.speed), head)
     if measured.measured:
         console.print(kept(at_hand, measured), markup=False, soft_wrap=True)
