@@ -38,7 +38,7 @@ def check(out: Path) -> None:
     files = {table: folder / f"{table}.parquet" for table in REQUIRED}
     problems = [text for table, file in files.items() if file.exists() for text in _table(table, file)]
     if not problems:
-        problems = _strangers(files)
+        problems = [*_strangers(files), *_findings(files["trials"]), *_contradictions(files)]
     if problems:
         raise EvidenceError("\n".join([*problems, ADVICE]))
 
@@ -124,14 +124,14 @@ def _column(file: Path, stored: pq.ParquetFile, column: Column, never_null: bool
     for group in range(stored.num_row_groups):
         count = stored.metadata.row_group(group).num_rows
         if not _stated_sound(stored, group, column, never_null):
-            data = stored.read_row_group(group, columns=[column.name]).column(0).combine_chunks()
+            data = _common(stored.read_row_group(group, columns=[column.name]).column(0)).combine_chunks()
             bad = np.flatnonzero(_bad(data, column, never_null).to_numpy(zero_copy_only=False))
             for index, value in zip(bad.tolist(), data.take(pa.array(bad)).to_pylist(), strict=True):
                 rows.setdefault("nothing" if value is None else repr(value), []).append(start + index + 1)
         start += count
     for value, where in list(rows.items())[:FIRST]:
         yield f"{file}: column {column.name}, {_rows(where)}: found {value}, expected {column.expected()}" + (
-            " (a share, not per cent)" if column.high == 1 else ""
+            " (a share, not per cent)" if column.high == 1 else _spelled(value, column)
         )
     if len(rows) > FIRST:
         count = sum(map(len, list(rows.values())[FIRST:]))
@@ -140,7 +140,7 @@ def _column(file: Path, stored: pq.ParquetFile, column: Column, never_null: bool
 
 def _stated_sound(stored: pq.ParquetFile, group: int, column: Column, never_null: bool) -> bool:
     """Whether the file itself says that all numbers of the column in a row group lie in its range."""
-    bounded = column.low is not None or column.words
+    bounded = column.low is not None or column.words or column.ours
     if not bounded and not never_null and not pa.types.is_integer(column.type):
         return True
     index = stored.schema_arrow.get_field_index(column.name)
@@ -148,7 +148,9 @@ def _stated_sound(stored: pq.ParquetFile, group: int, column: Column, never_null
         return False
     chunk = stored.metadata.row_group(group).column(index)
     stated = chunk.statistics
-    if column.words or stated is None or not stated.has_min_max or not stated.has_null_count:
+    if column.words or column.ours or stated is None or not stated.has_min_max or not stated.has_null_count:
+        return False
+    if not isinstance(stated.min, int | float):  # halves are stated as bytes
         return False
     if (never_null and (stated.null_count or chunk.physical_type in ("FLOAT", "DOUBLE"))) or (
         pa.types.is_integer(column.type) and chunk.physical_type not in ("INT32", "INT64")
@@ -168,9 +170,11 @@ def _bad(data: pa.Array, column: Column, never_null: bool) -> pa.Array:
     if pa.types.is_null(data.type):
         return pa.array([never_null] * len(data))
     bad = pa.array(np.zeros(len(data), bool))
-    if column.words and pa.types.is_string(column.type):
+    if pa.types.is_string(column.type) and not column.words:
+        bad = _misnamed(data, column, never_null)
+    elif pa.types.is_string(column.type):
         bad = pc.invert(pc.is_in(data.cast(pa.string()), value_set=pa.array(column.words)))
-    elif not pa.types.is_string(column.type) and not pa.types.is_boolean(column.type):
+    elif not pa.types.is_boolean(column.type):
         numbers = data.cast(pa.float64())
         if column.words:
             bad = pc.invert(pc.is_in(numbers, value_set=pa.array([float(word) for word in column.words])))
@@ -182,6 +186,35 @@ def _bad(data: pa.Array, column: Column, never_null: bool) -> pa.Array:
             bad = pc.or_(bad, pc.not_equal(pc.floor(numbers), numbers))
             bad = pc.or_(bad, pc.is_inf(numbers))
     return pc.if_else(pc.is_null(data), pa.scalar(never_null), bad)
+
+
+def _misnamed(data: pa.Array, column: Column, never_null: bool) -> pa.Array:
+    """Which names are empty, or one of ours in another spelling, which would be taken for another thing."""
+    ours = {_letters(name): name for name in column.ours}
+    if pa.types.is_integer(data.type) or not (never_null or ours):
+        return pa.array(np.zeros(len(data), bool))
+    names = [name for name in pc.unique(data).to_pylist() if name is not None]
+    wrong = [
+        name for name in names if (never_null and not name.strip()) or ours.get(_letters(name), name) != name
+    ]
+    return pc.is_in(data.cast(pa.string()), value_set=pa.array(wrong, pa.string()))
+
+
+def _spelled(value: str, column: Column) -> str:
+    """How a name of ours is written that `value` means."""
+    return next((f", written {name}" for name in column.ours if _letters(name) == _letters(value)), "")
+
+
+def _letters(name: str) -> str:
+    """A name without case, spaces and marks."""
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def _common(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as a type that Arrow can compute with: of views and halves it cannot do much."""
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.string())
+    return column.cast(pa.float32()) if pa.types.is_float16(column.type) else column
 
 
 def _repeated(table: str, file: Path, stored: pq.ParquetFile, sound: set[str]) -> Iterator[str]:
@@ -200,7 +233,7 @@ def _keys(stored: pq.ParquetFile, names: tuple[str, ...], sound: set[str]) -> pd
     data = stored.read(columns=list(names))
     frame = pd.DataFrame(index=range(1, data.num_rows + 1))
     for name in names:
-        column = data.column(name)
+        column = _common(data.column(name))
         words = not pa.types.is_integer(column.type) and not pa.types.is_floating(column.type)
         codes = column.dictionary_encode() if words else column
         frame[name] = codes.to_pandas().to_numpy() if not words else codes.to_pandas().array
@@ -263,11 +296,67 @@ def _strangers(files: dict[str, Path]) -> list[str]:
     return found
 
 
+def _findings(file: Path) -> Iterator[str]:
+    """A grid of several findings: their seeds and sizes would be averaged as if they were one."""
+    if not file.exists() or not {"finding"} <= set(pq.read_schema(file).names):
+        return
+    grid = _grid(file)
+    found = list(dict.fromkeys(grid["finding"].dropna()))
+    if len(found) > 1:
+        yield (
+            f"{file}: column finding: found {', '.join(map(str, found[:FIRST]))} among the cells of the "
+            f"grid, expected one finding; judge each by itself"
+        )
+
+
+def _grid(file: Path) -> pd.DataFrame:
+    """Cells of the grid: id and finding."""
+    names = [name for name in ("cell_id", "finding", "kind") if name in pq.read_schema(file).names]
+    frame = pq.read_table(file, columns=names).to_pandas()
+    return frame[frame["kind"].astype(object).fillna("grid") == "grid"] if "kind" in names else frame
+
+
+def _contradictions(files: dict[str, Path]) -> Iterator[str]:
+    """Images that have another label, or another patient, in one cell of the grid than in another."""
+    file = files["predictions"]
+    if not file.exists() or not files["trials"].exists():
+        return
+    stored = pq.ParquetFile(file)
+    if "image" not in stored.schema_arrow.names or stored.metadata.num_rows > MOST_ROWS_COMPARED:
+        return
+    data = stored.read(columns=["cell_id", "split", "image", "patient", "label"])
+    data = pa.table({name: _decoded(data.column(name)) for name in data.column_names})
+    ids = pa.array(_grid(files["trials"])["cell_id"].astype(str), pa.string())
+    data = data.filter(pc.is_in(data.column("cell_id"), value_set=ids))
+    several = [("patient", "min"), ("patient", "max"), ("label", "min"), ("label", "max")]
+    groups = data.group_by(["split", "image"]).aggregate(several)
+    for name, meaning in (("label", "one label"), ("patient", "one patient")):
+        low, high = groups.column(f"{name}_min"), groups.column(f"{name}_max")
+        wrong = groups.filter(pc.fill_null(pc.not_equal(low, high), False))
+        if wrong.num_rows:
+            one = wrong.slice(0, 1).to_pylist()[0]
+            yield (
+                f"{file}: column {name}: found {one[name + '_min']} and {one[name + '_max']} for the image "
+                f"{one['image']} ({one['split']}) in different cells, and so for {wrong.num_rows:,} images; "
+                f"expected {meaning} of an image in all cells of the grid"
+            )
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Names as text and labels as numbers, without dictionaries and NaN."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    column = _common(column)
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return column if pa.types.is_integer(column.type) else column.cast(pa.string())
+
+
 def _ids(file: Path) -> list[str]:
     """The cells of a table."""
     stored = pq.ParquetFile(file)
     seen: dict[str, None] = {}
     for group in range(stored.num_row_groups):
-        ids = pc.unique(stored.read_row_group(group, columns=["cell_id"]).column(0))
+        ids = pc.unique(_common(stored.read_row_group(group, columns=["cell_id"]).column(0)))
         seen |= dict.fromkeys(ids.cast(pa.string()).to_pylist())
     return list(seen)

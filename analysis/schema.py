@@ -23,6 +23,7 @@ class Column:
 
     Attributes:
         words: the only values that it may have; empty where any will do.
+        ours: names that this code knows, to be spelled so; others may be there as well.
         low, high: the ends of its range, themselves in it; None where there is none.
     """
 
@@ -33,6 +34,7 @@ class Column:
     words: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    ours: tuple[str, ...] = ()
 
     def expected(self) -> str:
         """What may stand in it, in words."""
@@ -78,12 +80,17 @@ BALANCES = ("natural", "balanced")
 STATES = ("done", "failed", "missing")
 SPLITS = ("test", "official")
 
+INITS = ("random", "imagenet", "photos", "consolidation")
+NETWORK_NAMES = (
+    "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny",
+)  # fmt: skip
+
 AXES = (
     _text("kind", "`grid`: a cell of the study; `upstream`: a pretraining that others start from", KINDS),
     _text("finding", "finding that is trained, or the upstream task's name"),
-    _text("architecture", "network"),
+    Column("architecture", pa.string(), "", "network", ours=NETWORK_NAMES),
     _count("train_images", "training images; the smaller subset lies inside the larger", "images", low=1),
-    _text("init", "where the weights come from: `random` or the upstream task"),
+    Column("init", pa.string(), "", "where the weights come from: `random` or the upstream task", ours=INITS),
     _text("freeze", "`none`: every weight is trained; `backbone`: the head alone", FREEZES),
     _count("seed", "initialisation, order and augmentation"),
     _text("balance", "`natural` or `balanced` classes in training; null is natural", BALANCES),

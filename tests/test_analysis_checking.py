@@ -35,18 +35,18 @@ def tables():
     return {"trials": trials, "epochs": epochs, "predictions": predictions}
 
 
-def write(out, tables):
+def write(out, tables, rows_of_a_group=2):
     (out / "evidence").mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
         data = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
-        pq.write_table(data, out / "evidence" / f"{name}.parquet", row_group_size=2)
+        pq.write_table(data, out / "evidence" / f"{name}.parquet", row_group_size=rows_of_a_group)
     return out
 
 
-def refused(out, tables):
+def refused(out, tables, rows_of_a_group=2):
     """The problems of the tables, a line each, without the advice at the end."""
     with pytest.raises(EvidenceError) as error:
-        check(write(out, tables))
+        check(write(out, tables, rows_of_a_group))
     lines = str(error.value).splitlines()
     assert lines[-1] == checking.ADVICE
     return [line.removeprefix(f"{out / 'evidence'}/") for line in lines[:-1]]
@@ -135,7 +135,7 @@ def test_a_hundred_thousand_wrong_values_are_told_in_few_lines(tables, tmp_path)
     tables["epochs"] = pd.DataFrame(
         {"cell_id": "a", "epoch": np.arange(rows), "train_loss": -1 - (np.arange(rows) % 9)}
     )
-    found = refused(tmp_path, tables)
+    found = refused(tmp_path, tables, 999)
     assert len(found) == 6
     assert "rows 1, 10, 19, 28, 37 and 11,107 more: found -1" in found[0]
     assert found[-1].endswith("4 more such values in 44,444 rows")
@@ -219,3 +219,53 @@ def test_every_required_column_is_in_its_table_and_every_word_has_a_meaning():
     for column in schema.TRIALS:
         for word in column.words:
             assert f"`{word}`" in column.meaning
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string_view(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_text_of_every_type_is_text(kind, tables, tmp_path):
+    for name, frame in tables.items():
+        data = pa.Table.from_pandas(frame, preserve_index=False)
+        columns = {c: data[c].cast(kind) if "string" in str(data[c].type) else data[c] for c in frame}
+        tables[name] = pa.table(columns)
+    check(write(tmp_path, tables))
+
+
+def test_halves_are_numbers(tables, tmp_path):
+    tables["trials"]["test_auroc"] = tables["trials"]["test_auroc"].astype(np.float16)
+    tables["epochs"]["train_loss"] = tables["epochs"]["train_loss"].astype(np.float16)
+    check(write(tmp_path, tables))
+    tables["trials"]["test_auroc"] *= np.float16(100)
+    assert "a share, not per cent" in refused(tmp_path, tables)[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [("init", "Random", "text, written random"), ("init", " random", "text, written random"),
+     ("init", "ImageNet", "text, written imagenet"), ("architecture", "ResNet-18", "text, written resnet18"),
+     ("architecture", "CBR Tiny", "text, written cbr_tiny"), ("architecture", "", "text"),
+     ("cell_id", " ", "text")],
+)  # fmt: skip
+def test_our_names_in_another_spelling_and_empty_ones_are_refused(column, value, expected, tables, tmp_path):
+    tables["trials"].loc[1, column] = value
+    found = refused(tmp_path, tables)
+    assert found == [f"trials.parquet: column {column}, row 2: found {value!r}, expected {expected}"]
+
+
+@pytest.mark.parametrize(("column", "value"), [("label", 0.0), ("patient", 99)])
+def test_an_image_has_one_label_and_one_patient(column, value, tables, tmp_path):
+    tables["predictions"].loc[4, column] = value
+    (problem,) = refused(tmp_path, tables)
+    assert f"column {column}" in problem
+    assert "for the image 1 (test) in different cells, and so for 1 images" in problem
+    tables["trials"]["kind"] = ["grid", "upstream", "grid"]
+    check(write(tmp_path, tables))
+
+
+def test_a_grid_has_one_finding(tables, tmp_path):
+    tables["trials"]["finding"] = ["Edema", "Mass", None]
+    (problem,) = refused(tmp_path, tables)
+    assert "found Edema, Mass among the cells of the grid" in problem
+    tables["trials"]["kind"] = ["grid", "upstream", None]
+    check(write(tmp_path, tables))
