@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,28 @@ def test_everything_wrong_is_found_at_once(phantom_folder: Path, tmp_path: Path)
     assert len(caught.value.problems) == 2
     for part in (f"{file}, row 4", "'Influenza|Edema'", "unknown: Influenza", missing):
         assert part in text
+
+
+@pytest.mark.parametrize("spelled", [str.upper, lambda name: name.removesuffix(".png"), str.swapcase])
+def test_names_on_a_list_that_are_spelled_otherwise_stay_official(
+    spelled: Callable[[str], str], phantom_folder: Path, tmp_path: Path
+) -> None:
+    """Half of the list in other case or without extension: none of it is trained on."""
+    folder = as_nih(phantom_folder, tmp_path)
+    names = (folder / nih.TEST_LIST).read_text().split()
+    changed = [spelled(name) if number % 2 else name for number, name in enumerate(names)]
+    (folder / nih.TEST_LIST).write_text("\n".join(changed))
+    table = nih.read(folder)
+    official = {Path(image).name for image in table.frame["image"][table.frame["part"] == "official"]}
+    assert official == set(names)
+    assert not table.notes
+
+
+def test_images_that_the_only_list_leaves_out_are_said(phantom_folder: Path, tmp_path: Path) -> None:
+    folder = as_nih(phantom_folder, tmp_path)
+    official = len((folder / nih.TEST_LIST).read_text().split())
+    (folder / nih.TEST_LIST).unlink()
+    assert nih.read(folder).notes[0].startswith(f"{official} images are on neither list and are trained on")
 
 
 def test_folder_without_entries(tmp_path: Path) -> None:

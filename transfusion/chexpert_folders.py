@@ -38,9 +38,10 @@ def folder_of(data: Path) -> Path:
         expected = "CSVs in one folder"
         raise DataError([Problem(str(data), f"CSVs in {names}", expected, "name one of them (--data)")])
     expected = f"{CSVS[0]} and {CSVS[1]} in it, in {FOLDERS[0]} or in {FOLDERS[1]}"
-    raise DataError(
-        [Problem(str(data), text, expected, "name the folder that CheXpert was unpacked to (--data)")]
-    )
+    advice = "name the folder that CheXpert was unpacked to (--data)"
+    if data.is_file():
+        text, advice = "a file", f"{advice}, or say that it is a table of your own (--dataset table)"
+    raise DataError([Problem(str(data), text, expected, advice)])
 
 
 def batches_of(folder: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from transfusion.checks import image_problems
 from transfusion.csv_rows import Rows, read_rows
 from transfusion.csv_text import read_text
 from transfusion.identifiers import id_problems
-from transfusion.image_paths import Located, locate, normalised, path_problems
+from transfusion.image_paths import Located, folded, locate, normalised, path_problems, stem
 from transfusion.table import DataError, Problem, Table, content_fingerprint, split_patients
 
 FINDINGS = (
@@ -108,6 +108,8 @@ def _entries_of(data: Path) -> Path:
     advice = "name the folder that ChestX-ray14 was unpacked to (--data)"
     if not found:
         text = "none" if data.exists() else "no such folder"
+        if data.is_file():
+            text, advice = "a file", f"{advice}, or say that it is a table of your own (--dataset table)"
         raise DataError([Problem(str(data), text, f"{' or '.join(ENTRIES)} in it", advice)])
     if len({file.read_bytes() for file in found}) > 1:
         text = f"{' and '.join(file.name for file in found)}, which differ"
@@ -150,13 +152,16 @@ def _official(data: Path, rows: Rows, patients: pd.Series) -> tuple[np.ndarray, 
         [PurePosixPath(normalised(name)).name for name in rows.columns["Image Index"]], dtype=object
     )
     known, problems, notes = set(names), [], []
+    alike: dict[str, list[str]] = {}
+    for name in known:
+        alike.setdefault(folded(stem(name)), []).append(name)
     listed: dict[str, set[str]] = {TEST_LIST: set(), TRAINING_LIST: set()}
     for list_name in listed:
         file = data / list_name
         if not file.exists():
             continue
         lines = [
-            PurePosixPath(normalised(line.strip())).name
+            _entry(PurePosixPath(normalised(line.strip())).name, known, alike)
             for line in read_text(file).splitlines()
             if line.strip()
         ]
@@ -175,7 +180,7 @@ def _official(data: Path, rows: Rows, patients: pd.Series) -> tuple[np.ndarray, 
         problems.append(Problem(rows.where(np.flatnonzero(both)), found, expected, advice))
     official = names.isin(listed[TEST_LIST]).to_numpy()
     unlisted = ~official & ~names.isin(listed[TRAINING_LIST]).to_numpy()
-    if all(listed.values()) and unlisted.any():
+    if listed[TRAINING_LIST] and unlisted.any():
         first = names[unlisted.argmax()]
         notes.append(f"{unlisted.sum()} images are on neither list and are trained on ({first} is the first)")
     shared = official & patients.isin(set(patients[~official])).to_numpy()
@@ -184,6 +189,14 @@ def _official(data: Path, rows: Rows, patients: pd.Series) -> tuple[np.ndarray, 
         at = rows.where(np.flatnonzero(shared)[members])
         problems.append(Problem(at, f"patient {patient}, on both sides", expected, advice))
     return official, problems, notes
+
+
+def _entry(line: str, known: set[str], alike: dict[str, list[str]]) -> str:
+    """The entry that a line of a list means: of that name, else the only one but for case and extension."""
+    if line in known:
+        return line
+    fits = alike.get(folded(stem(line)), [])
+    return fits[0] if len(fits) == 1 else line
 
 
 def _located(data: Path, rows: Rows) -> tuple[Located, list[Problem]]:
