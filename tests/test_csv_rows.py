@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zipfile
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def joined(separator: str = ",", end: str = "\n", header: str = "file,person,Ede
         "sep=,\n" + joined(),
         "sep=;\r\n" + joined(";", "\r\n"),
         '"sep=\t"\n' + joined("\t"),
+        "sep=;\r" + joined(";", "\r"),
         "\n\n" + joined(),
         "\ufeff" + joined(),
         "\ufeffsep=;\n" + joined(";"),
@@ -172,3 +174,9 @@ def test_a_folder_names_the_tables_in_it(tmp_path: Path) -> None:
 )
 def test_the_nearest_name(name: str, expected: str | None) -> None:
     assert nearest(name, ["Path", "pleural_effusion", "Oedema", "PatientID"]) == expected
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(DataError, match="a pipe or a device"):
+        read_rows(tmp_path / "t.csv", NAMES)

@@ -12,10 +12,31 @@ from hypothesis import strategies as st
 from transfusion.identifiers import id_problems, key_of, names_nobody
 
 ALIKE = [
-    ("7", ["07", "007", "7.0", "7.00", "7.", " 7", "７", "٧", "7\u200b", "\ufeff7", "'7", "7e0", "0.7e1"]),
+    (
+        "7",
+        [
+            "07",
+            "007",
+            "7.0",
+            "7.00",
+            "7.",
+            " 7",
+            "７",
+            "٧",
+            "7\u200b",
+            "\ufeff7",
+            "'7",
+            "7e0",
+            "0.7e1",
+            "7,0",
+            "7,00",
+            '="007"',
+            "+7",
+        ],
+    ),
     ("P7", ["p7", "P07", "P 7", "P\u00a07", "Ｐ7", "P7.0", "p\u20097", "P\u00ad7"]),
     ("Müller", ["Mu\u0308ller", "MÜLLER", "müller ", "Mül ler"]),
-    ("1234", ["1,234", "1.234e3", "1.234E+3", "01234", "1 234"]),
+    ("1234", ["1,234", "1.234e3", "1.234E+3", "01234", "1 234", "1.234", "1,234e3", "1234,0"]),
     ("A-1", ["a‐1", "A–01", "A−1", "A‑1"]),
     ("ﬁ1", ["fi1", "FI1"]),
 ]
@@ -38,6 +59,10 @@ def test_spellings_of_one_id_have_one_key(name: str, others: list[str]) -> None:
         ("7.1", "7"),
         ("p1", "p11"),
         ("1.0.5", "1.5"),
+        ("1,5", "15"),
+        ("12,3", "12"),
+        ("1.23", "123"),
+        ("a+7", "a7"),
     ],
 )
 def test_ids_of_two_people_have_two_keys(one: str, other: str) -> None:
@@ -80,7 +105,13 @@ def test_rows_are_named_and_the_user_may_overrule() -> None:
     assert len(id_problems(patients, where, distinct=True)) == 2, "nobody is nobody all the same"
 
 
-def test_numbers_that_a_spreadsheet_rounded() -> None:
-    problems = id_problems(pd.Series(["1.23457E+11", "b", "1.23457E+11"]), where, distinct=False)
+@pytest.mark.parametrize("number", ["1.23457E+11", "1,23457E+11", "1.23457e11", "1E+11"])
+def test_numbers_that_a_spreadsheet_rounded(number: str) -> None:
+    problems = id_problems(pd.Series([number, "b", number]), where, distinct=False)
     assert [problem.where for problem in problems] == ["rows [0, 2]"]
     assert "rounded" in problems[0].found
+
+
+@pytest.mark.parametrize("name", ["12e11", "3e5a", "1.5", "e+11", "1.2.3e4"])
+def test_ids_that_no_spreadsheet_rounded(name: str) -> None:
+    assert not id_problems(pd.Series([name, "b"]), where, distinct=False)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from transfusion import own_table
-from transfusion.image_paths import Located, leaves, locate, normalised
+from transfusion.image_files import image_problems
+from transfusion.image_paths import Located, leaves, locate, normalised, path_problems
 from transfusion.table import DataError
 
 
@@ -124,6 +125,37 @@ def test_the_same_file_twice_is_refused_with_both_rows(tmp_path: Path, second: s
     assert [problem.where for problem in found.problems] == ["row 2"]
     assert "once more" in found.problems[0].found
     assert "in row 0" in found.problems[0].found
+
+
+def test_many_absolute_paths_are_one_problem_and_few_are_named_each() -> None:
+    many = path_problems([f"/data/{number}.png" for number in range(100)], where)
+    assert len(many) == 1
+    assert many[0].where.startswith("row 0, 1, 2")
+    assert many[0].found == "/data/0.png and 99 more such paths"
+    few = path_problems(["a.png", "/data/b.png", "../c.png", "d.png"], where)
+    assert [(one.where, one.found) for one in few] == [("row 1", "/data/b.png"), ("row 2", "../c.png")]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "loop", "long name", "long path", "below a file"])
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, kind: str) -> None:
+    """A pipe without a writer would be read for ever; the others are errors of the file system."""
+    Image.new("L", (8, 8), 3).save(tmp_path / "a.png")
+    names = {
+        "long name": f"{'x' * 300}.png",
+        "long path": f"{'x/' * 3000}a.png",
+        "below a file": "a.png/b.png",
+    }
+    name = names.get(kind, "odd.png")
+    if kind == "pipe":
+        os.mkfifo(tmp_path / name)
+    if kind == "loop":
+        (tmp_path / name).symlink_to(name)
+    csv = tmp_path / "t.csv"
+    csv.write_text(f"file,person,Edema\na.png,p,1\n{name},q,0\n")
+    table = own_table.read(csv, path_column="file", patient_column="person", findings=("Edema",))
+    problems = image_problems(table.root, table.frame["image"])
+    assert [problem.where for problem in problems] == [str(tmp_path / name)]
+    assert problems[0].found.startswith("no file")
 
 
 def test_an_own_table_reads_digits_and_refuses_a_repeated_path(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from transfusion.csv_text import TEXT, read_text, split_header
+from transfusion.csv_text import SEPARATOR_LINE, TEXT, read_text, split_header
 from transfusion.table import DataError, Problem
 
 CHUNK = 20_000
@@ -88,7 +88,7 @@ def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] | None
         )
     separator, skipped = split_header(path, text, columns)
     if skipped:
-        text = text[text.find("\n") + 1 :]
+        text = SEPARATOR_LINE.sub("", text, count=1)
     header_row, names, reader = _header(path, text, separator, skipped)
     if any(NO_UTF8.search(name) for name in names):
         found = "a header that is not in UTF-8"

@@ -19,7 +19,7 @@ from transfusion.table import DataError, Problem
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 """What may stand between fields, and what a message calls it."""
 
-SEPARATOR_LINE = re.compile(r'"?sep=(?P<separator>.)"?[,;\t| ]*\r?\n?', re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r'"?sep=(?P<separator>.)"?[,;\t| ]*(?:\r\n|\r|\n)', re.IGNORECASE)
 """The first line with which spreadsheet programs name the separator."""
 
 BEGINNING = 2**16
@@ -57,6 +57,10 @@ def read_text(path: Path) -> str:
         DataError: no such file, a folder, unreadable, empty, or no text.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise _error(
+                path, "a pipe or a device", TEXT, "write it to a file first: it is read more than once"
+            )
         data = _unpacked(path.read_bytes())
     except FileNotFoundError:
         raise _error(path, "no such file", "a CSV of labels", "name the folder that holds it") from None
@@ -94,7 +98,7 @@ def split_header(path: Path, text: str, columns: Sequence[str]) -> tuple[str, in
     Raises:
         DataError: two separators yield all of them, or none yields more than one column.
     """
-    named = SEPARATOR_LINE.fullmatch(text[: text.find("\n") + 1])
+    named = SEPARATOR_LINE.match(text)
     candidates = list(SEPARATORS) if named is None else [named["separator"], *SEPARATORS]
     body = text[named.end() :] if named is not None else text
     headers = {separator: header_of(body[:BEGINNING], separator) for separator in dict.fromkeys(candidates)}

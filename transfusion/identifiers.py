@@ -21,13 +21,13 @@ NOBODY = frozenset(
 )
 """What stands where no patient is named, in small letters; so does whatever has no letter and no digit."""
 
-ROUNDED = re.compile(r"\d(\.\d+)?e\+\d+", re.IGNORECASE)
-"""A long number as a spreadsheet rounds it, `1.23E+12`: many people may have become one."""
+ROUNDED = re.compile(r"\d([.,]\d+e\+?|e\+)\d+", re.IGNORECASE)
+"""A long number as a spreadsheet rounds it, `1.23E+12`, `1,23E12`: many people may have become one."""
 
-POINT_ZERO = re.compile(r"(\.0*)+$")
+POINT_ZERO = re.compile(r"(\.0*)+$|(?<=\d),0{0,2}$")
 ZEROS = re.compile(r"^0+(?=.)|(?<!\d)0+(?=\d)")
-THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
-POWER = re.compile(r"(?=\.?\d)(\d{0,9})(?:\.(\d{1,9}))?e\+?(\d{1,2})")
+THOUSANDS = re.compile(r"\d{1,3}((,\d{3})+|(\.\d{3})+)")
+POWER = re.compile(r"(?=\.?\d)(\d{0,9})(?:[.,](\d{1,9}))?e\+?(\d{1,2})")
 QUOTES = str.maketrans("", "", "'\"`´‘’“”")
 
 VARIATIONS = frozenset(map(chr, range(0xFE00, 0xFE10)))
@@ -89,13 +89,16 @@ def names_nobody(name: str) -> bool:
 
 
 def key_of(name: str) -> str:
-    """Equal for ids that differ only in zeros before a number, `.0` behind it, case, spaces, Unicode form."""
-    plain = name.lower() if name.isascii() and name.isalnum() else _plain(name)
+    """Equal for ids that differ only in zeros before a number, `.0` behind it, case, spaces, Unicode form.
+
+    So are `="007"`, with which spreadsheets are told that it is text, `+7`, and numbers with a decimal comma.
+    """
+    plain = name.lower() if name.isascii() and name.isalnum() else _plain(name).lstrip("=+")
     plain = ZEROS.sub("", POINT_ZERO.sub("", plain))
     if (power := POWER.fullmatch(plain)) and int(power[3]) >= len(power[2] or ""):
         plain = power[1] + (power[2] or "") + "0" * (int(power[3]) - len(power[2] or ""))
     if THOUSANDS.fullmatch(plain):
-        plain = plain.replace(",", "")
+        plain = plain.replace(",", "").replace(".", "")
     return ZEROS.sub("", plain) or "0"
 
 

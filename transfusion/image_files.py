@@ -117,6 +117,9 @@ def _inspect_entry(file: Path) -> Look:
         return _bad(file, "no such file", "an image", "unpack the data set again, or drop the row")
     except PermissionError:
         return _no_permission(file)
+    except (OSError, ValueError) as error:  # a link to itself, a name that is too long, one that no disk has
+        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        return _bad(file, f"no file ({reason.lower()})", "an image", "correct the path")
     size = entry.st_size
     if not stat.S_ISREG(entry.st_mode):
         return _bad(file, "no file", "an image", "correct the path")

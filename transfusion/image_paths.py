@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from transfusion.identifiers import Where
+from transfusion.image_files import SAID_ONCE
 from transfusion.table import Problem
 
 EXTENSIONS = frozenset(
@@ -59,10 +60,14 @@ def path_problems(texts: Sequence[str], where: Where) -> list[Problem]:
         problems.append(
             Problem(where(blank), "no path", "the path of an image", "fill it in or drop the row")
         )
-    for position, text in enumerate(texts):
-        if leaves(text):
-            expected, advice = "a path inside the data folder, separated by /", "correct the path"
-            problems.append(Problem(where([position]), text, expected, advice))
+    outside = [position for position, text in enumerate(texts) if leaves(text)]
+    groups = [outside] if len(outside) > SAID_ONCE else [[position] for position in outside]
+    for rows in filter(None, groups):
+        expected, advice = "a path inside the data folder, separated by /", "correct the path"
+        if len(rows) > 1:
+            advice = "cut what stands before the folder of the data off all of them"
+        more = f" and {len(rows) - 1:,} more such paths" if len(rows) > 1 else ""
+        problems.append(Problem(where(rows), f"{texts[rows[0]]}{more}", expected, advice))
     return problems
 
 

@@ -99,8 +99,10 @@ def given_parts(values: pd.Series, patients: pd.Series, where: Where) -> tuple[n
     plain = ["".join(c for c in str(word).casefold() if c.isalnum()) for word in words]
     problems = []
     expected = f"one of {', '.join(part_of)}"
-    for code in [code for code, word in enumerate(plain) if word not in part_of][:SHOWN]:
+    unknown = [code for code, word in enumerate(plain) if word not in part_of]
+    for code in unknown[:SHOWN]:
         found = repr(str(words[code])) if plain[code] else "no part"
+        found += f" ({len(unknown):,} words in all name no part)" if len(unknown) > SHOWN else ""
         problems.append(
             Problem(where(np.flatnonzero(codes == code)), found, expected, "correct or fill in the field")
         )

@@ -199,7 +199,7 @@ def too_few(part: str, asked: int, found: int) -> Problem:
         where=f"part {part!r}",
         found=f"{found} images",
         expected=f"at least {asked}",
-        advice="ask for fewer images, or add data (--views all, where only frontal ones are used)",
+        advice="ask for fewer images (--train-images), or add data",
     )
 
 
@@ -224,7 +224,7 @@ def split_patients(patients: pd.Series) -> np.ndarray:
 def content_fingerprint(root: Path, images: Sequence[str], content: Iterable[bytes]) -> str:
     """16 hexadecimal digits over `content` and the bytes of 32 evenly spaced images.
 
-    An image that cannot be read counts as absent here; `checks.check` reports it.
+    An image that cannot be read or is no regular file counts as absent here; `checks.check` reports it.
     """
     digest = hashlib.sha256()
     for part in content:
@@ -232,7 +232,7 @@ def content_fingerprint(root: Path, images: Sequence[str], content: Iterable[byt
     for position in np.unique(np.linspace(0, len(images) - 1, FINGERPRINT_IMAGES).round().astype(int)):
         file = root / images[position]
         try:
-            data = file.read_bytes()
+            data = file.read_bytes() if file.is_file() else b""  # a pipe would be waited for
         except OSError:
             data = b""
         digest.update(hashlib.sha256(data).digest())
