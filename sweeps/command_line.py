@@ -94,17 +94,17 @@ def parser() -> argparse.ArgumentParser:
         "pretrained for --inits imagenet",
     )  # fmt: skip
     p.add_argument(
-        "--weights", nargs="+", default=[], metavar="ARCHITECTURE=FILE",
+        "--weights", nargs="+", action="extend", default=[], metavar="ARCHITECTURE=FILE",
         help="weights for --inits imagenet, safetensors or a saved state dict (default for the ResNets: "
         "torchvision's, downloaded when not in its cache)",
     )  # fmt: skip
     p.add_argument(
-        "--weights-origin", nargs="+", default=[], metavar="ARCHITECTURE=ORIGIN",
+        "--weights-origin", nargs="+", action="extend", default=[], metavar="ARCHITECTURE=ORIGIN",
         help="what a file of --weights was trained on: natural, natural:NAME, or NAME; torchvision's own are "
         "known, any other file is not taken for natural images unless that is said",
     )  # fmt: skip
     p.add_argument(
-        "--weights-input", nargs="+", default=[], metavar="ARCHITECTURE=INPUT",
+        "--weights-input", nargs="+", action="extend", default=[], metavar="ARCHITECTURE=INPUT",
         help="what a file of --weights expects of an image: " + EXPECTED,
     )  # fmt: skip
     p.add_argument(
@@ -150,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
     axes.add_argument("--finding", metavar="F", help="which finding of the data is trained (default: Edema)")
     axes.add_argument("--views", choices=("frontal", "all"), help="CheXpert's layout: which views are used")
     axes.add_argument(
-        "--uncertain", nargs="+", metavar="FINDING=POLICY",
+        "--uncertain", nargs="+", action="extend", metavar="FINDING=POLICY",
         help="what the label -1 of a trained finding means: ones (default for Edema and Atelectasis), zeros "
         "(else) or ignore; to be given for a table with such labels",
     )  # fmt: skip
@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
         help="what an empty label means (default: zeros; to be given for a table with empty labels)",
     )  # fmt: skip
     axes.add_argument(
-        "--recipe", nargs="+", default=[], metavar="NAME=VALUE",
+        "--recipe", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
         help="settings of the recipe: " + ", ".join(field.name for field in dataclasses.fields(Recipe)),
     )  # fmt: skip
 
@@ -181,6 +181,23 @@ def parser() -> argparse.ArgumentParser:
     watch.add_argument("--tensorboard", action="store_true", help="write TensorBoard files to OUT/tune")
     watch.add_argument("--logger", choices=LOGGERS, help="send every epoch there; needs its package")
     return p
+
+
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """A value that is empty, as of a variable that is not set, would be taken for an option left out.
+
+    Raises:
+        SettingError: with every such option.
+    """
+    options = [
+        argument.rstrip("=") if argument.startswith("--") else before
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+        if not argument.strip() or (argument.startswith("--") and argument.endswith("=") and "=" in argument)
+    ]
+    if options:
+        named = ", ".join(option or "arguments" for option in options)
+        advice = "is a variable of the shell not set?"
+        raise SettingError(f"{named}: found an empty text, expected a value; {advice}")
 
 
 def preset_of(options: argparse.Namespace) -> Preset:

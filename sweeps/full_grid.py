@@ -40,7 +40,7 @@ from sweeps import (
     worker_code,
 )
 from sweeps.codes import several_codes
-from sweeps.command_line import parser, preset_of
+from sweeps.command_line import parser, preset_of, refuse_empty
 from sweeps.data import open_data
 from sweeps.data_table import data_tables, summarize
 from sweeps.estimate import Estimate, estimate
@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = options.out or f"results/{options.preset}"
     stop, store = Stop(), None
     try:
+        refuse_empty(arguments)
         worker_code.refuse_strangers()
         if options.check:
             return check.run(options, Console(highlight=False))

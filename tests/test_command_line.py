@@ -33,6 +33,14 @@ def test_every_axis_can_be_set():
     assert preset.recipe == DEMO.recipe
 
 
+def test_assignments_of_an_option_that_is_written_twice_all_count():
+    preset = chosen("--recipe", "epochs=7", "--recipe", "blank=ignore", "--uncertain", "Edema=zeros",
+                    "--uncertain", "Atelectasis=ignore")  # fmt: skip
+    assert (preset.recipe.epochs, preset.recipe.blank) == (7, "ignore")
+    assert {"Edema": "zeros", "Atelectasis": "ignore"}.items() <= dict(preset.recipe.uncertain).items()
+    assert chosen("--recipe", "epochs=7").recipe.blank == "zeros", "nothing is left of an earlier command"
+
+
 def test_recipe_settings_are_typed():
     recipe = override_recipe(
         Recipe(), ["epochs=7", "blank=ignore", 'uncertain=[["Edema","ignore"]]', "scale_fraction=0"]
@@ -67,6 +75,13 @@ def test_wrong_assignments_are_named(assignments, named):
         (["--cpus-per-trial", "0"], "--cpus-per-trial"),
         (["--gpus-per-trial", "2"], "--gpus-per-trial"),
         (["--finding", "Nonsense"], "Nonsense"),
+        (["--finding", ""], "--finding: found an empty text"),
+        (["--finding="], "--finding: found an empty text"),
+        (["--cache", " ", "--part-column", ""], "--cache, --part-column: found an empty text"),
+        (
+            ["--data", "/nowhere", "--recipe", "epochs=2", "--recipe", "epochs=3"],
+            "--recipe epochs: found 2 values",
+        ),
     ],
 )
 def test_unusable_options_end_with_status_2_and_start_nothing(
