@@ -11,6 +11,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 COLUMN, PAGE = 3.5, 7.2
@@ -19,6 +20,9 @@ that 7 points are 7 points."""
 
 CHARACTERS_PER_INCH = 21.5
 """Of the line below the panels, which has 6 points."""
+
+TITLE_CHARACTERS, LEGEND_CHARACTERS = 38, 46
+"""That a column's width holds."""
 
 STYLE: dict[str, Any] = {
     "font.size": 7.5,
@@ -67,7 +71,22 @@ def legend(figure: Figure, handles: Any = None, labels: Any = None, *, columns: 
     """A legend above the panels, where it hides nothing."""
     if handles is None:
         handles, labels = figure.axes[0].get_legend_handles_labels()
+    if any(len(label) > LEGEND_CHARACTERS // columns for label in labels):
+        columns, labels = 1, [textwrap.fill(label, LEGEND_CHARACTERS) for label in labels]
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, borderaxespad=0.2)
+
+
+def title(axes: Axes, text: str) -> None:
+    """A title above a panel, on as many lines as it needs: names of weights are long."""
+    axes.set_title(textwrap.fill(text, TITLE_CHARACTERS))
+
+
+def as_written(figure: Figure) -> None:
+    """Show names with dollars as they are, not as formulas; ticks, which come later, keep theirs."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if "$" in text.get_text() and r"\math" not in text.get_text():
+            text.set_parse_math(False)
 
 
 def note(figure: Figure, text: str) -> None:

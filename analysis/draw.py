@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import curves, figures, more_figures
+from analysis.canvas import as_written
 from analysis.conjectures import Margins
 from analysis.measures import Measures
 from analysis.power_law import PowerLaw
@@ -128,6 +129,7 @@ def _figure1(evidence: Evidence, trained: pd.DataFrame, architecture: str = "res
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write `name.png` and `name.pdf`, neither ever half written."""
     folder.mkdir(parents=True, exist_ok=True)
+    as_written(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout is done, once for both forms
     for suffix, options in ((".png", {"dpi": DOTS_PER_INCH}), (".pdf", {"metadata": {"CreationDate": None}})):

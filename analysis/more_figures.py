@@ -18,6 +18,7 @@ from analysis.canvas import (
     several,
     size_axis,
     styled,
+    title,
 )
 from analysis.palette import MEAN, init_name, look, ordered
 from analysis.power_law import PowerLaw
@@ -39,7 +40,7 @@ def gains(
     for axes, init in zip(panels, inits, strict=True):
         label = f"{metric}, {init} minus scratch at "
         rows = estimates[estimates["name"].str.startswith(label)]
-        axes.set_title(f"{init_name(init)} minus scratch")
+        title(axes, f"{init_name(init)} minus scratch")
         if rows.empty:
             empty(axes, "no finished pair of cells yet")
             continue

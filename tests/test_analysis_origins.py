@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torchvision
 
-from analysis import conclusion, evidence, origins, report_tables, tables
+from analysis import conclusion, draw, evidence, more_figures, origins, report_tables, tables
 from analysis.conjectures import LARGE_TEST, grid_of
 from analysis.findings import finding_table
 from analysis.measures import measure
@@ -163,3 +163,22 @@ def test_both_lists_of_torchvisions_files_hold_what_torchvision_publishes():
         for one in torchvision.models.get_model_weights(architecture):
             digits = one.url.rpartition("-")[2].removesuffix(".pth")
             assert TORCHVISION[digits] == f"torchvision {one.name}"
+
+
+@pytest.mark.parametrize("name", ["a $b_$ c", "weights of a hospital with a very long name (sha 1a2b3c4d)"])
+def test_long_names_and_names_with_dollars_stay_inside_of_their_figures(name, tmp_path):
+    """Dollars begin formulas elsewhere, and `$b_$` is none."""
+    arms = pd.DataFrame(
+        {
+            "name": [f"test_auroc, {name} minus scratch at {size}" for size in (10, 20)],
+            "architecture": [None, None], "train_images": [10, 20], "estimate": [0.1, 0.2],
+            "high": [0.2, 0.3], "seeds": 1, "patients": 9, "positives": 3, "seed_part": "runs",
+        }
+    )  # fmt: skip
+    figure = more_figures.gains(arms, inits=[name], margin=0.01)
+    draw.save(figure, tmp_path, "gains")
+    assert (tmp_path / "gains.png").stat().st_size > 1000
+    (axes,) = figure.axes
+    assert axes.get_title(loc="left").replace("\n", " ") == f"{name} minus scratch"
+    right = axes.title.get_window_extent().x1, axes._left_title.get_window_extent().x1
+    assert max(right) <= figure.bbox.x1
