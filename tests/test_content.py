@@ -233,7 +233,10 @@ def test_a_file_that_may_still_change_is_read_again(folder, tmp_path, monkeypatc
 def test_a_damaged_record_is_as_if_there_were_none(folder, remembered, tmp_path, damage):
     (file,) = (tmp_path / "records").iterdir()
     file.write_bytes(file.read_bytes()[:-200] if damage is None else damage)
-    assert content.settled(planned(folder, tmp_path / "records")).fingerprint == remembered.fingerprint
+    again = content.settled(planned(folder, tmp_path / "records"))
+    assert again.fingerprint == remembered.fingerprint
+    content.remember(again, tmp_path / "records")
+    assert known(planned(folder, tmp_path / "records")).certain.all(), "it is written anew"
 
 
 def test_the_record_that_fits_best_is_taken(folder, remembered, tmp_path):

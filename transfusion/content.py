@@ -162,11 +162,19 @@ def remember(table: Table, folder: Path) -> None:
         "digest": _as_binary(content.digests),
     }
     fresh = pa.table(columns)
-    if file.exists() and pq.read_table(file).equals(fresh):
+    if _holds(file, fresh):
         file.touch()  # the newest records are looked at first
         return
     with atomic(file) as temporary:
         pq.write_table(fresh, temporary, compression="zstd")
+
+
+def _holds(file: Path, fresh: pa.Table) -> bool:
+    """Whether this is in the file; a file that is damaged holds nothing, and is written anew."""
+    try:
+        return bool(pq.read_table(file).equals(fresh))
+    except (pa.ArrowInvalid, OSError):
+        return False
 
 
 def record_file(table: Table, folder: Path) -> Path:
