@@ -109,6 +109,8 @@ def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel("training images")
+    if len(ticks) == 1:
+        axes.set_xlim(ticks[0] / 2, ticks[0] * 2)  # else points that are moved aside would seem far away
 
 
 def area_label(metric: str) -> str:
