@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import tifffile
 
 Array = np.ndarray
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters is raised, and told once
 
 SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
