@@ -200,6 +200,35 @@ def refuse_empty(arguments: Sequence[str]) -> None:
         raise SettingError(f"{named}: found an empty text, expected a value; {advice}")
 
 
+def refuse_impossible_places(data: Path | None, folders: dict[str, Path | None]) -> None:
+    """Paths that no file system has, and files where folders are to be written.
+
+    Args:
+        data: what is read; whether it is there is for its reader to say.
+        folders: what is written to, by option.
+
+    Raises:
+        SettingError: with every such path.
+    """
+    problems = []
+    for option, place in {"--data": data, **folders}.items():
+        if place is None:
+            continue
+        try:
+            place.stat()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            pass
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            problems.append(f"{option} {str(place)!r}: found {reason.lower()}, expected a path that can be")
+            continue
+        there = next((one for one in (place, *place.parents) if one.exists()), place)
+        if option in folders and there.exists() and not there.is_dir():
+            problems.append(f"{option} {place}: found a file, {there}, expected a folder; name another")
+    if problems:
+        raise SettingError("; ".join(problems))
+
+
 def preset_of(options: argparse.Namespace) -> Preset:
     """The preset that the options name, their axes and settings in place of its own.
 

@@ -40,7 +40,7 @@ from sweeps import (
     worker_code,
 )
 from sweeps.codes import several_codes
-from sweeps.command_line import parser, preset_of, refuse_empty
+from sweeps.command_line import parser, preset_of, refuse_empty, refuse_impossible_places
 from sweeps.data import open_data
 from sweeps.data_table import data_tables, summarize
 from sweeps.estimate import Estimate, estimate
@@ -81,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return remote.run(options, arguments)
         store = object_store.ObjectStore(place) if "://" in place else None
         out = store.mirror() if store else Path(place)
+        refuse_impossible_places(options.data, {"--out": out, "--cache": options.cache})
         with on_signals(stop):
             return run(options, out, store, Console(highlight=False), stop)
     except (SettingError, DataError, LockedError) as error:

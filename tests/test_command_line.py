@@ -96,6 +96,31 @@ def test_unusable_options_end_with_status_2_and_start_nothing(
     assert list(tmp_path.iterdir()) == [], "nothing was written"
 
 
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("--out", "file", "found a file"),
+        ("--out", "file/below", "found a file"),
+        ("--cache", "file", "found a file"),
+        ("--out", "x" * 300, "file name too long"),
+        ("--data", "x" * 300, "file name too long"),
+        ("--data", "loop", "too many levels"),
+        ("--out", "a\0b", "null"),
+    ],
+)
+def test_places_that_cannot_be_end_with_status_2(option, value, named, dry, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "loop").symlink_to("loop")
+    assert full_grid.main(["--preset", "smoke", "--out", "out", *dry, option, value]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Nothing was started.")
+    assert f"{option} " in said
+    assert named in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"], "nothing was written"
+
+
 def test_a_signal_while_planning_ends_with_status_130_and_writes_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(full_grid, "open_inputs", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
     assert full_grid.main(["--preset", "smoke", "--out", str(tmp_path / "out")]) == 130
