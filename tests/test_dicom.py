@@ -342,3 +342,11 @@ def test_a_window_beside_all_values_shows_nothing_and_is_said(tmp_path: Path) ->
     write(tmp_path / "a.dcm", drawing().astype(np.uint16), WindowCenter=90000, WindowWidth=100)
     found = survey(tmp_path, ["a.dcm"], look_at(tmp_path, ["a.dcm"]), Reading())
     assert "have one value everywhere" in str(found.empty)
+
+
+@pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_table_of_eight_bits_in_words_of_sixteen(tmp_path: Path, name: str) -> None:
+    write(
+        tmp_path / "a.dcm", drawing().astype(np.uint16), **{name: table([4096, 0, 8], np.arange(4096) // 16)}
+    )
+    np.testing.assert_allclose(read(tmp_path, ["a.dcm"])[0][0], drawing() // 16, atol=1)

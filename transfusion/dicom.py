@@ -114,6 +114,9 @@ def _check_deflated(data: bytes) -> None:
 def _gray(dataset: Any, stored: Array, pipeline: Any, shown: bool) -> Picture:
     """Modality table or rescaling, then what the window or table of values of interest says of the range."""
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    for name in ("ModalityLUTSequence", "VOILUTSequence"):
+        for one in getattr(dataset, name, None) or ():
+            _widen(one)
     values = pipeline.apply_modality_lut(stored, dataset)
     bits = int(dataset.BitsStored)
     signed = int(getattr(dataset, "PixelRepresentation", 0) or 0) == 1
@@ -181,6 +184,14 @@ def _rescaled(dataset: Any, ends: Array, pipeline: Any) -> tuple[float, float] |
         ends = _entries(dataset.ModalityLUTSequence[0])
     meant = pipeline.apply_modality_lut(ends, dataset)
     return float(meant.min()), float(meant.max())
+
+
+def _widen(table: Any) -> None:
+    """Tables of 8 bits may have their entries in words of 16 (C.11.1.1.1), which pydicom takes for bytes."""
+    data = table.LUTData
+    entries, first, bits = map(int, table.LUTDescriptor)
+    if bits == 8 and isinstance(data, bytes) and len(data) == 2 * (entries or 2**16):
+        table.LUTDescriptor = [entries, first, 16]
 
 
 def _entries(table: Any) -> Array:
