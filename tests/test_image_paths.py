@@ -112,19 +112,23 @@ def test_a_missing_file_is_left_to_the_check_of_images(tmp_path: Path) -> None:
         "A.png",
         "a.jpg",
         "soft.png",
-        "hard.png",
         "link/a.png",
     ],
 )
 def test_the_same_file_twice_is_refused_with_both_rows(tmp_path: Path, second: str) -> None:
     touched(tmp_path, "a.png", "b.png")
     (tmp_path / "soft.png").symlink_to("a.png")
-    os.link(tmp_path / "a.png", tmp_path / "hard.png")
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     found = located(tmp_path, "a.png", "b.png", second)
     assert [problem.where for problem in found.problems] == ["row 2"]
     assert "once more" in found.problems[0].found
     assert "in row 0" in found.problems[0].found
+
+
+def test_a_hard_link_is_another_image_whose_equal_bytes_are_reported_elsewhere(tmp_path: Path) -> None:
+    touched(tmp_path, "a.png")
+    os.link(tmp_path / "a.png", tmp_path / "hard.png")
+    assert located(tmp_path, "a.png", "hard.png").problems == []
 
 
 def test_many_absolute_paths_are_one_problem_and_few_are_named_each() -> None:

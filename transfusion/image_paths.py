@@ -205,12 +205,12 @@ def _identity(file: str) -> Place | None:
 
 
 def _same_file(root: Path, one: str, other: str) -> bool:
-    """Whether two paths with one inode are one file: some network disks give an inode to several."""
-    first, second = root / one, root / other
-    if first.resolve() == second.resolve() or folded(one) == folded(other):
-        return True
-    status = first.stat()
-    return status.st_nlink > 1 and status.st_ino != 0
+    """Whether two paths with one inode are one file under two spellings.
+
+    Hard links are not: stores that keep equal files once link different images of a set to each other, and
+    images of equal bytes are counted and reported (`equal_images`).
+    """
+    return (root / one).resolve() == (root / other).resolve() or folded(one) == folded(other)
 
 
 def folded(name: str) -> str:
