@@ -13,6 +13,7 @@ SCRIPT = Path(__file__).parent.parent / "sweeps" / "slurm.sbatch"
 
 FAKES = {
     "scontrol": 'echo "scontrol $*" >> $LOG; [ "$1" = show ] && printf "n1\\nn2\\n"; exit 0',
+    "squeue": "echo 77.batch; echo 77.0; echo 77.12",
     "scancel": 'echo "scancel $*" >> $LOG',
     "srun": 'echo "srun $*" >> $LOG; while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
     "ray": 'echo "ray $*" >> $LOG; case "$*" in *--head*) exec python3 -c "$LISTEN" "$@";; esac',
@@ -83,7 +84,8 @@ def test_nodes_become_one_cluster_for_the_sweep(job):
     assert len(heads) == len(workers) == 1
     assert all("--num-cpus=3" in line for line in heads + workers)
     assert "ray stop" not in said(), "it ends every Ray of the user on the node"
-    assert "scancel --signal=KILL 77" in said(), "Ray's steps end with the sweep"
+    ended = [line for line in said().splitlines() if line.startswith("scancel")]
+    assert ended == ["scancel --signal=KILL 77.0", "scancel --signal=KILL 77.12"], "Ray's steps, not the job"
 
 
 def test_a_signal_is_passed_on_once_and_the_job_is_queued_again(job):
