@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +91,18 @@ def release() -> None:
     every trial would take a third of a second.
     """
     gc.collect()
-    if not gc.get_freeze_count():
-        gc.freeze()
-        atexit.register(
-            gc.unfreeze
-        )  # else extension modules find at the end what they made, and call it leaked
+    _set_aside()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+@cache
+def _set_aside() -> None:
+    """Once a process. (Python 3.12 starts with objects of its own set aside: their count does not tell.)"""
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # else extension modules find at the end what they made, and call it leaked
 
 
 def resident_bytes() -> int | None:
