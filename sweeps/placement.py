@@ -135,10 +135,6 @@ class Placement:
         """What runs."""
         return [one.demand for one in self._running.values()]
 
-    def used(self) -> float:
-        """GPUs in use, or cores where there are none."""
-        return sum(one.demand.gpu if self.on_gpu else one.demand.cores for one in self._running.values())
-
     # -- what is free, and when
 
     def _free(self) -> dict[Place, tuple[float, float]]:
