@@ -110,7 +110,7 @@ def _command(module: str, name: str, options: str | None = None) -> int:
 
 def version() -> str:
     """Version, commit and place of the code that runs."""
-    code = importlib.import_module("transfusion.code_version").code_version()
+    code = importlib.import_module("transfusion.records.code_version").code_version()
     return f"{code.describe()}, in {ROOT}"
 
 

@@ -8,10 +8,10 @@ Needs neither torch nor Ray: a copy of the results on any machine is enough.
     analysis.estimate(evidence, contrast)   one estimate of one's own, with its interval
 """
 
-from analysis.contrasts import Contrast, Term
 from analysis.interface import FIGURES, estimate, figure, measured
 from analysis.run import Summary, run
-from analysis.tables import Evidence, load
+from analysis.statistics.contrasts import Contrast, Term
+from analysis.tables.store import Evidence, load
 
 __all__ = [
     "FIGURES",

@@ -9,10 +9,10 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
-from analysis.conjectures import Margins
-from analysis.from_tune import read_experiment
+from analysis.claims.conjectures import Margins
 from analysis.run import run
-from analysis.schema import EvidenceError
+from analysis.tables.from_tune import read_experiment
+from analysis.tables.schema import EvidenceError
 from analysis.terminal import print_summary
 
 

@@ -12,12 +12,13 @@ from dataclasses import asdict
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import contrasts, draw
-from analysis.conjectures import Margins, default_margins, grid_of
-from analysis.contrasts import Contrast
-from analysis.evidence import power_law
-from analysis.measures import Measures, measure
-from analysis.tables import Evidence
+from analysis.claims.conjectures import Margins, default_margins, grid_of
+from analysis.claims.estimates import power_law
+from analysis.figures import draw
+from analysis.statistics import contrasts
+from analysis.statistics.contrasts import Contrast
+from analysis.statistics.measures import Measures, measure
+from analysis.tables.store import Evidence
 
 FIGURES = (
     "verdicts", "verdicts_column", "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
@@ -35,7 +36,7 @@ def measured(evidence: Evidence) -> Measures:
 
 
 def estimate(evidence: Evidence, contrast: Contrast) -> pd.Series:
-    """One contrast with its interval, n and missing cells; the fields of `analysis.schema.ESTIMATES`.
+    """One contrast with its interval, n and missing cells; the fields of `analysis.tables.schema.ESTIMATES`.
 
     Raises:
         ValueError: the cells that the contrast asks for are not there; the message says which way.

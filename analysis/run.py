@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import conclusion, draw, evidence, report, tables
-from analysis.checking import check
-from analysis.codes import several
-from analysis.collect import Collection, collect
-from analysis.conjectures import Margins, default_margins, grid_of
-from analysis.findings import finding_table
-from analysis.measures import measure
-from analysis.references import beside
-from analysis.schema import EvidenceError
-from analysis.verdicts import judge, verdict_table
+from analysis.claims import conclusion
+from analysis.claims import estimates as estimating
+from analysis.claims.conjectures import Margins, default_margins, grid_of
+from analysis.claims.published import beside
+from analysis.claims.study_results import finding_table
+from analysis.claims.verdicts import judge, verdict_table
+from analysis.figures import draw
+from analysis.report import page
+from analysis.report.codes import several
+from analysis.statistics.measures import measure
+from analysis.tables import store
+from analysis.tables.checking import check
+from analysis.tables.collect import Collection, collect
+from analysis.tables.schema import EvidenceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,12 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
         raise EvidenceError(f"{out}: found no such folder; expected the --out folder of a sweep")
     collection = collect(out)
     check(out)
-    loaded = tables.load(out)
+    loaded = store.load(out)
     measures = measure(loaded)
     limits = default_margins(measures.patients.get("test_auroc")).with_changes(margins or {})
     grid = grid_of(measures, loaded.natural)
-    law = evidence.power_law(measures, grid)
-    estimates = evidence.estimate_table(measures, grid, law)
+    law = estimating.power_law(measures, grid)
+    estimates = estimating.estimate_table(measures, grid, law)
     verdicts = verdict_table(judge(measures, loaded.natural, limits), loaded.natural)
     findings = finding_table(measures, loaded.natural, limits)
     published = beside(estimates, finding=finding_of(loaded), natural=loaded.natural)
@@ -75,9 +79,9 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
         ("verdicts", verdicts),
         ("findings", findings),
         ("published", published),
-        ("sweep", tables.sweep_table(loaded.sweep)),
+        ("sweep", store.sweep_table(loaded.sweep)),
     ):
-        tables.write(out, name, frame)
+        store.write(out, name, frame)
 
     figures = out / "figures"
     drawn = draw.study_figures(loaded, measures, estimates) | draw.conjecture_figures(
@@ -89,9 +93,9 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
     status = loaded.trials["status"]
     counts = {"planned": len(status), **{s: int((status == s).sum()) for s in ("done", "failed", "missing")}}
     return Summary(
-        evidence=tables.evidence_folder(out),
+        evidence=store.evidence_folder(out),
         figures=figures,
-        report=report.write(
+        report=page.write(
             loaded, measures, estimates, verdicts, findings, published, limits, collection, figures, prose
         ),
         counts=counts,
@@ -103,7 +107,7 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
     )
 
 
-def finding_of(evidence: tables.Evidence) -> str:
+def finding_of(evidence: store.Evidence) -> str:
     """The finding that the grid's cells are trained on; empty if the tables do not say it."""
     trials = evidence.trials
     known = trials.loc[trials["kind"].fillna("grid") == "grid", "finding"].dropna()

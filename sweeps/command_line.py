@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.spaces import PRESETS, Preset, Space, grid_search
-from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe, SettingError
-from transfusion.code_version import code_version
-from transfusion.reading import INTENSITY_HELP
+from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe
+from transfusion.images.reading import INTENSITY_HELP
+from transfusion.problems import SettingError
+from transfusion.records.code_version import code_version
 from transfusion.weights_input import EXPECTED
 
 DATASETS = ("chexpert", "nih", "table")

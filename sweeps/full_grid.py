@@ -22,43 +22,34 @@ from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 
-from sweeps import (
-    autoscaling,
-    check,
-    cost,
-    executor,
-    history,
-    loggers,
-    object_store,
-    plan,
-    pretrained,
-    processes,
-    remote,
-    resources,
-    settling,
-    speeds,
-    worker_code,
-)
-from sweeps.codes import several_codes
+from sweeps import remote
 from sweeps.command_line import parser, preset_of, refuse_empty, refuse_impossible_places
-from sweeps.data import open_data
-from sweeps.data_table import data_tables, summarize
-from sweeps.estimate import Estimate, estimate
-from sweeps.lock import LockedError, Waiting, held
-from sweeps.memory import measured_peaks, needed_bytes
-from sweeps.named_weights import Given
+from sweeps.execution import autoscaling, executor, loggers, processes, worker_code
+from sweeps.execution.record import Outcome, write_sweep
+from sweeps.execution.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
+from sweeps.inputs import pretrained, settling
+from sweeps.inputs.data import open_data
+from sweeps.inputs.data_table import data_tables, summarize
+from sweeps.measuring import check
+from sweeps.planning import cost, history, plan, resources, speeds
+from sweeps.planning.codes import several_codes
+from sweeps.planning.estimate import Estimate, estimate
+from sweeps.planning.memory import measured_peaks, needed_bytes
+from sweeps.planning.named_weights import Given
+from sweeps.planning.prune import prune
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
-from sweeps.prune import prune
-from sweeps.record import Outcome, write_sweep
 from sweeps.spaces import Preset, cells
-from sweeps.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
-from sweeps.store_lock import held_prefix
-from transfusion import results
-from transfusion.cell import Cell, SettingError
-from transfusion.code_version import code_version
-from transfusion.failures import failure_of
-from transfusion.lease import LostError, unwatched
-from transfusion.table import DataError, Problem, Table
+from sweeps.storage import object_store
+from sweeps.storage.lock import LockedError, Waiting, held
+from sweeps.storage.store_lock import held_prefix
+from transfusion.cell import Cell
+from transfusion.data.table import Table
+from transfusion.files import unwatched
+from transfusion.problems import InputError, Problem, SettingError
+from transfusion.records import results
+from transfusion.records.code_version import code_version
+from transfusion.records.failures import failure_of
+from transfusion.records.lease import LostError
 
 OK, FAILED, UNUSABLE = 0, 1, 2
 
@@ -84,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse_impossible_places(options.data, {"--out": out, "--cache": options.cache})
         with on_signals(stop):
             return run(options, out, store, Console(highlight=False), stop)
-    except (SettingError, DataError, LockedError) as error:
+    except (SettingError, InputError, LockedError) as error:
         hint = f"\n{check.HINT}" if isinstance(error, resources.GpuError) else ""
         print(f"Nothing was started.\n{error}{hint}", file=sys.stderr)
         return UNUSABLE
@@ -225,7 +216,7 @@ def sweep(
             break
         work, expected = planned(inputs)
     else:
-        raise DataError([settling.unsteady(inputs.table)])
+        raise InputError([settling.unsteady(inputs.table)])
     look()
     if options.prune:
         pruned = prune(work, past, out)
@@ -341,7 +332,7 @@ def nothing_left_where_refused(out: Path) -> Iterator[None]:
     there = embedded.exists()
     try:
         yield
-    except (SettingError, DataError):
+    except (SettingError, InputError):
         if not there:
             shutil.rmtree(embedded, ignore_errors=True)
         raise
@@ -392,21 +383,21 @@ def open_inputs(
 
     Raises:
         SettingError: no data are named.
-        DataError: everything that is wrong with either.
+        InputError: everything that is wrong with either.
     """
     table = origin = None
     problems: list[Problem] = []
     try:
         table = open_data(preset, options, out, wanted, console)
-    except DataError as error:
+    except InputError as error:
         problems += error.problems
     try:
         given = Given(options.weights, options.weights_origin, options.weights_input)
         origin = pretrained.open_pretrained(given, options.imagenet, wanted, preset.recipe, console)
-    except DataError as error:
+    except InputError as error:
         problems += error.problems
     if table is None or origin is None:
-        raise DataError(problems)
+        raise InputError(problems)
     return table, pretrained.checked(origin, table, preset.recipe)
 
 

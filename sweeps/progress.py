@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from sweeps.estimate import Estimate
-from sweeps.plan import Plan, PlannedCell
-from sweeps.prune import Pruned
+from sweeps.planning.estimate import Estimate
+from sweeps.planning.plan import Plan, PlannedCell
+from sweeps.planning.prune import Pruned
 from transfusion.cell import Cell
 
 PLAIN_SECONDS = 15.0

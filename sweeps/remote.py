@@ -22,8 +22,8 @@ from typing import Any
 
 import ray
 
-from sweeps.stop import SIGNALS, handlers_restored
-from transfusion.cell import SettingError
+from sweeps.execution.stop import SIGNALS, handlers_restored
+from transfusion.problems import SettingError
 
 PREFIX = "ray://"
 PATHS = ("out", "data", "cache", "imagenet")

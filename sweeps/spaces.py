@@ -11,17 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transfusion.cell import (
-    ARCHITECTURES,
-    FREEZES,
-    Architecture,
-    Balance,
-    Cell,
-    Freeze,
-    Init,
-    Recipe,
-    SettingError,
-)
+from transfusion.cell import ARCHITECTURES, FREEZES, Architecture, Balance, Cell, Freeze, Init, Recipe
+from transfusion.problems import SettingError
 
 Space = dict[str, Any]
 

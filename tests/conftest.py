@@ -11,11 +11,12 @@ import pytest
 import s3_server as s3_server_of_moto
 from fault_grid import Grid
 
-from sweeps.object_store import ObjectStore
-from transfusion import chexpert, phantom
+from sweeps.storage.object_store import ObjectStore
 from transfusion.cell import Recipe
-from transfusion.locking import locked
-from transfusion.table import Table
+from transfusion.data.table import Table
+from transfusion.files import locked
+from transfusion.layouts import chexpert
+from transfusion.phantom import writing
 
 QUICK = Recipe(
     image_size=24,
@@ -49,7 +50,7 @@ def kills(pytestconfig: pytest.Config) -> int:
 
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return phantom.write(tmp_path_factory.mktemp("phantom"), images=800, size=48, workers=2)
+    return writing.write(tmp_path_factory.mktemp("phantom"), images=800, size=48, workers=2)
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +82,7 @@ def fault_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def grid_of(fault_folder: Path) -> Callable[..., Grid]:
     """A function from a name, and axes of `Grid`, to a grid in a folder of that name."""
     with locked(fault_folder / "phantom.lock"):
-        data = phantom.write(fault_folder / "phantom", images=600, size=48)
+        data = writing.write(fault_folder / "phantom", images=600, size=48)
     return lambda name, **axes: Grid(fault_folder / name, data, fault_folder / "cache", **axes)
 
 

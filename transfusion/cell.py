@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
+from transfusion.problems import SettingError
 from transfusion.weights_input import DEFAULT, InputScale
 
 SCHEMA = 2
@@ -37,10 +38,6 @@ BALANCES: tuple[Balance, ...] = get_args(Balance)
 
 NATURAL_IMAGES: tuple[Init, ...] = ("imagenet", "photos")
 """The upstream tasks that are natural images; `Cell.finding` of such an upstream cell is the task's name."""
-
-
-class SettingError(ValueError):
-    """A cell or recipe that cannot be run: the option, what was found, what was expected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

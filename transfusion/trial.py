@@ -16,20 +16,25 @@ import pytorch_lightning as pl
 import torch
 import torchvision
 
-from transfusion import acceleration, architectures, attempts, image_cache, results, weights
-from transfusion.architectures import Network, build
-from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, SettingError, Supplied, cell_id, upstream_of
-from transfusion.evaluation import evaluate
-from transfusion.failures import DivergedError, Failure, StoppedError, failure_of
-from transfusion.features import feature_task
-from transfusion.fitting import Hooks, fit
-from transfusion.initialization import copy_stages, load_stages, save_stages
-from transfusion.lease import LostError
-from transfusion.module import TrainingModule
-from transfusion.randomness import WEIGHTS, stream
-from transfusion.slate import cap_memory, clean_slate, release, resident_bytes
-from transfusion.table import Table
-from transfusion.task import Task, finding_task, imagenet_task, photos_task
+from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied, cell_id, upstream_of
+from transfusion.data import image_cache
+from transfusion.data.table import Table
+from transfusion.files import atomic
+from transfusion.networks import architectures, weights
+from transfusion.networks.architectures import Network, build
+from transfusion.networks.initialization import copy_stages, load_stages, save_stages
+from transfusion.problems import SettingError
+from transfusion.records import attempts, results
+from transfusion.records.failures import DivergedError, Failure, StoppedError, failure_of
+from transfusion.records.lease import LostError
+from transfusion.training import acceleration
+from transfusion.training.evaluation import evaluate
+from transfusion.training.features import feature_task
+from transfusion.training.fitting import Hooks, fit
+from transfusion.training.module import TrainingModule
+from transfusion.training.process_state import cap_memory, clean_slate, release, resident_bytes
+from transfusion.training.randomness import WEIGHTS, stream
+from transfusion.training.task import Task, finding_task, imagenet_task, photos_task
 
 NO_HOOKS = Hooks()
 
@@ -148,7 +153,7 @@ def _failed(error: Exception, folder: Path, share: float, check: Callable[[], No
     if failure != "diverged":
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        with results.atomic(folder / results.TRACEBACK, check) as path:
+        with atomic(folder / results.TRACEBACK, check) as path:
             path.write_text("".join(traceback.format_exception(error)))
     return {"status": "failed", "failure": failure, "error": text}
 
@@ -225,7 +230,7 @@ def _train(
         results.write_table(folder, "predictions", predictions, hooks.check)
         metrics |= areas
     if cell.kind == "upstream":
-        with results.atomic(folder / results.WEIGHTS, hooks.check) as path:
+        with atomic(folder / results.WEIGHTS, hooks.check) as path:
             save_stages(network, path)
     return module.compiling
 

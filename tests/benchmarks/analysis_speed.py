@@ -20,13 +20,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent.parent)]
+sys.path[:0] = [str(Path(__file__).parents[1] / "helpers"), str(Path(__file__).parent.parent.parent)]
 
 import cell_folders as folders  # noqa: E402
 
 import analysis  # noqa: E402
-from analysis.calibration import CHEXPERT  # noqa: E402
-from analysis.simulate import logits, test_split  # noqa: E402
+from analysis.calibration.rates import CHEXPERT  # noqa: E402
+from analysis.calibration.simulate import logits, test_split  # noqa: E402
 
 EPOCHS, STEPS = 100, 2_000
 

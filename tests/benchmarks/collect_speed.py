@@ -23,14 +23,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent.parent)]
+sys.path[:0] = [str(Path(__file__).parents[1] / "helpers"), str(Path(__file__).parent.parent.parent)]
 
 import cell_folders as folders  # noqa: E402
 from ray.train._internal.storage import StorageContext  # noqa: E402
 from ray.tune import ExperimentAnalysis  # noqa: E402
 from ray.tune.experiment import Trial  # noqa: E402
 
-from analysis.collect import collect  # noqa: E402
+from analysis.tables.collect import collect  # noqa: E402
 
 RECIPE = {"epochs": 100, "image_size": 224}
 

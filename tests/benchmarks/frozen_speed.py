@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 
 from sweeps.spaces import DEMO
-from transfusion import chexpert, phantom
 from transfusion.cell import Cell, Recipe, upstream_of
-from transfusion.table import Table
+from transfusion.data.table import Table
+from transfusion.layouts import chexpert
+from transfusion.phantom import writing
 from transfusion.trial import run_trial
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     print("| fine-tuned, s | frozen, s | times as cheap |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table = chexpert.read(phantom.write(folder / "phantom", images=1500, size=64))
+        table = chexpert.read(writing.write(folder / "phantom", images=1500, size=64))
         for architecture in options.architectures:
             tuned, frozen = (
                 Cell(architecture=architecture, train_images=options.images, init="photos", freeze=freeze)

@@ -36,12 +36,15 @@ import input_speed  # noqa: E402
 import peer  # noqa: E402
 from side_by_side import WELL, outcome_of, side_by_side  # noqa: E402
 
-from sweeps.memory import needed_bytes  # noqa: E402
-from sweeps.resources import Resources  # noqa: E402
-from transfusion import acceleration, architectures, chexpert, phantom  # noqa: E402
+from sweeps.planning.memory import needed_bytes  # noqa: E402
+from sweeps.planning.resources import Resources  # noqa: E402
 from transfusion.cell import ARCHITECTURES, Architecture, Cell, Recipe  # noqa: E402
-from transfusion.slate import cap_memory  # noqa: E402
-from transfusion.table import Table  # noqa: E402
+from transfusion.data.table import Table  # noqa: E402
+from transfusion.layouts import chexpert  # noqa: E402
+from transfusion.networks import architectures  # noqa: E402
+from transfusion.phantom import writing  # noqa: E402
+from transfusion.training import acceleration  # noqa: E402
+from transfusion.training.process_state import cap_memory  # noqa: E402
 
 SIZE, BATCH = 224, 32
 HERE = Path(__file__).parent
@@ -97,7 +100,7 @@ def against_the_peer(chosen: list[Architecture], images: int, workers: int) -> N
     )
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
-        table = chexpert.read(phantom.write(Path(name) / "phantom", images=int(images * 1.4) + 300))
+        table = chexpert.read(writing.write(Path(name) / "phantom", images=int(images * 1.4) + 300))
         for architecture in chosen:
             theirs = peer_speed(architecture, table, images, workers)
             ours, _ = input_speed.speeds(architecture, SIZE, device, epochs=4)

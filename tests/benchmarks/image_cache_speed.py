@@ -27,7 +27,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table as Rows
 
-from transfusion import chexpert, image_cache, phantom
+from transfusion.data import image_cache
+from transfusion.layouts import chexpert
+from transfusion.phantom import writing
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         drawn = chexpert.read(
-            phantom.write(folder / "phantom", images=options.images, size=options.side), "all"
+            writing.write(folder / "phantom", images=options.images, size=options.side), "all"
         )
         table = replace(drawn, frame=pd.concat([drawn.frame] * options.times, ignore_index=True))
         files = [table.root / image for image in table.frame["image"]]

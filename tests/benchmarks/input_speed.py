@@ -21,13 +21,14 @@ from statistics import median
 import numpy as np
 import torch
 
-from transfusion import acceleration, architectures
-from transfusion.architectures import build
 from transfusion.cell import ARCHITECTURES, Architecture, Recipe
-from transfusion.fitting import Hooks, fit
-from transfusion.module import TrainingModule, masked_loss
-from transfusion.optimizer import Adam
-from transfusion.task import Task
+from transfusion.networks import architectures
+from transfusion.networks.architectures import build
+from transfusion.training import acceleration
+from transfusion.training.fitting import Hooks, fit
+from transfusion.training.module import TrainingModule, masked_loss
+from transfusion.training.optimizer import Adam
+from transfusion.training.task import Task
 
 
 def main() -> None:

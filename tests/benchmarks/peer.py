@@ -36,12 +36,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from sweeps.spaces import PRESETS, cells
-from transfusion import chexpert, photos
-from transfusion.architectures import build
 from transfusion.cell import Cell, Recipe, upstream_of
-from transfusion.convolution import Convolution
-from transfusion.learning_rate import choose
-from transfusion.table import Table
+from transfusion.data.table import Table
+from transfusion.layouts import chexpert, photos
+from transfusion.networks.architectures import build
+from transfusion.networks.convolution import Convolution
+from transfusion.training.range_test import choose
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -7,11 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from sweeps import history, plan
-from sweeps.cost import CostModel
+from sweeps.planning import history, plan
+from sweeps.planning.cost import CostModel
 from sweeps.spaces import DEMO, cells, grid
-from transfusion import results
 from transfusion.cell import cell_id
+from transfusion.records import results
 
 RECIPE = DEMO.recipe
 

@@ -19,10 +19,10 @@ import numpy as np
 import ray
 from ray import cloudpickle
 
-from sweeps import executor
-from sweeps.plan import PlannedCell
-from sweeps.resources import Resources
-from sweeps.stop import Stop
+from sweeps.execution import executor
+from sweeps.execution.stop import Stop
+from sweeps.planning.plan import PlannedCell
+from sweeps.planning.resources import Resources
 from transfusion.cell import Cell
 
 

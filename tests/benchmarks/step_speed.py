@@ -3,9 +3,10 @@
     python tests/benchmarks/step_speed.py [--sizes 24 32 64] [--architectures ...]
 
 One resident batch, one thread, channels last, forward, backward and the step of the optimiser; the two ways
-in turn, medians. Ours leave out what only meets padding (`transfusion.convolution`) and step on weights in
-their order of memory (`transfusion.optimizer`). `multiply-adds` is the share of the forward pass that ours
-compute.
+in turn, medians. Ours leave out what only meets padding (`transfusion.networks.convolution`) and step on
+weights in
+their order of memory (`transfusion.training.optimizer`). `multiply-adds` is the share of the forward pass
+that ours compute.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from transfusion.architectures import build
 from transfusion.cell import ARCHITECTURES, Architecture
-from transfusion.module import masked_loss
-from transfusion.optimizer import Adam
+from transfusion.networks.architectures import build
+from transfusion.training.module import masked_loss
+from transfusion.training.optimizer import Adam
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from plain_network import plain
 

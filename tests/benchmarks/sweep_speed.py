@@ -22,16 +22,19 @@ from typing import Any
 
 from rich.console import Console
 
-from sweeps import cost, executor, history, plan, resources
-from sweeps.data import prepare
+from sweeps.execution import executor
+from sweeps.execution.stop import Stop
+from sweeps.inputs.data import prepare
+from sweeps.planning import cost, history, plan, resources
 from sweeps.progress import SweepProgress
 from sweeps.spaces import PRESETS, Preset, cells
-from sweeps.stop import Stop
-from transfusion import chexpert, phantom, results
-from transfusion.architectures import build
 from transfusion.cell import Cell, cell_id, upstream_of
-from transfusion.initialization import save_stages
-from transfusion.table import Table
+from transfusion.data.table import Table
+from transfusion.layouts import chexpert
+from transfusion.networks.architectures import build
+from transfusion.networks.initialization import save_stages
+from transfusion.phantom import writing
+from transfusion.records import results
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(Path(__file__).parent))
@@ -63,7 +66,7 @@ def compare(preset: Preset, folder: Path, every: int | None) -> None:
     data = folder / "phantom"
     embedded = preset.phantom
     assert embedded is not None
-    phantom.write(data, images=embedded.images, size=embedded.size, difficulty=embedded.difficulty)
+    writing.write(data, images=embedded.images, size=embedded.size, difficulty=embedded.difficulty)
     table = chexpert.read(data, views=preset.recipe.views)
     order = by_cost(preset, table)
     script = ROOT / "sweeps" / "full_grid.py"

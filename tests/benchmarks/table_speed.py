@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Rows
 
-from transfusion import chexpert
-from transfusion.phantom_labels import as_fields, official_rows
+from transfusion.layouts import chexpert
+from transfusion.phantom.labels import as_fields, official_rows
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from real_csv import unpacked
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.spaces import DEMO
-from transfusion import chexpert, phantom
 from transfusion.cell import ARCHITECTURES, Architecture, Cell, upstream_of
-from transfusion.table import Table
+from transfusion.data.table import Table
+from transfusion.layouts import chexpert
+from transfusion.phantom import writing
 
 MB = 2**20
 
@@ -38,7 +39,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table = chexpert.read(phantom.write(folder / "phantom", images=1500, size=64))
+        table = chexpert.read(writing.write(folder / "phantom", images=1500, size=64))
         for size in options.sizes:
             for architecture in options.architectures:
                 place = folder / f"{architecture}-{size}"

@@ -1,0 +1,1 @@
+"""Grids with planted truth, and how often the verdicts on them are wrong."""

@@ -1,0 +1,1 @@
+"""Conjectures, their claims, estimates and verdicts, in words too."""

@@ -1,0 +1,255 @@
+"""The four conjectures as data: the claims that each makes and the contrast that tests each claim.
+
+A conjecture is `supported` when all the claims that it needs are, `refuted` when one of them is, else
+`undecided`. The other claims stand beside: they say more, but the conjecture does not fall with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.statistics.contrasts import Across, Contrast, Replicate, Term
+from analysis.statistics.measures import Measures
+from analysis.statistics.units import unit
+
+Expects = Literal["positive", "negative", "zero", "not_positive"]
+"""What a claim says of its effect: above zero, below zero, too small to matter, or no gain that matters."""
+
+Sizes = Literal["largest", "smallest", "middle", "mean", "last_doubling", "range", "trend"]
+"""How sizes are put together: one of them (the middle ones averaged), the mean of all, the gain per doubling
+between the two largest, the gain from a quarter of the data to all of it, or the slope per doubling."""
+
+PER_DOUBLING = ("last_doubling", "trend")
+
+Part: TypeAlias = tuple[float, str, str]
+"""(weight, init, freeze); the init `natural` stands for the grid's natural-image task."""
+
+SCRATCH: tuple[Part, ...] = ((1.0, "random", "none"),)
+NATURAL_GAIN: tuple[Part, ...] = ((1.0, "natural", "none"), (-1.0, "random", "none"))
+IN_DOMAIN_GAIN: tuple[Part, ...] = ((1.0, "consolidation", "none"), (-1.0, "random", "none"))
+IN_DOMAIN_MINUS_NATURAL: tuple[Part, ...] = ((1.0, "consolidation", "none"), (-1.0, "natural", "none"))
+NATURAL_FROZEN: tuple[Part, ...] = ((1.0, "natural", "backbone"), (-1.0, "natural", "none"))
+IN_DOMAIN_FROZEN: tuple[Part, ...] = ((1.0, "consolidation", "backbone"), (-1.0, "consolidation", "none"))
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """The smallest effects that matter, fixed before any result is seen.
+
+    Attributes:
+        auroc: AUROC, as a fraction.
+        loss: training loss, nats.
+        spikes: spikes per run.
+    """
+
+    auroc: float
+    loss: float
+    spikes: float
+
+    def of(self, metric: str) -> float:
+        """The margin for a measure."""
+        if metric == "train_loss":
+            return self.loss
+        return self.spikes if metric == "spikes" else self.auroc
+
+    def with_changes(self, changes: dict[str, float]) -> Margins:
+        """These margins with some of them changed, by name."""
+        return dataclasses.replace(self, **changes)
+
+
+LARGE_TEST = Margins(auroc=0.01, loss=0.02, spikes=2.0)
+SMALL_TEST = Margins(auroc=0.09, loss=0.2, spikes=3.0)
+LARGE_TEST_PATIENTS = 2_000
+"""From this many test patients on, 0.01 AUROC can be resolved; below, only gross effects can be judged."""
+
+
+def default_margins(test_patients: int | None) -> Margins:
+    """Margins by the size of the test split alone, which is known before any result."""
+    return LARGE_TEST if (test_patients or 0) >= LARGE_TEST_PATIENTS else SMALL_TEST
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim: a sentence, what it expects of the contrast, and the contrast.
+
+    Attributes:
+        conjecture: 1 to 4.
+        quantity: what is estimated, as the subject of a sentence; `{natural}` is the natural-image task.
+        needed: the conjecture stands and falls with this claim.
+        across: as in `Contrast`; depth and parameters give the difference from one end to the other.
+    """
+
+    conjecture: int
+    name: str
+    question: str
+    quantity: str
+    expects: Expects
+    metric: str
+    parts: tuple[Part, ...]
+    sizes: Sizes
+    across: Across = "mean"
+    architectures: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    balance: tuple[tuple[float, str], ...] = ((1.0, "natural"),)
+    replicate: Replicate = "seed"
+    needed: bool = True
+
+
+CONJECTURES: dict[int, str] = {
+    1: "Deep models are too difficult to train",
+    2: "The task is too simple to need a large model",
+    3: "More data is not needed",
+    4: "The domains are too different for natural-image weights to transfer",
+}
+
+SMALL_NETWORKS = ("cbr_small", "cbr_tiny")
+
+
+def _flat(sizes: Sizes, across: Across, what: str) -> Claim:
+    ends = {
+        "parameters": "from the network with the fewest parameters to the one with the most",
+        "depth": "from the shallowest to the deepest network",
+    }[what]
+    return Claim(
+        2,
+        f"auroc_flat_in_{what}_{sizes}",
+        f"Is AUROC flat in the networks' {what}, at the {sizes} size?",
+        f"AUROC {ends}, at the {sizes} size",
+        "zero",
+        "test_auroc",
+        SCRATCH,
+        sizes,
+        across,
+    )
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        1, "loss_grows_with_depth", "Does training loss grow with depth at fixed data?",
+        "training loss from the shallowest to the deepest network", "positive",
+        "train_loss", SCRATCH, "mean", "log2_depth",
+    ),
+    Claim(
+        1, "resnet50_spikes_more", "Does ResNet-50's training loss spike more than the others'?",
+        "spikes of ResNet-50's training loss beyond those of the other networks", "positive",
+        "spikes", SCRATCH, "mean", "difference", group=("resnet50",), replicate="count", needed=False,
+    ),
+    Claim(
+        1, "worse_where_unbalanced", "Does depth cost more AUROC where classes are unbalanced?",
+        "AUROC from the shallowest to the deepest network, natural minus balanced classes", "negative",
+        "test_auroc", SCRATCH, "mean", "log2_depth", balance=((1.0, "natural"), (-1.0, "balanced")),
+        needed=False,
+    ),
+    Claim(
+        2, "same_training_loss", "Do small and large networks reach the same training loss?",
+        "training loss of the small networks minus that of the large ones, at the largest size", "zero",
+        "train_loss", SCRATCH, "largest", "difference", group=SMALL_NETWORKS,
+    ),
+    _flat("largest", "log10_parameters", "parameters"),
+    _flat("smallest", "log10_parameters", "parameters"),
+    _flat("largest", "log2_depth", "depth"),
+    _flat("smallest", "log2_depth", "depth"),
+    Claim(
+        3, "last_doubling_gains_nothing", "Is the gain of the last doubling of the data equivalent to zero?",
+        "AUROC gained by the last doubling of the training data", "zero",
+        "test_auroc", SCRATCH, "last_doubling",
+    ),
+    Claim(
+        4, "natural_weights_gain_nothing", "Is there no gain from {natural} over training from scratch?",
+        "AUROC gained by pretraining on {natural}", "not_positive",
+        "test_auroc", NATURAL_GAIN, "mean",
+    ),
+    Claim(
+        4, "in_domain_beats_natural", "Do weights from Consolidation gain more than weights from {natural}?",
+        "AUROC of pretraining on Consolidation minus pretraining on {natural}", "positive",
+        "test_auroc", IN_DOMAIN_MINUS_NATURAL, "mean",
+    ),
+    Claim(
+        4, "in_domain_gains", "Do weights from Consolidation gain over training from scratch?",
+        "AUROC gained by pretraining on Consolidation", "positive",
+        "test_auroc", IN_DOMAIN_GAIN, "mean", needed=False,
+    ),
+    Claim(
+        4, "frozen_natural_falls_short", "Do frozen features from {natural} fall short of fine-tuned ones?",
+        "AUROC of frozen minus fine-tuned features from {natural}", "negative",
+        "test_auroc", NATURAL_FROZEN, "mean", needed=False,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What a grid offers to contrasts: its sizes in ascending order and its natural-image task."""
+
+    sizes: tuple[int, ...]
+    natural: str | None
+
+
+def grid_of(measures: Measures, natural: str | None) -> Grid:
+    """The sizes that are planned, finished or not, and the natural-image task."""
+    return Grid(tuple(sorted(int(n) for n in measures.cells["train_images"].dropna().unique())), natural)
+
+
+def size_weights(sizes: tuple[int, ...], how: Sizes) -> NDArray[np.float64] | None:
+    """Weight of every size [N] for one way of putting them together; None if there are too few sizes."""
+    count = len(sizes)
+    doublings = np.log2(np.array(sizes, dtype=np.float64)) if count else np.zeros(0)
+    weights = np.zeros(count)
+    if how == "mean" and count:
+        weights[:] = 1 / count
+    elif how == "largest" and count:
+        weights[-1] = 1
+    elif how == "smallest" and count > 1:
+        weights[0] = 1
+    elif how == "middle" and count > 2:
+        weights[1:-1] = 1 / (count - 2)
+    elif how == "last_doubling" and count > 1:
+        weights[-1], weights[-2] = np.array([1, -1]) / (doublings[-1] - doublings[-2])
+    elif how == "range" and count > 1:
+        weights[-1] = 1
+        weights[int(np.argmin(np.abs(doublings[:-1] - (doublings[-1] - 2))))] = -1
+    elif how == "trend" and count > 1:
+        centred = doublings - doublings.mean()
+        weights[:] = centred / (centred @ centred)
+    else:
+        return None
+    return weights
+
+
+def contrast_of(claim: Claim, grid: Grid) -> Contrast | None:
+    """The contrast that tests `claim` on `grid`; None where the grid lacks the sizes or the
+    initialisation."""
+    weights = size_weights(grid.sizes, claim.sizes)
+    if weights is None or (grid.natural is None and any(init == "natural" for _, init, _ in claim.parts)):
+        return None
+    terms = tuple(
+        Term(part * weight * sign, size, str(grid.natural) if init == "natural" else init, freeze, balance)
+        for part, init, freeze in claim.parts
+        for sign, balance in claim.balance
+        for size, weight in zip(grid.sizes, weights, strict=True)
+        if weight
+    )
+    return Contrast(
+        name=f"claim {claim.conjecture}: {claim.name}",
+        metric=claim.metric,
+        terms=terms,
+        unit=unit(claim.metric) + (" / doubling" if claim.sizes in PER_DOUBLING else ""),
+        across=claim.across,
+        architectures=claim.architectures,
+        group=claim.group,
+        replicate=claim.replicate,
+    )
+
+
+def worded(claim: Claim, natural: str) -> Claim:
+    """`claim` with the natural-image task's own name in its sentences."""
+    return dataclasses.replace(
+        claim,
+        question=claim.question.replace("{natural}", natural),
+        quantity=claim.quantity.replace("{natural}", natural),
+    )

@@ -1,0 +1,167 @@
+"""The first page: four conjectures, their verdicts, and every claim's effect with its interval against its
+margin. On a page's width with everything on one line, or on a column's width with the questions above."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.canvas import CHARACTERS_PER_INCH, COLUMN, PAGE, several, styled
+from analysis.figures.palette import VERDICTS
+
+NEAREST, FURTHEST = 2.0, 8.0
+"""Least and greatest reach of the scale in margins; what lies beyond ends in an arrow."""
+TICKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Widths and heights in inches; `left` and `right` are the ends of the scale, numbers begin at `number`.
+
+    Attributes:
+        question: characters on a line of a question.
+        above: the question's height above the bar; 0 puts it on the bar's own line.
+    """
+
+    width: float
+    left: float
+    right: float
+    number: float
+    question: int
+    claim: float
+    head: float
+    above: float
+
+
+WIDE = Layout(PAGE, 2.85, 5.0, 5.15, 50, 0.30, 0.40, 0.0)
+NARROW = Layout(COLUMN, 0.12, 1.70, 1.80, 72, 0.43, 0.40, 0.19)
+HEAD_CHARACTERS = {PAGE: 80, COLUMN: 42}
+
+
+@styled
+def verdicts_at_a_glance(table: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Every claim's estimate in units of its margin, grouped by conjecture, coloured and named by verdict.
+
+    Args:
+        table: columns of `analysis.tables.schema.VERDICTS`.
+        narrow: for a column of print or a phone.
+    """
+    layout = NARROW if narrow else WIDE
+    claims, overall = (table[(table["claim"] == "overall") == flag] for flag in (False, True))
+    below = textwrap.wrap(_note(claims), round(layout.width * CHARACTERS_PER_INCH))
+    foot = 0.42 + 0.11 * len(below)
+    height = layout.claim * len(claims) + layout.head * len(overall) - 0.08 + foot
+    figure = Figure(figsize=(layout.width, height))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(0, layout.width), ylim=(height, 0))
+    axes.set_axis_off()
+    scale = _Scale(layout, _reach(claims))
+    top = height - foot
+    line = -0.16
+    for head in overall.itertuples():
+        line += layout.head
+        title = textwrap.fill(f"{head.conjecture}  {head.question}", HEAD_CHARACTERS[layout.width])
+        axes.text(0.05, line - 0.09, title, weight="bold", va="center", fontsize=8)
+        axes.text(layout.width - 0.05, line - 0.09, head.verdict, weight="bold", va="center", ha="right",
+                  color=VERDICTS[head.verdict], fontsize=8)  # fmt: skip
+        mine = claims[claims["conjecture"] == head.conjecture]
+        for claim in mine.to_dict("records"):
+            _claim(axes, claim, scale, line + (layout.claim + layout.above) / 2)
+            line += layout.claim
+    _ticks(axes, scale, top + 0.06)
+    axes.text(0.05, top + 0.37, "\n".join(below), va="top", fontsize=6, color="#444444")
+    return figure
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Places of effects, in margins, on the page, in inches."""
+
+    layout: Layout
+    reach: float
+
+    def at(self, effect: float) -> float:
+        """Inches from the left; beyond the reach, its end."""
+        share = (float(np.clip(effect, -self.reach, self.reach)) / self.reach + 1) / 2
+        return self.layout.left + share * (self.layout.right - self.layout.left)
+
+
+def _reach(claims: pd.DataFrame) -> float:
+    ends = claims[["estimate", "low", "high"]].astype(float).div(claims["margin"].astype(float), axis=0)
+    known = ends.abs().to_numpy()[np.isfinite(ends.to_numpy())]
+    return float(np.clip(np.max(known, initial=NEAREST) * 1.05, NEAREST, FURTHEST))
+
+
+def _note(claims: pd.DataFrame) -> str:
+    """What n is, and how to read the bars."""
+    patients, seeds = claims["patients"].dropna(), claims["seeds"].dropna()
+    who = f"{int(patients.max()):,} test patients, " if len(patients) else ""
+    return (
+        f"n = {who}{several(int(seeds.max()) if len(seeds) else 0, 'seed')}. Bars: 95 % intervals. Shaded: "
+        "smaller than the margin, the smallest effect that matters. Filled: claims that the conjecture "
+        "stands or falls with. Verdicts are corrected for the number of claims, intervals are not."
+    )
+
+
+def _shade(axes: Axes, scale: _Scale, line: float) -> None:
+    """The margins and zero, behind one claim."""
+    half = (scale.layout.claim - scale.layout.above) / 2
+    ends = [line - half, line + half]
+    axes.fill_betweenx(ends, scale.at(-1), scale.at(1), color="#000000", alpha=0.07, linewidth=0)
+    axes.vlines(scale.at(0), ends[0], ends[1], color="#555555", linewidth=0.7)
+
+
+def _ticks(axes: Axes, scale: _Scale, at: float) -> None:
+    step = max(1, int(np.ceil(2 * scale.reach / TICKS)))
+    marks = [mark for mark in range(-int(FURTHEST), int(FURTHEST) + 1) if mark % step == 0]
+    axes.hlines(at, scale.at(-scale.reach), scale.at(scale.reach), color="#555555", linewidth=0.6)
+    for mark in marks:
+        if abs(mark) <= scale.reach:
+            axes.vlines(scale.at(mark), at, at + 0.04, color="#555555", linewidth=0.6)
+            axes.text(scale.at(mark), at + 0.11, f"{mark:+d}" if mark else "0", ha="center", va="center",
+                      fontsize=6.5)  # fmt: skip
+    axes.text(scale.at(0), at + 0.23, "effect, in margins", ha="center", va="center", fontsize=6.5)
+
+
+def _claim(axes: Axes, row: dict[str, object], scale: _Scale, line: float) -> None:
+    layout, verdict = scale.layout, str(row["verdict"])
+    colour = VERDICTS[verdict]
+    _shade(axes, scale, line)
+    question = textwrap.fill(str(row["question"]), layout.question)
+    axes.text(0.12, line - layout.above, question, va="center", fontsize=6.5, linespacing=1.05)
+    axes.text(layout.width - 0.05, line, verdict, va="center", ha="right", fontsize=6.5, color=colour)
+    value, low, high = (_in_margins(row, key) for key in ("estimate", "low", "high"))
+    if not np.isfinite(value):
+        axes.text(layout.number, line, "not tested", va="center", fontsize=6.5, color="#555555")
+        return
+    number = _number(row, margin=not layout.above)
+    axes.text(layout.number, line, number, va="center", fontsize=6, color="#333333", linespacing=1.05)
+    if np.isfinite(low) and np.isfinite(high):
+        axes.plot([scale.at(low), scale.at(high)], [line, line], color=colour, linewidth=1.8,
+                  solid_capstyle="butt")  # fmt: skip
+        for beyond, end, marker in ((low < -scale.reach, low, "<"), (high > scale.reach, high, ">")):
+            if beyond:
+                axes.plot(scale.at(end), line, marker, color=colour, markersize=4.5)
+    if abs(value) <= scale.reach:
+        fill = "full" if row["needed"] else "none"
+        axes.plot(scale.at(value), line, "o", color=colour, markersize=5, fillstyle=fill,
+                  markerfacecolor=colour if row["needed"] else "white")  # fmt: skip
+
+
+def _in_margins(row: dict[str, object], key: str) -> float:
+    value = row[key]
+    return float(value) / float(row["margin"]) if isinstance(value, float) else float("nan")  # type: ignore[arg-type]
+
+
+def _number(row: dict[str, object], *, margin: bool) -> str:
+    """The estimate with its interval, and below its unit and, if there is room, its margin."""
+    digits = 1 if row["metric"] == "spikes" else 3
+    text = f"{row['estimate']:+.{digits}f}"
+    if np.isfinite(row["low"]) and np.isfinite(row["high"]):  # type: ignore[call-overload]
+        text += f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    return f"{text}\n{row['unit']}" + (f"; margin {row['margin']:g}" if margin else "")

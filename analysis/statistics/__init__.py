@@ -1,0 +1,1 @@
+"""Measures of cells and contrasts between them, with intervals."""

@@ -1,0 +1,275 @@
+"""A contrast between cells of the grid, estimated with both sources of uncertainty: seeds and patients.
+
+**What is compared.** Within every network and seed, a weighted sum over cells (`terms`): paired, since those
+cells share the seed and the test patients. Over the networks, a weighted sum of those (`across`): their mean,
+their slope on log depth or log parameters, or one group of networks minus the others.
+
+**Patients.** The covariance of all cells over the same test patients (`analysis.statistics.areas`), summed
+with the same weights: what cells share cancels.
+
+**Seeds.** `analysis.statistics.seeds`: measured between seeds, or with a single seed judged by the scatter
+of single
+runs around smooth learning curves, or unknown. The t distribution's degrees of freedom are Satterthwaite's
+(1946) with Welch's correction (1947) for variances from few replicates: each part counts with two degrees
+more, and two are taken off the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.statistics.measures import Condition, Measures
+from analysis.statistics.seeds import SeedPart, SeedsPart, between_counts, between_runs, between_seeds
+
+Across = Literal["mean", "log2_depth", "log10_parameters", "difference"]
+Replicate = Literal["seed", "count"]
+Reals: TypeAlias = NDArray[np.float64]
+
+LEVEL = 0.95
+POWER = 0.80
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One cell's weight in the sum within every network and seed."""
+
+    weight: float
+    train_images: int
+    init: str = "random"
+    freeze: str = "none"
+    balance: str = "natural"
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """What is to be estimated.
+
+    Attributes:
+        name: unique; the row in the table `estimates`.
+        metric: a measure of `analysis.statistics.measures`.
+        terms: the sum within every network and seed.
+        unit: of the estimate.
+        across: how networks are put together; `log2_depth` and `log10_parameters` give the fitted difference
+            from the smallest to the largest network of the grid.
+        architectures: the networks; empty for all of the grid.
+        group: for `difference`, the networks whose mean is compared with that of the others.
+        replicate: how the between-seed part is found: from a network's paired sums, seed by seed, or for
+            counts of rare events from every run's scatter, which grows with the mean.
+    """
+
+    name: str
+    metric: str
+    terms: tuple[Term, ...]
+    unit: str
+    across: Across = "mean"
+    architectures: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    replicate: Replicate = "seed"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An estimate with its interval; NaN where undefined. Fields as in `analysis.tables.schema.ESTIMATES`."""
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+    degrees_of_freedom: float
+    seed_part: SeedPart
+    smallest_effect: float
+    seeds: int
+    patients: int | None
+    positives: int | None
+    cells: int
+    cells_missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """The paired sums of all networks, one per network and seed that has every term.
+
+    Attributes:
+        network: position of each block's network in `names` [B].
+        rows: the cells of each block, in the order of the terms [B, K].
+        values: the sum of each block [B].
+        seeds, cells, missing: distinct seeds, cells used, cells that are not there.
+    """
+
+    names: list[str]
+    network: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    values: Reals
+    seeds: int
+    missing: int
+
+
+def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
+    """Estimate `contrast`; None if too few networks have all the cells that it needs."""
+    blocks = _blocks(measures, contrast)
+    weights = _network_weights(measures, contrast, blocks.names)
+    if weights is None:
+        return None
+    each = weights[blocks.network] / np.bincount(blocks.network)[blocks.network]
+    value = float(each @ blocks.values)
+
+    shared = _patient_covariance(measures, contrast, blocks)
+    patients = measures.patients.get(contrast.metric) if shared is not None else None
+    patient_part = float(each @ shared @ each) if shared is not None else 0.0
+    seeds_part = _seeds_part(measures, contrast, blocks, weights, shared)
+    if contrast.metric in measures.patients and shared is None:
+        patient_part = float("nan")
+    if seeds_part.source == "unknown" and patients is None:
+        patient_part = float("nan")
+    variance = patient_part + seeds_part.variance
+    doubt = seeds_part.doubt + (patient_part**2 / (patients + 1) if patients else 0.0)
+    freedom = max(variance**2 / doubt - 2, 1.0) if doubt > 0 else float("inf")
+    error = float(np.sqrt(variance))
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return Estimate(
+        estimate=value,
+        low=value - reach,
+        high=value + reach,
+        standard_error=error,
+        degrees_of_freedom=freedom,
+        seed_part=seeds_part.source,
+        smallest_effect=reach + float(stats.t.ppf(POWER, freedom)) * error,
+        seeds=blocks.seeds,
+        patients=patients,
+        positives=measures.positives.get(contrast.metric) if patients is not None else None,
+        cells=blocks.rows.size,
+        cells_missing=blocks.missing,
+    )
+
+
+def coefficients(measures: Measures, contrast: Contrast) -> Reals:
+    """The weight of every cell [cells] in the estimate: `coefficients @ values` is the point estimate.
+
+    Raises:
+        ValueError: too few networks have all the cells that the contrast needs.
+    """
+    blocks = _blocks(measures, contrast)
+    weights = _network_weights(measures, contrast, blocks.names)
+    if weights is None:
+        raise ValueError(f"{contrast.name}: too few networks have all of its cells")
+    return _per_cell(measures, contrast, blocks, weights)
+
+
+def _per_cell(measures: Measures, contrast: Contrast, blocks: _Blocks, weights: Reals) -> Reals:
+    each = weights[blocks.network] / np.bincount(blocks.network)[blocks.network]
+    total = np.zeros(len(measures.cells))
+    np.add.at(total, blocks.rows, each[:, None] * np.array([term.weight for term in contrast.terms]))
+    return total
+
+
+def _seeds_part(
+    measures: Measures, contrast: Contrast, blocks: _Blocks, weights: Reals, shared: Reals | None
+) -> SeedsPart:
+    if contrast.replicate == "count":
+        return between_counts(measures, contrast.metric, _per_cell(measures, contrast, blocks, weights))
+    if np.bincount(blocks.network).max() > 1:
+        return between_seeds(blocks.values, blocks.network, weights, shared)
+    return between_runs(measures, contrast.metric, _per_cell(measures, contrast, blocks, weights))
+
+
+def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
+    values = measures.values(contrast.metric)
+    weights = np.array([term.weight for term in contrast.terms])
+    names: list[str] = []
+    network, rows, used, missing = [], [], set(), 0
+    for name in contrast.architectures or measures.architectures:
+        here = 0
+        for seed in measures.seeds:
+            wanted = [measures.rows.get((_condition(name, term), seed)) for term in contrast.terms]
+            there = [row for row in wanted if row is not None and np.isfinite(values[row])]
+            missing += len(wanted) - len(there)
+            if len(there) == len(wanted):
+                network.append(len(names))
+                rows.append(there)
+                used.add(seed)
+                here += 1
+        if here:
+            names.append(name)
+    table = np.array(rows, dtype=np.intp).reshape(-1, len(weights))
+    return _Blocks(
+        names, np.array(network, dtype=np.intp), table, values[table] @ weights, len(used), missing
+    )
+
+
+def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:
+    """Of a contrast without an estimate: how many of its cells are not there, and why, in words."""
+    blocks = _blocks(measures, contrast)
+    names = contrast.architectures or measures.architectures
+    unplanned = {
+        term: [name for name in names if not _planned(measures, name, term)] for term in contrast.terms
+    }
+    if any(len(lacking) == len(names) for lacking in unplanned.values()):
+        return blocks.missing, "the grid plans no cells of one kind that it compares"
+    if blocks.names and contrast.across in ("log2_depth", "log10_parameters"):
+        return blocks.missing, "fewer than two networks of different, known size have finished"
+    return blocks.missing, f"{blocks.missing:,} of the cells that it asks for have not finished"
+
+
+def _planned(measures: Measures, architecture: str, term: Term) -> bool:
+    return any((_condition(architecture, term), seed) in measures.rows for seed in measures.seeds)
+
+
+def _condition(architecture: str, term: Term) -> Condition:
+    return (architecture, term.train_images, term.init, term.freeze, term.balance)
+
+
+def _network_weights(measures: Measures, contrast: Contrast, names: list[str]) -> Reals | None:
+    """The least-squares weight of every network [A]; None if there are too few of them."""
+    if not names:
+        return None
+    if contrast.across == "mean":
+        return np.full(len(names), 1 / len(names))
+    scale = 1.0
+    if contrast.across == "difference":
+        column = np.array([float(name in contrast.group) for name in names])
+    else:
+        measure, log = ("depth", np.log2) if contrast.across == "log2_depth" else ("parameters", np.log10)
+        network = measures.networks[measure]
+        column = log(network.reindex(names).to_numpy(float))
+        scale = float(log(network.max()) - log(network.min()))
+    centred = column - column.mean()
+    spread = float(centred @ centred)
+    return scale * centred / spread if np.isfinite(spread) and spread > 0 else None
+
+
+def _patient_covariance(measures: Measures, contrast: Contrast, blocks: _Blocks) -> Reals | None:
+    """Covariance of the blocks' sums over patients [B, B]; None where some cell has no predictions."""
+    covariance = measures.covariance.get(contrast.metric)
+    if covariance is None:
+        return None
+    weights = np.array([term.weight for term in contrast.terms])
+    flat = blocks.rows.ravel()
+    count = len(blocks.rows)
+    spread = np.zeros((count, flat.size))
+    spread[np.repeat(np.arange(count), len(weights)), np.arange(flat.size)] = np.tile(weights, count)
+    shared = spread @ covariance[np.ix_(flat, flat)] @ spread.T
+    return shared if np.isfinite(shared).all() else None
+
+
+def joint(measures: Measures, contrasts: list[Contrast]) -> tuple[Reals, Reals] | None:
+    """Estimates [K] of several contrasts with their joint covariance [K, K]; None if one cannot be estimated.
+
+    The covariance over patients is exact; the between-seed parts are taken as independent of each other.
+    """
+    found = [estimate(measures, contrast) for contrast in contrasts]
+    if not found or any(f is None or not np.isfinite(f.standard_error) for f in found):
+        return None
+    metric = contrasts[0].metric
+    weights = np.array([coefficients(measures, contrast) for contrast in contrasts])
+    own = np.array([f.standard_error**2 for f in found if f is not None])
+    if metric not in measures.covariance:
+        return np.array([f.estimate for f in found if f is not None]), np.diag(own)
+    used = np.flatnonzero(weights.any(axis=0))
+    patients = weights[:, used] @ measures.covariance[metric][np.ix_(used, used)] @ weights[:, used].T
+    covariance = patients + np.diag(own - np.diag(patients))
+    return np.array([f.estimate for f in found if f is not None]), covariance

@@ -1,0 +1,227 @@
+"""Measures per cell: what each finished cell of the grid says, and how each patient moves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from analysis.statistics import areas, curves
+from analysis.statistics.run_scatter import RunNoise, run_noise
+from analysis.tables.origins import origins
+from analysis.tables.store import Evidence, evidence_folder, read
+
+AREAS = (
+    "test_auroc",
+    "test_auprc",
+    "test_study_auroc",
+    "test_study_auprc",
+    "official_auroc",
+    "official_auprc",
+    "official_study_auroc",
+    "official_study_auprc",
+)
+CURVES = ("train_loss", "spikes", "spike_height", "spike_recovery_steps", "convergence_epochs")
+STEP_ROWS_AT_ONCE = 20_000_000
+
+Condition: TypeAlias = tuple[str, int, str, str, str]
+"""architecture, train_images, init, freeze, balance."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Every measure of every cell of the grid that has one.
+
+    Attributes:
+        cells: one row per wanted cell of the grid: axes (`init` is the arm, see `analysis.tables.origins`),
+        status,
+            network, and a column per measure (NaN where undefined). The index is 0, 1, 2, ...
+        covariance: measure -> sampling covariance over patients [cells, cells], NaN where undefined.
+        patients: measure -> number of patients behind it.
+        positives: measure -> number of positive images (studies, per study) behind it.
+    """
+
+    cells: pd.DataFrame
+    covariance: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    patients: dict[str, int] = field(default_factory=dict)
+    positives: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def rows(self) -> dict[tuple[Condition, int], int]:
+        """(condition, seed) -> row in `cells`."""
+        c = self.cells
+        axes = zip(c["architecture"], c["train_images"], c["init"], c["freeze"], c["balance"], strict=True)
+        return {(axis, seed): row for row, (axis, seed) in enumerate(zip(axes, c["seed"], strict=True))}
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """The seeds that are planned, ascending."""
+        return sorted(int(seed) for seed in self.cells["seed"].unique())
+
+    @cached_property
+    def other_weights(self) -> list[str]:
+        """The arms of weights that are neither natural images nor pretraining here."""
+        if "other_weights" not in self.cells:
+            return []
+        return list(self.cells.loc[self.cells["other_weights"], "init"].unique())
+
+    @cached_property
+    def networks(self) -> pd.DataFrame:
+        """`depth` and `parameters` of every network, by name, in the order of the cells."""
+        return self.cells.groupby("architecture", sort=False)[["depth", "parameters"]].first().astype(float)
+
+    @cached_property
+    def architectures(self) -> list[str]:
+        """The networks of the grid."""
+        return list(self.networks.index)
+
+    @cached_property
+    def _noise(self) -> dict[str, dict[tuple[str, str], RunNoise]]:
+        return {}
+
+    def noise(self, metric: str) -> dict[tuple[str, str], RunNoise]:
+        """(init, freeze) -> scatter of single runs around smooth learning curves (see `run_scatter`)."""
+        if metric not in self._noise:
+            self._noise[metric] = run_noise(self.cells, metric, self.covariance.get(metric))
+        return self._noise[metric]
+
+    @cached_property
+    def arms(self) -> list[tuple[str, str]]:
+        """(init, freeze) of every cell."""
+        return list(zip(self.cells["init"], self.cells["freeze"], strict=True))
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """One measure of all cells [cells]."""
+        return self.cells[metric].to_numpy(np.float64)
+
+
+def measure(evidence: Evidence) -> Measures:
+    """All measures of the grid cells of `evidence`."""
+    trials = evidence.trials
+    found = origins(trials)
+    told = trials.assign(init=found.arms, other_weights=found.arms.isin(found.others))
+    cells = told[told["kind"].fillna("grid") == "grid"].reset_index(drop=True).copy()
+    cells["balance"] = cells["balance"].fillna("natural")
+    cells["train_loss"] = cells["train_loss"].where(cells["status"] == "done").astype(float)
+    converged = (
+        evidence.epochs.sort_values("epoch")
+        .groupby("cell_id")["train_loss"]
+        .agg(lambda losses: curves.convergence_epochs(losses.to_numpy(float)))
+    )
+    cells["convergence_epochs"] = (
+        cells["cell_id"].map(converged).where(cells["status"] == "done").astype(float)
+    )
+    _add_spikes(evidence, cells)
+    measures = Measures(cells)
+    for name in AREAS:
+        known = cells[name] if name in cells else pd.Series(np.nan, cells.index)
+        cells[name] = known.where(cells["status"] == "done").astype(float)
+    _add_areas(evidence, measures)
+    return measures
+
+
+def _add_spikes(evidence: Evidence, cells: pd.DataFrame) -> None:
+    """Spikes per run, their median height and recovery. A run that diverged has one more, without an end."""
+    found: dict[str, curves.Spikes | None] = {}
+    for batch in _batches(evidence, cells):
+        steps = read(evidence.out, "steps", filters=[("cell_id", "in", batch)]).to_pandas()
+        for cell_id, rows in steps.sort_values(["cell_id", "step"]).groupby("cell_id", sort=False):
+            found[str(cell_id)] = curves.spikes(rows["train_loss"].to_numpy(np.float64))
+    runs = [found.get(cell_id) for cell_id in cells["cell_id"]]
+    counts = np.array([np.nan if run is None else len(run.peak) for run in runs])
+    cells["spikes"] = counts + (cells["failure"] == "diverged").to_numpy()
+    cells["spike_height"] = [_median(run.height) if run else np.nan for run in runs]
+    cells["spike_recovery_steps"] = [_median(run.recovery) if run else np.nan for run in runs]
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.median(values)) if len(values) else float("nan")
+
+
+def _batches(evidence: Evidence, cells: pd.DataFrame) -> list[list[str]]:
+    """The cells in batches that hold few enough steps to be in memory together."""
+    file = evidence_folder(evidence.out) / "steps.parquet"
+    if not file.exists():
+        return []
+    names = sorted(cells["cell_id"])
+    parts = pq.read_metadata(file).num_rows // STEP_ROWS_AT_ONCE + 1
+    size = -(-len(names) // parts)
+    return [names[i : i + size] for i in range(0, len(names), max(1, size))]
+
+
+def _add_areas(evidence: Evidence, measures: Measures) -> None:
+    """Areas from the predictions, where there are any, with their covariance over patients."""
+    frame, cells = evidence.predictions, measures.cells
+    done = cells[cells["status"] == "done"]
+    row_of = pd.Series(done.index, index=done["cell_id"])
+    known = np.isfinite(frame["label"].to_numpy(np.float64)) & frame["cell_id"].isin(row_of.index).to_numpy()
+    for split, study in (("test", False), ("test", True), ("official", False), ("official", True)):
+        part = frame[known & (frame["split"] == split).to_numpy()]
+        if study:
+            part = part[part["study"].notna().to_numpy()]
+        if part.empty:
+            continue
+        rows = (
+            row_of.reindex(part["cell_id"].cat.categories)
+            .to_numpy()[part["cell_id"].cat.codes]
+            .astype(np.intp)
+        )
+        _, patients = np.unique(part["patient"].cat.codes, return_inverse=True)
+        add_split(
+            measures,
+            f"{split}_study" if study else split,
+            rows=rows,
+            patients=patients,
+            labels=part["label"].to_numpy(),
+            logits=part["logit"].to_numpy(),
+            studies=part["study"].cat.codes.to_numpy() if study else None,
+        )
+
+
+def add_split(
+    measures: Measures,
+    split: str,
+    *,
+    rows: NDArray[np.integer],
+    patients: NDArray[np.integer],
+    labels: NDArray[np.floating],
+    logits: NDArray[np.floating],
+    studies: NDArray[np.integer] | None = None,
+) -> None:
+    """Add `{split}_auroc` and `{split}_auprc` with their covariance over patients to `measures`.
+
+    Args:
+        rows: the cell of each prediction, as a row of `measures.cells` [N].
+        patients: codes 0 ... P-1, the same patient for all cells [N].
+        labels, logits: [N], labels 0 or 1.
+        studies: codes of the studies for areas per study (maximum over views), or None [N].
+    """
+    cells = measures.cells
+    count = int(patients.max()) + 1
+    names = (f"{split}_auroc", f"{split}_auprc")
+    influence = {name: np.full((len(cells), count), np.nan) for name in names}
+    values = {name: cells[name].to_numpy(np.float64, copy=True) for name in names}
+    positives = 0
+    order = np.argsort(rows, kind="stable")
+    for block in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1):
+        row, one, y, z = int(rows[block[0]]), patients[block], labels[block], logits[block]
+        if studies is not None:
+            views, y, z = areas.study_maximum(studies[block], y, z)
+            one = one[views]
+        positives = max(positives, int((y == 1).sum()))
+        ranked = areas.rank(y, z) if np.isfinite(z).all() else None
+        for name, area in zip(names, (areas.auroc, areas.average_precision), strict=True):
+            values[name][row] = np.nan
+            if ranked is not None:
+                values[name][row], moved = area(ranked)
+                influence[name][row] = areas.by_patient(moved, one, count)
+    for name in names:
+        cells[name] = values[name]
+        measures.covariance[name] = areas.patient_covariance(influence[name])
+        measures.patients[name] = count
+        measures.positives[name] = positives

@@ -1,0 +1,1 @@
+"""The tables of evidence: their schema, reading, checking and collecting."""

@@ -1,0 +1,1 @@
+"""What a sweep trains on and starts from, checked before anything starts."""

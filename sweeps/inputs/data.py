@@ -1,0 +1,221 @@
+"""The data of a sweep: the user's folder or the embedded phantom, checked, and its images decoded once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sweeps.inputs.effects import meaning_problems, without_effect
+from sweeps.spaces import Preset
+from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, upstream_of
+from transfusion.data import checks, content, image_cache, part_counts, survey
+from transfusion.data.part_counts import PartCounts
+from transfusion.data.splits import Shares, assign
+from transfusion.data.table import Table
+from transfusion.images import reading
+from transfusion.layouts import chexpert, csv_table, nih
+from transfusion.phantom import writing
+from transfusion.problems import InputError, Problem, SettingError
+
+
+def open_data(
+    preset: Preset, options: argparse.Namespace, out: Path, wanted: Sequence[Cell], console: Console
+) -> Table:
+    """The table of the sweep, everything that the wanted cells need of it checked.
+
+    Raises:
+        SettingError: the options name no data, or a finding that the data do not have.
+        InputError: everything that is wrong with the data.
+    """
+    asked = reading.parse(options.intensity, options.frame)
+    recipe, shares = preset.recipe, Shares(options.test_share, options.selection_share)
+    of_grid, upstream = trained_findings(wanted, recipe)
+    findings = [*of_grid, *upstream]
+    problems = without_effect(options, findings)
+    try:
+        table = read_table(preset, options, out, of_grid, upstream)
+    except InputError as error:
+        raise InputError([*problems, *error.problems]) from error
+    if unknown := [finding for finding in findings if finding not in table.findings]:
+        raise SettingError(_absent(unknown, of_grid, wanted, table))
+    problems += meaning_problems(options, label_counts(table, findings, recipe), findings)
+    checked: Sequence[str] = of_grid
+    try:
+        labels = table.labels(of_grid[0], recipe.uncertain_policy(of_grid[0]), recipe.blank)
+        table = assign(table, of_grid[0], labels, shares)
+    except InputError as error:
+        problems += error.problems
+        checked = ()
+    problems += checks.upstream_problems(label_counts(table, upstream, recipe))
+    with Progress(*columns("checking images"), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        found = survey.Survey(asked)
+        try:
+            found = checks.check(
+                table,
+                findings=checked,
+                train_images=most_images(wanted, recipe),
+                uncertain=recipe.uncertain_policy,
+                blank=recipe.blank,
+                asked=asked,
+                progress=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+        except InputError as error:
+            problems += error.problems
+    if not problems:
+        problems += one_class_problems(table, wanted, recipe)
+    if problems:
+        raise InputError(problems)
+    for note in found.notes:
+        console.print(f"images: {note}", markup=False, soft_wrap=True)
+    return survey.read_as(table, found)
+
+
+def trained_findings(wanted: Sequence[Cell], recipe: Recipe) -> tuple[list[str], list[str]]:
+    """The findings of these data that the grid trains, and those that only its pretraining does."""
+    upstream = (upstream_of(cell, recipe) for cell in wanted)
+    of_grid = dict.fromkeys(cell.finding for cell in wanted)
+    others = dict.fromkeys(cell.finding for cell in upstream if cell is not None)
+    return [*of_grid], [name for name in others if name not in of_grid and name not in NATURAL_IMAGES]
+
+
+def label_counts(table: Table, findings: Sequence[str], recipe: Recipe) -> tuple[PartCounts, ...]:
+    """What the plan and the report say about the labels."""
+    return part_counts.count(table, findings, recipe.uncertain_policy, recipe.blank)
+
+
+def most_images(wanted: Sequence[Cell], recipe: Recipe) -> int:
+    """The largest subset of the training images that any cell asks for."""
+    on_table = [
+        one
+        for cell in wanted
+        for one in (cell, upstream_of(cell, recipe))
+        if one is not None and one.finding not in NATURAL_IMAGES
+    ]
+    return max(cell.train_images for cell in on_table)
+
+
+def one_class_problems(table: Table, wanted: Sequence[Cell], recipe: Recipe) -> list[Problem]:
+    """Training subsets of one class only, which cannot be balanced."""
+    return [
+        Problem(f"--train-images {size}", what, "both classes for --balance balanced", "ask for more images")
+        for size, what in one_class_subsets(
+            table, [cell for cell in wanted if cell.balance == "balanced"], recipe
+        )
+    ]
+
+
+def one_class_subsets(table: Table, cells: Sequence[Cell], recipe: Recipe) -> list[tuple[int, str]]:
+    """Each size of a training subset in which one class is absent, and what is in it, in words."""
+    found = []
+    for finding, size in dict.fromkeys((cell.finding, cell.train_images) for cell in cells):
+        labels = table.labels(finding, recipe.uncertain_policy(finding), recipe.blank)
+        labels = labels[table.rows("train", size)]
+        positive, negative = int((labels == 1).sum()), int((labels == 0).sum())
+        if not (positive and negative):
+            found.append((size, f"{positive} positive and {negative} negative images of {finding}"))
+    return found
+
+
+def _absent(unknown: Sequence[str], grid: Sequence[str], wanted: Sequence[Cell], table: Table) -> str:
+    """What to say of findings that the data do not have: asked for by the grid itself or `--inits` alone."""
+    here = f"what these data have: {', '.join(table.findings)}"
+    if asked := [finding for finding in unknown if finding in grid]:
+        return f"--finding: found {', '.join(asked)}, expected {here}"
+    missing = ", ".join(unknown)
+    inits = list(dict.fromkeys(cell.init for cell in wanted))
+    needing = [init for init in inits if init.title() in unknown] or ["consolidation"]
+    others = " ".join(init for init in inits if init not in needing)
+    return (
+        f"--inits {' '.join(needing)}: found no column {missing}, expected {here}; "
+        f"leave that pretraining out: --inits {others or 'random'}"
+    )
+
+
+def read_table(
+    preset: Preset,
+    options: argparse.Namespace,
+    out: Path,
+    findings: Sequence[str],
+    optional: Sequence[str] = (),
+) -> Table:
+    """What `--dataset` and `--data` name; without `--data` the phantom, written below `out` on first use.
+
+    Args:
+        findings: the label columns that must be there.
+        optional: those that are read of a CSV of the user's own where they are there.
+    """
+    data: Path | None = options.data
+    distinct = options.distinct_ids
+    if options.dataset == "table":
+        given = {
+            "--path-column": options.path_column,
+            "--patient-column": options.patient_column,
+            "--data": data,
+        }
+        if missing := [name for name, value in given.items() if value is None]:
+            raise SettingError(f"{', '.join(missing)}: found nothing, expected with --dataset table")
+        return csv_table.read(
+            Path(data or ""),
+            path_column=options.path_column,
+            patient_column=options.patient_column,
+            part_column=options.part_column,
+            findings=findings,
+            optional=optional,
+            distinct_ids=distinct,
+        )
+    if data is None:
+        if preset.phantom is None or options.dataset != "chexpert":
+            raise SettingError(
+                f"--data: found nothing, expected the folder of the data (preset {preset.name}, "
+                f"dataset {options.dataset})"
+            )
+        embedded = preset.phantom
+        data = writing.write(
+            out / "phantom", images=embedded.images, size=embedded.size, difficulty=embedded.difficulty
+        )
+    if options.dataset == "nih":
+        return nih.read(data, distinct_ids=distinct)
+    known = [finding for finding in findings if finding in chexpert.FINDINGS]
+    return chexpert.read(data, views=preset.recipe.views, findings=known, distinct_ids=distinct)
+
+
+def name_of(options: argparse.Namespace) -> str:
+    """What the report calls the data."""
+    if options.data is None:
+        return "the embedded phantom"
+    return {"chexpert": "CheXpert", "nih": "ChestX-ray14"}.get(options.dataset, options.data.name)
+
+
+def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> Table:
+    """Decode every image into the cache before the first trial, with a progress bar.
+
+    Returns:
+        The table named by the bytes that were read.
+    """
+    with Progress(*columns("decoding images"), console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(table.frame))
+        return image_cache.prepare(
+            table,
+            recipe.image_size,
+            cache,
+            lambda done, of: bar.update(task, completed=done, total=of),
+            channels=channels,
+            say=lambda text: console.print(f"images: {text}", markup=False, soft_wrap=True),
+        )
+
+
+def settle(table: Table, console: Console) -> Table:
+    """Read the images whose bytes are not certain, with a progress bar; the table named by them."""
+    with Progress(*columns("reading images"), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        return content.settled(table, lambda done, of: bar.update(task, completed=done, total=of))
+
+
+def columns(text: str) -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeRemainingColumn]:
+    """What the progress bar of work on images shows."""
+    return TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

@@ -1,0 +1,89 @@
+"""What the plan says of the data: who is in which part, what the labels are, what became of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.box import SIMPLE
+from rich.table import Table as TextTable
+from rich.text import Text
+
+from sweeps.inputs.data import label_counts, name_of, one_class_subsets, trained_findings
+from transfusion.cell import Cell, Recipe
+from transfusion.data.part_counts import PartCounts, became, what_it_decides
+from transfusion.data.table import Table
+
+COUNTS = ("patients", "images", "positive", "negative", "uncertain", "blank")
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The data of a sweep in numbers and words, for the plan, `sweep.json` and the report.
+
+    Attributes:
+        name: what the data are called.
+        table: the data.
+        counts: labels by trained finding and part.
+        notes: how exactly the held-out parts can measure, and what else is worth a warning.
+    """
+
+    name: str
+    table: Table
+    counts: tuple[PartCounts, ...]
+    notes: tuple[str, ...]
+
+
+def summarize(
+    table: Table, wanted: Sequence[Cell], recipe: Recipe, options: argparse.Namespace
+) -> DataSummary:
+    """Count the labels of every trained finding, and say what they can and cannot show."""
+    of_grid, upstream = trained_findings(wanted, recipe)
+    counts = label_counts(table, [*of_grid, *upstream], recipe)
+    notes = [text for finding in of_grid for text in what_it_decides(counts, finding)]
+    notes += [
+        f"The first {size:,} training images hold {what}: from them nothing can be learned"
+        for size, what in one_class_subsets(table, [cell for cell in wanted if cell.kind == "grid"], recipe)
+    ]
+    notes += [
+        f"{', '.join(names)} of the recipe change no cell of this plan, only the identity of all"
+        for names in [_idle_settings(wanted, recipe, options.recipe)]
+        if names
+    ]
+    return DataSummary(name_of(options), table, counts, (*table.notes, *notes))
+
+
+def _idle_settings(wanted: Sequence[Cell], recipe: Recipe, assignments: Sequence[str]) -> list[str]:
+    """Settings given by `--recipe` that no wanted cell uses."""
+    given = [assignment.partition("=")[0] for assignment in assignments]
+    pretrained = any(cell.init != "random" for cell in wanted)
+    frozen = any(cell.freeze == "backbone" for cell in wanted)
+    used = {"upstream_images": pretrained, "upstream_epochs": pretrained, "frozen_views": frozen}
+    return [name for name in given if not used.get(name, True)]
+
+
+def data_tables(summary: DataSummary) -> list[TextTable]:
+    """A table for each finding, a row for each part; under the last one the split and the notes."""
+    findings = list(dict.fromkeys(one.finding for one in summary.counts))
+    tables = []
+    for finding in findings:
+        table = TextTable(
+            title=Text(f"The data: {finding}"),
+            title_justify="left",
+            caption_justify="left",
+            caption_style="",
+            box=SIMPLE,
+        )
+        table.add_column("part")
+        for name in COUNTS:
+            table.add_column(name, justify="right")
+        rows = [one for one in summary.counts if one.finding == finding]
+        for one in rows:
+            table.add_row(one.part, *(f"{getattr(one, name):,}" for name in COUNTS))
+        lines = [*became(rows)]
+        if finding == findings[-1]:
+            lines += [f"split: {summary.table.split.why}", *summary.notes]
+        table.caption = Text("\n".join(lines))
+        tables.append(table)
+    return tables

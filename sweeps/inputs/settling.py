@@ -1,0 +1,139 @@
+"""The identity of the images: assumed while planning, certain before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sweeps.inputs import data, pretrained
+from sweeps.planning.plan import PlannedCell
+from sweeps.storage.object_store import ObjectStore
+from transfusion.cell import Recipe
+from transfusion.data import content, equal_images
+from transfusion.data.table import Table
+from transfusion.problems import Problem
+
+FOLDER = "content"
+"""Below OUT: what the images held whose cells lie there."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a sweep trains on.
+
+    Attributes:
+        table: the data.
+        origin: what `init=imagenet` starts from.
+    """
+
+    table: Table
+    origin: pretrained.Pretrained
+
+    @property
+    def identity(self) -> tuple[str, str | None]:
+        """What of it enters the identity of cells and may change once the images are read."""
+        return self.table.fingerprint, self.origin.supplied.imagenet
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a sweep keeps what it knows.
+
+    Attributes:
+        out: the folder of the sweep.
+        cache: where decoded images lie.
+        store: what `out` mirrors, if anything.
+    """
+
+    out: Path
+    cache: Path
+    store: ObjectStore | None = None
+
+    def records(self) -> list[Path]:
+        """The folders of what images held."""
+        return [self.out / FOLDER, self.cache]
+
+
+def recall(inputs: Inputs, places: Places) -> Inputs:
+    """`inputs` named by the bytes of their images, as far as they are known without reading all."""
+    return _each(inputs, lambda table: content.recalled(table, places.records()))
+
+
+def settle(
+    inputs: Inputs, missing: Sequence[PlannedCell], recipe: Recipe, places: Places, console: Console
+) -> Inputs:
+    """Reads every image whose bytes are not certain, and remembers them.
+
+    Args:
+        missing: the cells that will be run: their images are decoded into the cache meanwhile.
+
+    Returns:
+        The inputs as they are. Where their identity differs, the plan has to be made again.
+    """
+    table, origin = inputs.table, inputs.origin
+    if missing:
+        table = data.prepare(table, recipe, places.cache, console)
+        origin = pretrained.prepare(origin, missing, recipe, places.out / "cells", places.cache, console)
+    ready = _each(Inputs(table, origin), lambda one: data.settle(one, console))
+    for one in (ready.table, ready.origin.imagenet):
+        if one is not None:
+            content.remember(one, places.out / FOLDER)
+            if places.store is not None:
+                file = content.record_file(one, places.out / FOLDER)
+                places.store.send(file, f"{FOLDER}/{file.name}")
+    return ready
+
+
+def _each(inputs: Inputs, change: Callable[[Table], Table]) -> Inputs:
+    """`inputs` after `change` of both tables."""
+    imagenet = inputs.origin.imagenet
+    return Inputs(change(inputs.table), inputs.origin.with_images(imagenet and change(imagenet)))
+
+
+def notes(inputs: Inputs, records: Mapping[str, dict[str, Any]]) -> list[str]:
+    """What the plan says of the images, as sentences.
+
+    Args:
+        records: of the finished cells in OUT.
+    """
+    trained = {record["data"] for record in records.values()}
+    said = [*_of_bytes(inputs.table, "", bool(trained & {_record(inputs.table)}), bool(trained))]
+    if inputs.origin.imagenet is not None:
+        said += _of_bytes(inputs.origin.imagenet, " of --imagenet", bool(trained), bool(trained))
+    return [*said, *map(str, equal_images.find(inputs.table))]
+
+
+def _record(table: Table) -> str | None:
+    return table.content.record if table.content else None
+
+
+def _of_bytes(table: Table, which: str, trained: bool, any_trained: bool) -> list[str]:
+    """Whether the images of a table are those that cells were trained on, where that is not sure."""
+    known = table.content
+    assert known is not None
+    changed, assumed = int(known.changed.sum()), int(known.assumed.sum())
+    unread = len(known.digests) - int((known.certain | known.assumed).sum())
+    said = []
+    if changed and trained:
+        said.append(f"{changed:,} images{which} have changed since the cells in OUT were trained: new cells")
+    if assumed:
+        said.append(
+            f"{assumed:,} images{which} have the size but not the times of those that were read before (a "
+            "copy?): the plan takes them for the same, and they are read before anything trains"
+        )
+    if unread and any_trained:
+        said.append(
+            f"{unread:,} images{which} have not been read yet: they are before anything trains, and the plan "
+            "is made again should they be those of cells in OUT"
+        )
+    return said
+
+
+def unsteady(table: Table) -> Problem:
+    """The problem of images that are others each time that they are read."""
+    found = "images that change while they are read"
+    return Problem(str(table.root), found, "images that stay", "run again once all are there")

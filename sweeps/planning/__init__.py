@@ -1,0 +1,1 @@
+"""From a space to the work that is left, its needs and its price."""

@@ -1,0 +1,294 @@
+"""What one trial gets: a share of a GPU, or CPU cores; and how many trials fit at once.
+
+A share is a fraction of one device: of a GPU and its memory, or of a node's cores where there is no GPU. A
+trial that runs out of memory is tried again at the next larger share, up to the whole device.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import ray
+import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from transfusion.problems import SettingError
+
+SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
+"""The classes of share: halves of halves, so that whatever runs on a GPU leaves room for one of them."""
+
+
+def larger_share(share: float) -> float:
+    """The next larger class of share; a whole device stays one."""
+    return next((one for one in SHARES if one > share + 1e-9), 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """The devices at hand, and what a trial takes of them.
+
+    Attributes:
+        device: what trials train on.
+        cpus: cores of one trial, and its threads.
+        cores: CPU cores of each node.
+        gpus: GPUs of each node.
+        gpu_memory: bytes of the smallest GPU, None without one.
+        fixed_share: the user's share of a GPU for every trial, or None to follow the need for memory.
+        element_bytes: of an activation in the type that is computed in.
+        elastic: nodes may join later (an autoscaling cluster): do not stop at what is there now.
+        device_name: of the GPUs, or of this machine's CPU; empty where they are unknown or of several kinds.
+    """
+
+    device: Literal["cpu", "cuda"]
+    cpus: int
+    cores: tuple[int, ...]
+    gpus: tuple[float, ...] = ()
+    gpu_memory: int | None = None
+    fixed_share: float | None = None
+    element_bytes: int = 4
+    elastic: bool = False
+    device_name: str = ""
+
+    def share(self, need: int | None = None) -> float:
+        """The smallest share that holds `need` bytes; without a GPU that of the trial's cores.
+
+        Args:
+            need: bytes of device memory; None where it is unknown, which asks for a whole GPU.
+        """
+        if self.device == "cpu":
+            return min(1.0, self.cpus / max(*self.cores, 1))
+        if self.fixed_share is not None:
+            return self.fixed_share
+        if need is None or self.gpu_memory is None:
+            return 1.0
+        return next((one for one in SHARES if need <= one * self.gpu_memory), 1.0)
+
+    def request(self, share: float) -> dict[str, float]:
+        """The resources of a trial with this share, in Ray's terms."""
+        if self.device == "cuda":
+            return {"CPU": self.cpus, "GPU": share}
+        return {"CPU": max(self.cpus, math.ceil(share * max(self.cores, default=0) - 1e-9))}
+
+    def slots(self, share: float) -> int:
+        """How many trials of this share run at once."""
+        request = self.request(share)
+        total = 0
+        for node, cores in enumerate(self.cores):
+            fit = int(cores // request["CPU"])
+            if self.device == "cuda":
+                gpus = self.gpus[node] if node < len(self.gpus) else 0
+                fit = min(fit, int(gpus) * int(1 / share + 1e-9))
+            total += fit
+        return total
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """What torch finds of the GPUs of one node.
+
+    Attributes:
+        memory: bytes of the smallest, None without one.
+        reduced: all of them compute in bfloat16.
+        problem: why torch cannot use one that is there; empty where it can.
+        name: of all of them, empty where they are of several kinds.
+    """
+
+    memory: int | None = None
+    reduced: bool = False
+    problem: str = ""
+    name: str = ""
+
+
+class GpuError(SettingError):
+    """A GPU that is there but cannot be used."""
+
+
+def gpus_here() -> tuple[int, Gpus]:
+    """How many GPUs the driver counts on this node, and what torch finds of them.
+
+    The driver's count comes from NVML, which also answers where CUDA cannot open the device.
+    """
+    count = torch.cuda.device_count()
+    if not count:
+        return 0, Gpus()
+    try:
+        found = [torch.cuda.get_device_properties(index) for index in range(count)]
+    except (RuntimeError, AssertionError) as error:
+        return count, Gpus(problem=_unusable(error))
+    built = torch.cuda.get_arch_list()
+    for one in found:
+        if built and not runs_on((one.major, one.minor), built):
+            return count, Gpus(
+                problem=f"found {one.name} of compute capability {one.major}.{one.minor}, expected one that "
+                f"torch {torch.__version__} is built for ({' '.join(built)}); install a torch that is built "
+                "for this GPU (https://pytorch.org/get-started), hide it by CUDA_VISIBLE_DEVICES, or train "
+                "on the CPU by --gpus-per-trial 0"
+            )
+    reduced = all(one.major >= BFLOAT16_MAJOR for one in found)
+    return count, Gpus(min(one.total_memory for one in found), reduced, name=_same(one.name for one in found))
+
+
+def _same(names: Iterable[str]) -> str:
+    """The name that all have; empty where they differ."""
+    kinds = set(names)
+    return kinds.pop() if len(kinds) == 1 else ""
+
+
+def cpu_name() -> str:
+    """The CPU's model, as far as the system tells it."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())
+
+
+BFLOAT16_MAJOR = 8
+"""Compute capability from which on a GPU computes in bfloat16."""
+
+
+def runs_on(capability: tuple[int, int], built: Sequence[str]) -> bool:
+    """Whether a GPU of this compute capability runs what is built for `built`, as `sm_86` or `compute_90`.
+
+    Machine code (`sm_`) runs on its own major version from its minor one on, intermediate code (`compute_`)
+    on every later one.
+    """
+    for name in built:
+        kind, _, digits = name.partition("_")
+        number = int("".join(character for character in digits if character.isdigit()))
+        lowest = divmod(number, 10)
+        if kind == "compute" and capability >= lowest:
+            return True
+        if kind == "sm" and capability[0] == lowest[0] and capability[1] >= lowest[1]:
+            return True
+    return False
+
+
+def _unusable(error: BaseException) -> str:
+    said = " ".join(str(error).split()).rstrip(".")
+    return (
+        f"found a GPU that torch {torch.__version__} (CUDA {torch.version.cuda}) cannot open ({said}), "
+        "expected a driver for this CUDA; update the driver, install a torch that is built for the driver's "
+        "CUDA (https://pytorch.org/get-started), or train on the CPU by --gpus-per-trial 0"
+    )
+
+
+def of_machine(cpus: int, gpus_per_trial: float | None) -> Resources:
+    """The resources of this machine.
+
+    Raises:
+        SettingError: the options leave no room for a single trial, or torch cannot use the GPU.
+    """
+    cores = (len(os.sched_getaffinity(0)),)
+    count, found = (0, Gpus()) if gpus_per_trial == 0 else gpus_here()
+    at_hand = _with(found, _checked(cpus, gpus_per_trial, cores, (float(count),), found.memory))
+    return at_hand if at_hand.device == "cuda" else replace(at_hand, device_name=cpu_name())
+
+
+def of_cluster(cpus: int, gpus_per_trial: float | None) -> Resources:
+    """The resources of the Ray cluster that is connected, its nodes of whatever kinds.
+
+    Raises:
+        SettingError: the options leave no room for a single trial, or torch cannot use a node's GPU.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    cores = tuple(int(node["Resources"].get("CPU", 0)) for node in nodes)
+    gpus = tuple(float(node["Resources"].get("GPU", 0)) for node in nodes)
+    asked = [node for node in nodes if node["Resources"].get("GPU", 0) and gpus_per_trial != 0]
+    found = _gpus_of(asked)
+    return _with(found, _checked(cpus, gpus_per_trial, cores, gpus, found.memory, elastic=True))
+
+
+def _with(found: Gpus, resources: Resources) -> Resources:
+    """`resources` in the type that the GPUs compute in, with their name.
+
+    Raises:
+        GpuError: torch cannot use one of them.
+    """
+    if found.problem:
+        raise GpuError(f"GPU: {found.problem}")
+    on_gpu = resources.device == "cuda"
+    size = 2 if found.reduced and on_gpu else 4
+    return replace(resources, element_bytes=size, device_name=found.name if on_gpu else "")
+
+
+def to_come(cpus: int, gpus_per_trial: float | None, worker: Mapping[str, float]) -> Resources:
+    """The resources of a cluster that is empty yet: one worker of the kind that it may start.
+
+    Raises:
+        SettingError: the options leave no room for a single trial.
+    """
+    one = (int(worker["CPU"]),), (float(worker.get("GPU", 0)),)
+    return _checked(cpus, gpus_per_trial, *one, None, elastic=True)
+
+
+def _gpus_of(nodes: Sequence[dict[str, Any]]) -> Gpus:
+    """What torch finds on all of these nodes of a cluster."""
+
+    @ray.remote(num_cpus=0, num_gpus=0.01)
+    def look() -> Gpus:
+        count, found = gpus_here()
+        none = "found no GPU where Ray counts one, expected one; check torch and the driver of this node"
+        return found if count else Gpus(problem=none)
+
+    there = [
+        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
+        for node in nodes
+    ]
+    found: list[Gpus] = ray.get(there)
+    wrong = [
+        f"node {node['NodeManagerAddress']}: {one.problem}"
+        for node, one in zip(nodes, found, strict=True)
+        if one.problem
+    ]
+    if wrong:
+        return Gpus(problem="\n".join(wrong))
+    memory = min((one.memory for one in found if one.memory is not None), default=None)
+    reduced = bool(found) and all(one.reduced for one in found)
+    return Gpus(memory, reduced, name=_same(one.name for one in found))
+
+
+def check_options(cpus: int, gpus_per_trial: float | None) -> None:
+    """Refuse what no machine could give.
+
+    Raises:
+        SettingError: no core, or a share that is none.
+    """
+    if cpus < 1:
+        raise SettingError(f"--cpus-per-trial: found {cpus}, expected at least 1 core")
+    if gpus_per_trial is not None and not 0 <= gpus_per_trial <= 1:
+        raise SettingError(
+            f"--gpus-per-trial: found {gpus_per_trial:g}, expected a share of one GPU between 0 and 1"
+        )
+
+
+def _checked(
+    cpus: int,
+    gpus_per_trial: float | None,
+    cores: tuple[int, ...],
+    gpus: tuple[float, ...],
+    memory: int | None,
+    elastic: bool = False,
+) -> Resources:
+    check_options(cpus, gpus_per_trial)
+    on_gpu = sum(gpus) > 0 and gpus_per_trial != 0
+    if gpus_per_trial and not sum(gpus):
+        raise SettingError(f"--gpus-per-trial {gpus_per_trial:g}: found no GPU, expected one; ask for 0")
+    found: dict[str, Any] = {"cpus": cpus, "cores": cores, "elastic": elastic}
+    if on_gpu:
+        resources = Resources(
+            device="cuda", gpus=gpus, gpu_memory=memory, fixed_share=gpus_per_trial, **found
+        )
+    else:
+        resources = Resources(device="cpu", **found)
+    if not resources.slots(resources.share()):
+        raise SettingError(
+            f"--cpus-per-trial {cpus}: found {max(cores)} cores and {sum(gpus):g} GPUs on the largest node, "
+            "expected room for one trial; ask for less"
+        )
+    return resources

@@ -1,0 +1,1 @@
+"""Where OUT lies, and which driver owns it."""

@@ -1,0 +1,103 @@
+"""Ways into the results: the Python interface, other readers of Parquet, tables alone, the notebook."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from cell_folders import MARGINS
+from nbclient import NotebookClient
+
+import analysis
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_three_tables_alone_are_enough_and_give_the_same_numbers(done: Path, tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    for name in ("trials", "epochs", "predictions"):
+        shutil.copy(done / "evidence" / f"{name}.parquet", tmp_path / "evidence")
+    summary = analysis.run(tmp_path, {"auroc": 0.03, "loss": 0.2})
+    columns = ["claim", "estimate", "low", "high", "margin"]
+    ours = analysis.load(done).verdicts
+    kept = ours["metric"] != "spikes"  # spikes need the steps, which were not mailed
+    pd.testing.assert_frame_equal(summary.verdicts[columns][kept], ours[columns][kept], check_dtype=False)
+    assert summary.collection is None
+    assert (tmp_path / "report.html").exists()
+
+
+def test_every_figure_and_estimate_is_one_call(done: Path) -> None:
+    evidence = analysis.load(done)
+    for name in analysis.FIGURES:
+        assert analysis.figure(evidence, name).axes, name
+    with pytest.raises(ValueError, match="expected one of verdicts"):
+        analysis.figure(evidence, "figure7")
+    terms = (analysis.Term(1, 800), analysis.Term(-1, 100))
+    ours = analysis.estimate(evidence, analysis.Contrast("mine", "test_auroc", terms, "AUROC"))
+    levels = evidence.estimates.query("metric == 'test_auroc' and init == 'random'").dropna(subset=["freeze"])
+    mean = levels.groupby("train_images")["estimate"].mean()
+    assert ours["estimate"] == pytest.approx(mean[800] - mean[100])
+    with pytest.raises(ValueError, match="mine: 7 cells missing: the grid plans no cells"):
+        analysis.estimate(
+            evidence, analysis.Contrast("mine", "test_auroc", (analysis.Term(1, 999),), "AUROC")
+        )
+
+
+@pytest.mark.parametrize("writer", ["polars", "duckdb"])
+def test_tables_are_read_and_written_by_others(done: Path, tmp_path: Path, writer: str) -> None:
+    """Their numbers are ours when they read, and so are the verdicts when they have written the tables."""
+    other = pytest.importorskip(writer)
+    (tmp_path / "evidence").mkdir()
+    for file in sorted((done / "evidence").glob("*.parquet")):
+        new = tmp_path / "evidence" / file.name
+        if writer == "polars":
+            frame = other.read_parquet(file)
+            rows = len(frame)
+            frame.write_parquet(new)
+        else:
+            with other.connect() as connection:
+                rows = connection.execute(f"SELECT count(*) FROM '{file}'").fetchone()[0]
+                connection.execute(f"COPY (SELECT * FROM '{file}') TO '{new}' (FORMAT parquet)")
+        assert rows == len(pd.read_parquet(file)), file.name
+    mine = {"auroc": 0.03, "loss": 0.2}
+    analysis.run(tmp_path, mine)
+    pd.testing.assert_frame_equal(analysis.load(tmp_path).verdicts, analysis.load(done).verdicts)
+
+
+def test_it_needs_neither_torch_nor_ray_nor_the_trial(done: Path) -> None:
+    code = (
+        "import sys\n"
+        "absent = {'torch', 'ray', 'transfusion', 'sweeps', 'lightning', 'pytorch_lightning'}\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in absent:\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from analysis.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(done), *MARGINS], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "Deep models are too difficult" in ran.stdout
+    assert ran.stderr == ""
+
+
+def test_the_notebook_runs_from_top_to_bottom(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = nbformat.read(ROOT / "analysis" / "results.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    monkeypatch.setenv("OUT", str(shutil.copytree(done / "evidence", tmp_path / "evidence").parent))
+    folder = {"metadata": {"path": str(ROOT / "analysis")}}
+    ran = NotebookClient(notebook, timeout=900, resources=folder).execute()
+    shown = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == len(analysis.FIGURES)

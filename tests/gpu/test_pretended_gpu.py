@@ -1,0 +1,224 @@
+"""Whole cells on a pretended GPU, by the real Lightning: devices, types, memory, waits."""
+
+import dataclasses
+import threading
+from collections import Counter
+
+import pytest
+import torch
+from imagenet_folder import write_images
+from pretended_cuda import pretended
+
+from transfusion.cell import ARCHITECTURES, Cell, Recipe, Supplied, upstream_of
+from transfusion.layouts import imagenet
+from transfusion.networks import weights
+from transfusion.networks.architectures import build
+from transfusion.records import attempts
+from transfusion.training import acceleration
+from transfusion.training.fitting import Hooks
+from transfusion.training.module import TrainingModule
+from transfusion.trial import run_trial
+from transfusion.weights_input import parse
+
+RECIPE = Recipe(
+    image_size=32,  # no map of one pixel: its order in memory is ambiguous, and CPU kernels take either
+    epochs=2,
+    batch_size=8,
+    range_test_steps=3,
+    range_test_low=1e-5,
+    range_test_high=1e-3,
+    frozen_views=2,
+    upstream_images=16,
+    upstream_epochs=1,
+)
+CELL = Cell(architecture="cbr_tiny", train_images=24)
+
+
+@pytest.fixture
+def run(table, image_folder, tmp_path):
+    """A function from a cell to its record and the pretended device, None on the CPU."""
+
+    def run(cell=CELL, recipe=RECIPE, *, device="cuda", folder="cells", status="done", gpu=None, **options):
+        place = {"cells": tmp_path / folder, "cache": image_folder, "device": device}
+        if device == "cpu":
+            record, found = run_trial(cell, recipe, table, **place, **options), None
+        else:
+            with pretended(**(gpu or {})) as found:
+                record = run_trial(cell, recipe, table, **place, **options)
+        assert record["status"] == status, record.get("error")
+        return record, found
+
+    return run
+
+
+def types_of(gpu, operation):
+    return {kind for name, kind in gpu.kinds if name.startswith(f"aten.{operation}")}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_trains_and_is_evaluated_where_its_weights_are(run, architecture):
+    size = 48 if architecture.startswith("resnet") else 32
+    recipe = dataclasses.replace(RECIPE, image_size=size, epochs=1, range_test_steps=2)
+    _, gpu = run(Cell(architecture=architecture, train_images=16), recipe)
+    assert types_of(gpu, "convolution.") == {"bfloat16"}
+    assert types_of(gpu, "convolution_backward.") == {"bfloat16"}
+    for operation in ("mean.", "addmm.", "binary_cross_entropy_with_logits.", "_fused_adam_."):
+        assert types_of(gpu, operation) == {"float32"}, operation
+
+
+def test_in_float32_it_is_the_cpus_result_to_the_bit(run):
+    (ours, gpu), (theirs, _) = run(precision="float32", folder="a"), run(device="cpu", folder="b")
+    assert "bfloat16" not in {kind for _, kind in gpu.kinds}
+    for name in ("train_loss", "selection_loss", "test_auroc", "learning_rate"):
+        assert ours["metrics"][name] == theirs["metrics"][name]
+
+
+def test_no_training_step_waits_for_the_gpu(run):
+    _, gpu = run()
+    files = ("augmentation.py", "module.py", "convolution.py", "optimizer.py", "acceleration.py")
+    places = Counter((what, where) for what, where in gpu.waits if where.split(":")[0] in files)
+    steps = RECIPE.epochs * CELL.train_images // RECIPE.batch_size
+    assert not {key: count for key, count in places.items() if count >= steps}
+
+
+def test_gathering_threads_end(run):
+    before = threading.active_count()
+    run()
+    run(dataclasses.replace(CELL, seed=1), hooks=Hooks(stop=lambda: True), status="interrupted")
+    assert threading.active_count() == before
+
+
+def test_an_interrupted_cell_goes_on(run):
+    asked = []
+    run(hooks=Hooks(stop=lambda: asked.append(1) or len(asked) == 1), status="interrupted")
+    run()
+
+
+@pytest.mark.parametrize(
+    ("init", "freeze", "views", "balance"),
+    [
+        ("random", "none", 2, "balanced"),
+        ("photos", "none", 2, "natural"),
+        ("photos", "backbone", 2, "balanced"),
+        ("photos", "backbone", 0, "natural"),
+        ("consolidation", "none", 2, "balanced"),
+        ("consolidation", "backbone", 2, "natural"),
+        ("consolidation", "backbone", 0, "balanced"),
+    ],
+)
+def test_every_arm(run, init, freeze, views, balance):
+    recipe = dataclasses.replace(RECIPE, epochs=1, frozen_views=views)
+    cell = dataclasses.replace(CELL, init=init, freeze=freeze, balance=balance)
+    for one in filter(None, (upstream_of(cell, recipe), cell)):
+        _, gpu = run(one, recipe)
+    trained = {"convolution_backward."} if freeze == "none" else set()
+    assert {name for name in ("convolution_backward.",) if types_of(gpu, name)} == trained
+    assert types_of(gpu, "_fused_adam_.") == {"float32"}
+
+
+def test_images_in_colour_are_pretrained_on_and_others_start_from_it(run, tmp_path):
+    images = imagenet.read(write_images(tmp_path / "images"), 20)
+    recipe = dataclasses.replace(RECIPE, upstream_images=20)
+    supplied = Supplied(imagenet=images.fingerprint)
+    cell = dataclasses.replace(CELL, init="imagenet")
+    for one in (upstream_of(cell, recipe, supplied), cell):
+        run(one, recipe, supplied=supplied, imagenet=images)
+
+
+@pytest.mark.parametrize("freeze", ["none", "backbone"])
+@pytest.mark.parametrize("scale", ["", "mean=0.5,std=0.5"])
+def test_supplied_weights_on_the_scale_of_their_inputs(run, tmp_path, freeze, scale):
+    torch.save(build("cbr_tiny").state_dict(), tmp_path / "mine.pth")
+    fingerprint = weights.fingerprint(tmp_path / "mine.pth")
+    inputs = (("cbr_tiny", parse(scale)),) if scale else ()
+    supplied = Supplied(weights=(("cbr_tiny", fingerprint),), inputs=inputs)
+    weights.store(tmp_path / "mine.pth", "cbr_tiny", tmp_path / "cells", fingerprint)
+    run(dataclasses.replace(CELL, init="imagenet", freeze=freeze), supplied=supplied)
+
+
+@pytest.mark.parametrize(("capability", "kind"), [((7, 5), "float32"), ((8, 0), "bfloat16")])
+def test_bfloat16_is_used_where_the_device_has_it_and_is_not_emulated(run, capability, kind):
+    _, gpu = run(recipe=dataclasses.replace(RECIPE, epochs=1), gpu={"capability": capability})
+    assert types_of(gpu, "convolution.") == {kind}
+
+
+def test_out_of_memory_at_a_share_it_trains_at_the_next(run, tmp_path):
+    """Of this memory the cell needs more than a quarter and less than half."""
+    _, plain = run(folder="plain")
+    gpu = {"memory": int(plain.highest / 0.18)}  # half of a share is torch's: CUDA's context takes the rest
+    run(gpu=gpu, share=0.25, status="out_of_memory")
+    (folder,) = (tmp_path / "cells").iterdir()
+    assert attempts.exhausted_share(folder) == 0.25
+    record, _ = run(gpu=gpu, share=0.5)
+    assert record["environment"]["share"] == 0.5
+
+
+def test_the_peak_that_is_recorded_is_that_of_training_after_its_first_step(run, monkeypatch):
+    """A workspace of 64 MB in the range test and in the first step is no need; one of later steps is."""
+    plain, _ = run(folder="plain")
+    original = TrainingModule.training_step
+
+    def training_step(module, batch, index):
+        if (module.current_epoch, index) in spiked:
+            torch.empty(64 * 2**20, dtype=torch.uint8, device="cuda")
+        return original(module, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", training_step)
+    peaks = []
+    for spiked in ({(0, 0)}, {(1, 1)}):
+        record, _ = run(folder=str(spiked))
+        peaks.append(record["metrics"]["device_memory_bytes"])
+    assert peaks[0] == plain["metrics"]["device_memory_bytes"]
+    assert peaks[1] >= 64 * 2**20 > peaks[0]
+
+
+def test_the_need_of_a_frozen_cell_is_that_of_its_features(run):
+    cell = dataclasses.replace(CELL, init="photos", freeze="backbone")
+    run(upstream_of(cell, RECIPE))
+    record, _ = run(cell)
+    assert record["metrics"]["device_memory_bytes"] > 4 * record["metrics"]["parameters"]
+
+
+def test_neither_images_nor_features_stay_on_the_device(run):
+    """Four times the images, in the same batches, need as much memory."""
+    peaks = []
+    for images in (24, 96):
+        record, _ = run(dataclasses.replace(CELL, train_images=images))
+        peaks.append(record["metrics"]["device_memory_bytes"])
+    assert peaks[1] - peaks[0] < 64 * 2**10
+
+
+def test_under_a_batch_job_of_several_tasks_a_trial_is_one_process(run, monkeypatch):
+    job = {"JOB_ID": "7", "JOB_NAME": "sweep", "NTASKS": "4", "PROCID": "1", "LOCALID": "1", "NODEID": "0"}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    run()
+    run(dataclasses.replace(CELL, seed=1), device="cpu", hooks=Hooks(checkpoint_seconds=0))
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_long_training_is_compiled_also_where_it_goes_on(run, monkeypatch, resumed):
+    """By a backend that computes as before, and counts: whole batches are compiled, results are the same."""
+    plain, _ = run(precision="float32", folder="plain")
+    made = []
+
+    def compile_(function):
+        return lambda images: made.append(images.shape) or function(images)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    if resumed:
+        asked = iter((False, True))
+        hooks = Hooks(stop=lambda: next(asked), stop_seconds=0)
+        run(precision="float32", hooks=hooks, status="interrupted")
+        assert not made
+    monkeypatch.setattr(acceleration, "COMPILE_SECONDS", -1.0)
+    record, _ = run(precision="float32")
+    assert record["environment"]["compiled"] == "yes"
+    assert len(made) == (1 + 3 + 3 - 2 if resumed else 1 + 3 + 3)
+    for name in ("train_loss", "selection_loss", "test_auroc"):
+        assert record["metrics"][name] == plain["metrics"][name]
+
+
+def test_what_mixes_devices_raises():
+    with pretended(), pytest.raises(RuntimeError, match="expected all tensors on one device"):
+        torch.ones(2, device="cuda") + torch.ones(2)

@@ -1,0 +1,160 @@
+"""Which cell starts next, where and when: whole sweeps in simulated time, on GPUs that nobody has to own."""
+
+import heapq
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeps.execution.placement import Demand, Node, Place, Placement
+from sweeps.planning.resources import SHARES
+
+
+def run(demands, nodes, ready=None, truth=lambda key: 1.0):
+    """Simulates a sweep; returns (key, place, start, end) of every cell in order of start.
+
+    Args:
+        demands: by key, the most wanted first.
+        ready: when each becomes ready, 0 where nothing is said.
+        truth: how many times as long as expected a cell takes.
+    """
+    ready = ready or {}
+    placement = Placement(on_gpu=True, nodes=nodes)
+    waiting, events, starts, now = list(demands), [], [], 0.0
+    for key, when in ready.items():
+        heapq.heappush(events, (when, 0, key))
+    while waiting or events:
+        asked = [(key, demands[key]) for key in waiting if ready.get(key, 0.0) <= now]
+        found = placement.choose(asked, now)
+        if found is not None:
+            key, place = found
+            waiting.remove(key)
+            placement.start(key, demands[key], place, now)
+            end = now + demands[key].seconds * truth(key)
+            heapq.heappush(events, (end, 1, key))
+            starts.append((key, place, now, end))
+            continue
+        assert events, "cells wait, nothing runs, and nothing can start"
+        now, kind, key = heapq.heappop(events)
+        if kind == 1:
+            placement.end(key, now)
+    return starts
+
+
+def use(starts, demands, gpus):
+    """Share of the GPUs in use until the first moment when what has not started could not fill them."""
+    left = sum(demands[key].gpu for key, *_ in starts)
+    until = 0.0
+    for key, _, start, _ in starts:
+        until = start if left >= gpus else until
+        left -= demands[key].gpu
+    used = sum(demands[key].gpu * max(0.0, min(end, until) - start) for key, _, start, end in starts)
+    return used / (gpus * until)
+
+
+def sweep(generator, cells):
+    """A grid's worth of cells: shares, and durations over a decade."""
+    shares = generator.choice([0.25, 0.5, 1.0], cells, p=[0.5, 0.3, 0.2])
+    seconds = generator.uniform(60, 600, cells)
+    made = [Demand(cores=1, gpu=float(g), seconds=float(s)) for g, s in zip(shares, seconds, strict=True)]
+    return dict(enumerate(sorted(made, key=lambda one: (-one.gpu, -one.seconds))))
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 8])
+@pytest.mark.parametrize("wrong", [False, True], ids=["estimates right", "estimates wrong by half"])
+def test_gpus_are_used_and_whole_ones_do_not_starve(gpus, wrong):
+    generator = np.random.default_rng(gpus)
+    nodes = {"n": Node(cores=64, gpus=gpus)}
+    for _ in range(5):
+        demands = sweep(generator, 40 * gpus)
+        whole = [key for key, one in demands.items() if one.gpu == 1]
+        ready = {key: float(generator.uniform(0, 1000)) for key in whole[: len(whole) // 2]}
+        error = {key: float(generator.uniform(0.5, 1.5)) if wrong else 1.0 for key in demands}
+        starts = run(demands, nodes, ready, error.get)
+        assert len(starts) == len(demands)
+        assert use(starts, demands, gpus) >= 0.9
+        longest = max(end - start for *_, start, end in starts)
+        before = 0.0
+        for key, _, start, _ in starts:
+            if key in whole:  # they also wait for one another
+                assert start - max(before, ready.get(key, 0.0)) <= 2 * longest
+                before = start
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 8])
+def test_a_whole_cell_comes_after_what_runs_and_not_after_all_that_waits(gpus):
+    quarters = {f"q{n}": Demand(cores=1, gpu=0.25, seconds=100) for n in range(80)}
+    demands = {"w": Demand(cores=1, gpu=1.0, seconds=50), **quarters}
+    starts = run(demands, {"n": Node(cores=64, gpus=gpus)}, ready={"w": 10.0})
+    assert next(start for key, _, start, _ in starts if key == "w") == 100.0
+
+
+def test_a_short_cell_fills_the_gap_that_a_whole_one_waits_behind():
+    demands = {
+        "long": Demand(cores=1, gpu=0.5, seconds=100),
+        "whole": Demand(cores=1, gpu=1.0, seconds=10),
+        "short": Demand(cores=1, gpu=0.5, seconds=90),
+        "longer": Demand(cores=1, gpu=0.5, seconds=110),
+    }
+    starts = run(demands, {"n": Node(cores=8, gpus=1)})
+    assert [(key, start) for key, _, start, _ in starts] == [
+        ("long", 0.0), ("short", 0.0), ("whole", 100.0), ("longer", 110.0)
+    ]  # fmt: skip
+
+
+def test_small_shares_pack_so_that_a_gpu_stays_whole():
+    placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=2)})
+    places = []
+    for attempt in range(4):
+        _, place = placement.choose([(0, Demand(cores=1, gpu=0.25, seconds=1))], 0.0)
+        placement.start(str(attempt), Demand(cores=1, gpu=0.25, seconds=1), place, 0.0)
+        places.append(place.gpu)
+    assert places == [0, 0, 0, 0]
+
+
+def test_where_ray_puts_an_attempt_counts():
+    placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=2)})
+    half = Demand(cores=1, gpu=0.5, seconds=10)
+    for attempt in "ab":
+        _, place = placement.choose([(0, half)], 0.0)
+        placement.start(attempt, half, place, 0.0)
+    placement.placed("b", Place("n", 1))
+    whole = Demand(cores=1, gpu=1.0, seconds=1)
+    assert placement.choose([(0, whole)], 0.0) is None, "either GPU is half in use"
+    placement.end("b", 10.0)
+    assert placement.choose([(0, whole)], 10.0) == (0, Place("n", 1))
+
+
+def test_a_node_that_leaves_takes_its_trials_along():
+    placement = Placement(on_gpu=True, nodes={"a": Node(cores=8, gpus=1)})
+    whole = Demand(cores=1, gpu=1.0, seconds=10)
+    placement.start("t", whole, Place("a", 0), 0.0)
+    placement.update({"b": Node(cores=8, gpus=1)})
+    assert placement.choose([(0, whole)], 1.0) == (0, Place("b", 0))
+    placement.update({})
+    assert placement.choose([(0, whole)], 1.0) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SHARES), st.floats(1, 100), st.floats(0, 200)), min_size=1, max_size=40
+    ),
+    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 3)), min_size=1, max_size=3),
+    st.floats(0.3, 3),
+)
+def test_every_cell_runs_once_and_no_device_holds_more_than_it_has(cells, machines, error):
+    demands = {n: Demand(cores=1, gpu=share, seconds=seconds) for n, (share, seconds, _) in enumerate(cells)}
+    nodes = {f"n{n}": Node(cores=cores, gpus=gpus) for n, (cores, gpus) in enumerate(machines)}
+    ready = {n: when for n, (*_, when) in enumerate(cells)}
+    truth = {n: error if n % 2 else 1.0 for n in demands}
+    starts = run(demands, nodes, ready, truth.get)
+    assert sorted(key for key, *_ in starts) == sorted(demands)
+    for moment in {start for *_, start, _ in starts}:
+        there = [(key, place) for key, place, start, end in starts if start <= moment < end]
+        for _place, group in itertools.groupby(sorted(there, key=lambda one: one[1]), lambda one: one[1]):
+            assert sum(demands[key].gpu for key, _ in group) <= 1 + 1e-6
+        for name, node in nodes.items():
+            assert sum(place.node == name for _, place in there) <= node.cores

@@ -1,0 +1,341 @@
+"""The first two minutes on a machine: what the check measures, keeps, and finds wrong."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from pretended_cuda import pretended
+
+from sweeps import full_grid
+from sweeps.command_line import parser
+from sweeps.measuring import check, machine
+from sweeps.measuring.probing import ProbeError, Workers
+from sweeps.planning import speeds
+from sweeps.planning.cost import CostModel, efficiency
+from sweeps.planning.estimate import estimate
+from sweeps.planning.plan import PlannedCell
+from sweeps.planning.resources import Resources
+from sweeps.planning.speeds import Speed, Speeds
+from sweeps.progress import expectation
+from sweeps.spaces import CHEXPERT, DEMO, cells
+from transfusion.cell import ARCHITECTURES, Cell, Recipe
+from transfusion.training import probe
+from transfusion.training.probe_worker import Answers
+
+GB = 2**30
+CPU = Resources(device="cpu", cpus=1, cores=(2,), device_name="Some CPU")
+GPU = Resources(
+    device="cuda",
+    cpus=1,
+    cores=(16,),
+    gpus=(1.0,),
+    gpu_memory=16 * GB,
+    element_bytes=2,
+    device_name="Some GPU",
+)
+WELL = machine.Facts(
+    compiler=True, headers=True, shared=8 * GB, files=(65536, 65536), memory=64 * GB, driver="", cuda=None,
+    gpus=0, disks=(("--out", Path("/out"), 100 * GB), ("--cache", Path("/scratch"), 100 * GB)),
+)  # fmt: skip
+NEEDS = machine.Needs(
+    on_gpu=False, compiled=False, trials=2, memory=2 * GB, disks={"--out": GB, "--cache": 40 * GB}
+)
+
+
+@pytest.fixture(autouse=True)
+def own_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+
+
+class Inside:
+    """Stands for worker processes: this one, which measures one after the other."""
+
+    def __init__(self):
+        self.answers, self.asked = {}, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def release(self):
+        self.answers.clear()
+
+    def ask(self, count, question):
+        self.asked.append((question["what"], count, question["place"]["share"]))
+        found = [self.answers.setdefault(i, Answers()).to(question) for i in range(count)]
+        for answer in found:
+            if "error" in answer:
+                raise ProbeError(answer["error"], answer["kind"])
+        return found
+
+
+class Told(Inside):
+    """Answers at once: 100 images a second of one, 40 of each of several; `failing` dies."""
+
+    failing = ""
+
+    def ask(self, count, question):
+        self.asked.append((question["what"], count, question["place"]["share"]))
+        if question["what"] == "device":
+            return [{"macs_per_second": 1e12, "head_step_seconds": 0.003}]
+        if question.get("architecture") == self.failing:
+            raise ProbeError("the process died (signal 11)", "lost")
+        if question["what"] == "compile":
+            return [{"outcome": "yes", "seconds": 31.0, "images_per_second": 150.0}]
+        answer = {"step_seconds": 0.01, "type": "float32", "memory": GB, "host_memory": GB}
+        return [{**answer, "images_per_second": 100.0 if count == 1 else 40.0}] * count
+
+
+def checked(monkeypatch, capsys, workers, at_hand, facts, *arguments):
+    """Exit status and words of a check with these workers on these resources."""
+    monkeypatch.setattr(check, "Workers", lambda: workers)
+    monkeypatch.setattr(check.resources, "of_machine", lambda *_: at_hand)
+    monkeypatch.setattr(check.machine, "look", lambda places: facts)
+    status = full_grid.main(["--check", *arguments])
+    return status, " ".join(capsys.readouterr().out.split())
+
+
+def test_a_check_of_this_machine_is_what_its_next_plan_reckons_with(tmp_path, capsys, phantom_folder):
+    cores = check.resources.of_machine(1, 0).cores[0]
+    command = ["--preset", "smoke", "--architectures", "cbr_tiny", "--cpus-per-trial", str(cores)]
+    command += ["--gpus-per-trial", "0", "--inits", "random", "--out", str(tmp_path / "out")]
+    plan = [*command, "--dry-run", "--data", str(phantom_folder)]
+    assert full_grid.main(plan) == 0
+    assert "guessed (--check measures)" in " ".join(capsys.readouterr().out.split())
+    before = set(tmp_path.rglob("*"))
+    full_grid.main([*command, "--check"])
+    text = capsys.readouterr().out
+    row = next(line.split() for line in text.splitlines() if line.split()[:1] == ["cbr_tiny"])
+    assert row[1:3] == ["yes", "float32"]
+    made = [path for path in set(tmp_path.rglob("*")) - before if path.is_file()]
+    (file,) = (path for path in made if "transfusion-sweep" in path.parts)
+    assert {path.relative_to(tmp_path).parts[0] for path in made} == {"home"}, made
+    (kept,) = json.loads(file.read_text())["measured"]
+    assert kept["alone"] == pytest.approx(float(row[3].replace(",", "")), abs=0.06)
+    assert full_grid.main(plan) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "measured here" in said
+    assert "guessed" not in said
+
+
+def test_the_table_has_every_architecture_and_one_that_dies_does_not_end_the_check(monkeypatch, capsys):
+    workers = Told()
+    workers.failing = "resnet34"
+    status, text = checked(monkeypatch, capsys, workers, CPU, WELL)
+    assert status == 1
+    for name in ARCHITECTURES:
+        assert f"{name} {'no' if name == 'resnet34' else 'yes float32 100.0 80.0'}" in text
+    assert "resnet34: does not train here: the process died (signal 11)" in text
+    kept = speeds.recall(CPU)
+    assert {one.architecture for one in kept.measured} == set(ARCHITECTURES) - {"resnet34"}
+    assert {(one.images_per_second, one.trials) for one in kept.measured} == {(40.0, 2)}
+
+
+def test_a_gpu_is_measured_alone_at_its_share_and_compiled_where_the_plan_would(monkeypatch, capsys):
+    workers = Told()
+    status, text = checked(
+        monkeypatch, capsys, workers, GPU, WELL, "--preset", "chexpert", "--architectures", "cbr_tiny"
+    )
+    assert (status, "Nothing is wrong" in text) == (0, True), text
+    share = check.Check(CHEXPERT, (), GPU).share("cbr_tiny")
+    assert workers.asked[1:] == [
+        ("warm_up", 1, 1.0),
+        ("train", 1, 1.0),
+        ("compile", 1, 1.0),
+        ("warm_up", round(1 / share), share),
+        ("train", round(1 / share), share),
+    ]
+    assert "1.50 x" in text
+    assert "compiling took 31 to 31 s" in text
+    workers = Told()
+    checked(monkeypatch, capsys, workers, GPU, WELL, "--preset", "smoke")
+    assert "compile" not in {what for what, *_ in workers.asked}, "a sweep of seconds would not compile"
+
+
+def test_what_trains_plainly_but_cannot_be_compiled_is_kept_and_told(monkeypatch, capsys):
+    class Uncompiled(Told):
+        def ask(self, count, question):
+            if question["what"] == "compile":
+                raise ProbeError("OutOfMemoryError: no room to compile", "out_of_memory")
+            return super().ask(count, question)
+
+    arguments = ("--preset", "chexpert", "--architectures", "cbr_tiny", "resnet18")
+    status, text = checked(monkeypatch, capsys, Uncompiled(), GPU, WELL, *arguments)
+    assert status == 1
+    assert text.count("no room to compile") == 1
+    assert {one.architecture for one in speeds.recall(GPU).measured} == {"cbr_tiny", "resnet18"}
+
+
+def test_a_machine_that_others_use_is_told_to_be_one(monkeypatch, capsys):
+    for load, told in ((0.3, False), (7.0, True)):
+        facts = dataclasses.replace(WELL, load=load)
+        status, text = checked(monkeypatch, capsys, Told(), CPU, facts, "--preset", "smoke")
+        assert status == 0
+        assert ("Others use this machine" in text) == told
+
+
+def quick_steps(monkeypatch):
+    monkeypatch.setattr(check, "LEAST_STEPS", 1)
+    monkeypatch.setattr(check, "MOST_STEPS", 1)
+    monkeypatch.setitem(probe.PRODUCT, "cuda", 64)
+    monkeypatch.setattr(probe, "HEAD_STEPS", 1)
+
+
+TINY = ("--preset", "smoke", "--architectures", "cbr_tiny", "--recipe", "image_size=32", "batch_size=8")
+
+
+def test_what_does_not_fit_a_share_is_measured_at_the_next(monkeypatch, capsys):
+    quick_steps(monkeypatch)
+    monkeypatch.setattr(check.Check, "share", lambda *_: 0.25)
+    workers = Inside()
+    with pretended(memory=160 * 2**20):
+        status, text = checked(monkeypatch, capsys, workers, GPU, WELL, *TINY)
+    assert status == 0, text
+    shares = [(count, share) for what, count, share in workers.asked if what == "warm_up"]
+    assert shares == [(1, 1.0), (4, 0.25), (2, 0.5)]
+    (kept,) = speeds.recall(GPU).measured
+    assert (kept.type, kept.share, kept.trials) == ("bfloat16", 0.5, 2)
+    assert 2**20 < kept.memory < 40 * 2**20
+
+
+def test_what_does_not_fit_a_whole_gpu_says_what_to_do(monkeypatch, capsys):
+    quick_steps(monkeypatch)
+    with pretended(memory=12 * 2**20):
+        status, text = checked(monkeypatch, capsys, Inside(), GPU, WELL, *TINY)
+    assert status == 1
+    assert "cbr_tiny no" in text
+    assert "smaller batch" in text
+    assert speeds.recall(GPU).measured == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "needs", "words"),
+    [
+        ({"compiler": False}, {"on_gpu": True, "compiled": True}, ("no C compiler,", "apt-get install gcc")),
+        ({"headers": False}, {"on_gpu": True, "compiled": True}, ("Python.h", "python3-dev")),
+        ({"shared": 64 * 2**20}, {}, ("/dev/shm: found 0.1 GiB", "--shm-size")),
+        ({"files": (1024, 65536)}, {}, ("found 1,024, expected at least 4,096", "ulimit -n 4096")),
+        ({"files": (1024, 1024)}, {}, ("found 1,024", "limits.conf")),
+        ({"files": (4096, 2**20)}, {"trials": 192, "memory": 0}, ("at least 12,288", "ulimit -n 12288")),
+        ({"memory": 3 * GB}, {}, ("memory: found 3.0 GiB free, expected 4.0 GiB for 2", "--cpus-per-trial")),
+        (
+            {"disks": (("--cache", Path("/scratch"), GB),)},
+            {},
+            ("disk of --cache (/scratch): found 1.0 GiB free, expected at least 40.0 GiB", "make room"),
+        ),
+        ({"driver": "NVRM 470", "cuda": "13.0"}, {}, ("NVRM 470", "CUDA 13.0", "counts no GPU")),
+        ({"driver": "NVRM 470", "cuda": None}, {}, ("torch built for the CPU alone", "pytorch.org")),
+    ],
+)
+def test_what_is_wrong_with_a_machine_is_named_with_what_to_do(facts, needs, words):
+    assert machine.problems(WELL, NEEDS) == []
+    found = machine.problems(dataclasses.replace(WELL, **facts), dataclasses.replace(NEEDS, **needs))
+    assert len(found) == 1
+    for word in words:
+        assert word in str(found[0])
+
+
+def test_a_gpu_that_cannot_be_opened_is_told_with_its_driver_and_points_to_the_check(
+    monkeypatch, capsys, tmp_path, phantom_folder
+):
+    def refused(*_):
+        raise check.GpuError("GPU: found a GPU that torch cannot open, expected a driver for this CUDA")
+
+    monkeypatch.setattr(check.resources, "of_machine", refused)
+    monkeypatch.setattr(check.machine, "look", lambda _: dataclasses.replace(WELL, driver="NVRM 470.1"))
+    assert full_grid.main(["--check"]) == 1
+    said = capsys.readouterr().out
+    assert "cannot open" in said
+    assert "NVRM 470.1" in said
+    command = ["--preset", "smoke", "--data", str(phantom_folder), "--out", str(tmp_path / "out")]
+    assert full_grid.main([*command, "--dry-run"]) == 2
+    assert "--check shows" in capsys.readouterr().err
+
+
+def test_options_without_use_to_a_check_are_refused_together(capsys):
+    assert full_grid.main(["--check", "--address", "auto", "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "--check --address auto: found a cluster" in said
+    assert "--check --dry-run" in said
+
+
+def test_speeds_serve_one_kind_of_machine_and_newer_ones_take_the_place_of_older(tmp_path):
+    one = Speed("cbr_tiny", 24, 32, 50.0, 100.0, 2, 0.5, "float32", GB)
+    path = speeds.keep(CPU, Speeds((one, dataclasses.replace(one, image_size=32)), 0.001))
+    newer = dataclasses.replace(one, images_per_second=70.0)
+    speeds.keep(CPU, Speeds((newer,), 0.002))
+    assert speeds.recall(CPU) == Speeds((newer, dataclasses.replace(one, image_size=32)), 0.002)
+    for other in ({"device_name": "Other CPU"}, {"cores": (4,)}, {"cpus": 2}, {"device_name": ""}):
+        assert speeds.recall(dataclasses.replace(CPU, **other)) == speeds.NOTHING
+    for damaged in ("", "{", "[]", '{"version": 1}', '{"version": 99, "measured": []}'):
+        path.write_text(damaged)
+        assert speeds.recall(CPU) == speeds.NOTHING
+
+
+def test_a_worker_that_dies_or_hangs_is_an_answer():
+    question = {"what": "release"}
+    with Workers(patience=0.0) as workers, pytest.raises(ProbeError, match="no answer in time"):
+        workers.ask(1, question)
+    with Workers() as workers:
+        workers.start(1)
+        workers._started[0].process.kill()
+        with pytest.raises(ProbeError, match="killed, as the system does where memory ends"):
+            workers.ask(1, question)
+
+
+# -- what the plan makes of it
+
+MODEL = CostModel(device="cuda", evaluation_images=100, selection_images=20, macs_per_second=1e12)
+SLOW = Speed("resnet18", 224, 32, 64.0, 200.0, 4, 0.25, "bfloat16", 3 * GB)
+
+
+def test_a_quarter_of_a_gpu_gets_a_quarter_of_its_arithmetic_unless_measured():
+    recipe = Recipe()
+    whole, quarter = (MODEL.image_seconds("resnet18", recipe, share) for share in (1.0, 0.25))
+    assert quarter == pytest.approx(4 * whole)
+    measured = MODEL.measured(Speeds((SLOW,)))
+    assert measured.training_seconds("resnet18", recipe, 3200, 0.25) == pytest.approx(3200 / 64)
+    assert measured.guessed("resnet50", 224)
+    assert not measured.guessed("resnet18", 224)
+    assert measured.guessed("resnet18", 64)
+    on_cpu = dataclasses.replace(MODEL, device="cpu")
+    assert on_cpu.image_seconds("resnet18", recipe, 0.5) == on_cpu.image_seconds("resnet18", recipe)
+
+
+def test_steps_of_a_frozen_head_count():
+    recipe = Recipe()
+    cell = Cell(architecture="cbr_tiny", train_images=200_000, init="imagenet", freeze="backbone")
+    slow, fast = (MODEL.measured(Speeds((), step)).seconds(cell, recipe) for step in (0.004, 0.001))
+    steps = recipe.range_test_steps + recipe.epochs * 200_000 / recipe.batch_size
+    assert slow - fast == pytest.approx(0.003 * steps)
+
+
+def test_what_a_core_reaches_at_24_pixels_is_not_taken_for_224():
+    for name in ARCHITECTURES:
+        at = [efficiency("cpu", name, size) for size in (16, 24, 64, 224, 512)]
+        assert at[0] == at[1] > at[2] > at[3] == at[4]
+        assert efficiency("cuda", name, 24) == 1
+
+
+def test_guesses_for_a_gpu_are_ranges_of_what_is_guessed_alone():
+    def planned(architecture, seconds, guessed):
+        cell = Cell(architecture=architecture, train_images=1)
+        return PlannedCell(f"{architecture} {seconds}", cell, None, seconds, 1.0, guessed)
+
+    known, unknown = planned("resnet18", 36_000, False), planned("cbr_tiny", 72_000, True)
+    found = estimate([known, unknown], GPU)
+    assert "20.0 to 50.0 GPU-hours" in expectation(found, 1)
+    assert expectation(found, 1).endswith("measured here, guessed for cbr_tiny (--check measures)")
+    assert expectation(estimate([known], GPU), 1).endswith(
+        "10.0 GPU-hours; up to 1 at a time, about 10:00 h; measured here"
+    )
+    assert expectation(estimate([unknown], CPU), 2).startswith("about 20:00 h of work; up to 2")
+    assert expectation(estimate([], CPU), 2) == "about 0 s of work; up to 2 at a time, about 0 s"
+
+
+def test_the_default_plan_is_all_that_a_check_needs():
+    assert parser().parse_args(["--check"]).preset == DEMO.name
+    assert set(check.Check(DEMO, tuple(cells(DEMO.space)), CPU).networks) == set(ARCHITECTURES)

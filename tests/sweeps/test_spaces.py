@@ -1,0 +1,68 @@
+"""The search space and its presets."""
+
+import pytest
+from ray import tune
+from ray.tune.search.variant_generator import generate_variants
+
+from sweeps.spaces import CHEXPERT, DEMO, PRESETS, SMOKE, cells, grid, grid_search
+from transfusion.cell import ARCHITECTURES, Cell
+from transfusion.problems import SettingError
+
+
+def test_the_demo_spans_the_whole_grid():
+    found = cells(DEMO.space)
+    sizes = sorted({cell.train_images for cell in found})
+    assert len(sizes) == 4
+    expected = {
+        Cell(architecture=a, train_images=n, init=init, freeze=freeze)
+        for a in ARCHITECTURES
+        for n in sizes
+        for init, freeze in [
+            ("random", "none"),
+            ("photos", "none"),
+            ("photos", "backbone"),
+            ("consolidation", "none"),
+            ("consolidation", "backbone"),
+        ]
+    }
+    assert len(found) == 7 * 4 * 5
+    assert set(found) == expected
+
+
+def test_the_chexpert_preset_is_the_studys_recipe():
+    assert CHEXPERT.recipe.epochs == 100
+    assert (CHEXPERT.recipe.plateau_factor, CHEXPERT.recipe.plateau_patience) == (0.1, 10)
+    found = cells(CHEXPERT.space)
+    assert {cell.train_images for cell in found} == {5_000, 50_000, 100_000, 200_000}
+    assert {cell.init for cell in found} == {"random", "imagenet", "consolidation"}
+    assert len(found) == 7 * 4 * 5 * 3
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_space_is_one_that_ray_tune_expands_alike(preset):
+    variants = [config for _, config in generate_variants({"config": preset.space})]
+    configs = [variant["config"] for variant in variants]
+    allowed = [c for c in configs if not (c["init"] == "random" and c["freeze"] == "backbone")]
+    assert {Cell(**config) for config in allowed} == set(cells(preset.space))
+
+
+def test_a_key_that_is_no_axis_is_refused():
+    with pytest.raises(SettingError, match="architectures"):
+        cells({**SMOKE.space, "architectures": tune.grid_search(["resnet18"])})
+
+
+def test_values_that_are_none_of_their_axis_are_all_named_at_once():
+    space = grid(architectures=["resnet19"], train_images=[0], inits=["random"])  # type: ignore[list-item]
+    with pytest.raises(SettingError) as error:
+        cells(space)
+    assert "resnet19" in str(error.value)
+    assert "train_images" in str(error.value)
+
+
+def test_a_space_may_hold_an_axis_fixed():
+    space = {"architecture": "cbr_tiny", "train_images": tune.grid_search([8, 16]), "init": "random"}
+    assert cells(space) == [Cell(architecture="cbr_tiny", train_images=n) for n in (8, 16)]
+
+
+def test_an_axis_is_what_tune_calls_a_grid_search():
+    assert grid_search([1, "a"]) == tune.grid_search([1, "a"])

@@ -1,0 +1,158 @@
+"""CheXpert: the counts of the real training CSV, its layouts and prefixes, and views."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from real_csv import unpacked
+
+from transfusion.data.table import Table
+from transfusion.layouts import chexpert
+from transfusion.phantom import writing
+from transfusion.phantom.labels import as_fields, official_rows
+from transfusion.problems import InputError
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """All 223,414 rows with a stand-in validation CSV; no images are needed to read labels."""
+    folder = tmp_path_factory.mktemp("chexpert") / "CheXpert-v1.0-small"
+    unpacked("chexpert_train.csv.gz", folder / "train.csv")
+    with (folder / "valid.csv").open("w", newline="") as stream:
+        rows = official_rows(234, seed=0, first_patient=64_541)
+        csv.writer(stream).writerows([list(chexpert.COLUMNS), *map(as_fields, rows)])
+    return chexpert.read(folder.parent, views="all")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return writing.write(
+        tmp_path_factory.mktemp("phantom"), images=60, official_images=12, size=16, workers=1
+    )
+
+
+def test_counts_of_the_real_csv(real: Table) -> None:
+    frame = real.frame[real.frame["part"] != "official"]
+    assert len(frame) == 223_414
+    assert frame["patient"].nunique() == 64_540
+    assert frame["study"].nunique() == 187_641
+    assert frame["view"].value_counts().to_dict() == {"frontal": 191_027, "lateral": 32_387}
+
+
+@pytest.mark.parametrize(
+    ("finding", "counts"),
+    [("Edema", (52_246, 20_726, 12_984, 137_458)), ("Consolidation", (14_783, 28_097, 27_742, 152_792))],
+)
+def test_labels_and_prevalences_of_the_real_csv(
+    real: Table, finding: str, counts: tuple[int, int, int, int]
+) -> None:
+    ours = (real.frame["part"] != "official").to_numpy()
+    raw = real.frame[finding].to_numpy()[ours]
+    positive, negative, uncertain, blank = counts
+    found = ((raw == 1).sum(), (raw == 0).sum(), (raw == -1).sum(), np.isnan(raw).sum())
+    assert found == counts
+    rows = sum(counts)
+    for policy, blanks, expected in (
+        ("ones", "zeros", (positive + uncertain) / rows),
+        ("zeros", "zeros", positive / rows),
+        ("ignore", "zeros", positive / (rows - uncertain)),
+        ("ones", "ignore", (positive + uncertain) / (rows - blank)),
+        ("ignore", "ignore", positive / (positive + negative)),
+    ):
+        assert np.nanmean(real.labels(finding, policy, blanks)[ours], dtype=float) == pytest.approx(expected)
+
+
+def test_columns_and_oddities_of_the_real_csv(tmp_path: Path) -> None:
+    """Taken from the file itself, and read without complaint by `real`."""
+    with unpacked("chexpert_train.csv.gz", tmp_path / "train.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == chexpert.COLUMNS
+    assert Counter(row["AP/PA"] for row in rows if row["AP/PA"] in ("LL", "RL")) == {"LL": 16, "RL": 1}
+    assert sum(row["Sex"] == "Unknown" for row in rows) == 1
+    assert sum(row["Age"] == "0" for row in rows) == 3
+    assert sum(row["Edema"] in ("1.0", "0.0") for row in rows) == 72_972
+    assert {row[finding] for row in rows for finding in chexpert.FINDINGS} == {"1.0", "0.0", "-1.0", ""}
+
+
+@pytest.mark.parametrize("finding", chexpert.FINDINGS)
+def test_every_policy_of_every_finding_of_the_real_csv(real: Table, finding: str) -> None:
+    """Against a count of the fields as they are written."""
+    raw = pd.read_csv(real.root / "train.csv", usecols=[finding], dtype=str, keep_default_na=False)[finding]
+    counts = Counter(raw)
+    ours = (real.frame["part"] != "official").to_numpy()
+    for uncertain in ("ones", "zeros", "ignore"):
+        for blank in ("zeros", "ignore"):
+            labels = real.labels(finding, uncertain, blank)[ours]
+            assert (labels == 1).sum() == counts["1.0"] + (uncertain == "ones") * counts["-1.0"]
+            zeros = counts["0.0"] + (uncertain == "zeros") * counts["-1.0"] + (blank == "zeros") * counts[""]
+            assert (labels == 0).sum() == zeros
+
+
+def test_parts_of_the_real_csv(real: Table) -> None:
+    assert real.frame.groupby("patient")["part"].nunique().max() == 1
+    train = real.frame[real.frame["part"] != "official"]
+    patients = train.drop_duplicates("patient")["part"].value_counts(normalize=True)
+    assert patients["test"] == pytest.approx(0.08, abs=0.005)
+    assert patients["selection"] == pytest.approx(0.02, abs=0.003)
+
+
+def test_the_studys_subsets_of_the_real_csv_are_nested(real: Table) -> None:
+    sizes = (5_000, 50_000, 100_000, 200_000)
+    subsets = [set(real.rows("train", size)) for size in sizes]
+    assert tuple(len(subset) for subset in subsets) == sizes
+    assert all(smaller < larger for smaller, larger in pairwise(subsets))
+
+
+def test_more_than_the_training_part_of_the_real_csv_is_refused(real: Table) -> None:
+    available = len(real.rows("train"))
+    assert available == pytest.approx(0.90 * 223_414, rel=0.01)
+    with pytest.raises(InputError, match=f"found {available} images, expected at least {available + 1}"):
+        real.rows("train", available + 1)
+
+
+def test_frontal_views_are_the_default(small: Path) -> None:
+    everything, frontal = chexpert.read(small, views="all"), chexpert.read(small)
+    assert set(frontal.frame["view"]) == {"frontal"}
+    assert 0 < len(frontal.frame) < len(everything.frame)
+    assert frontal.fingerprint == everything.fingerprint
+    with pytest.raises(ValueError, match="'side'"):
+        chexpert.read(small, views="side")
+
+
+def test_official_part_is_the_validation_csv(small: Path) -> None:
+    table = chexpert.read(small, views="all")
+    official = table.frame[table.frame["part"] == "official"]
+    assert len(official) == 12
+    assert official["image"].str.startswith("valid/").all()
+    assert not official[list(chexpert.FINDINGS)].isna().any().any()
+
+
+@pytest.mark.parametrize("prefix", ["CheXpert-v1.0", "CheXpert-v1.0-small"])
+@pytest.mark.parametrize("named", [".", "CheXpert-v1.0-small", "CheXpert-v1.0", "moved"])
+def test_layouts_and_prefixes_read_alike(small: Path, tmp_path: Path, prefix: str, named: str) -> None:
+    target = tmp_path / named
+    shutil.copytree(small / "CheXpert-v1.0-small", target, dirs_exist_ok=True)
+    for name in ("train.csv", "valid.csv"):
+        text = (target / name).read_text()
+        (target / name).write_text(text.replace("CheXpert-v1.0-small/", f"{prefix}/"))
+    table = chexpert.read(target if named == "moved" else tmp_path)
+    assert table.root == target
+    assert all((table.root / image).is_file() for image in table.frame["image"])
+    expected = chexpert.read(small)
+    assert list(table.frame["image"]) == list(expected.frame["image"])
+    assert (table.fingerprint == expected.fingerprint) == (prefix == "CheXpert-v1.0-small")
+
+
+def test_csvs_beside_the_folder_of_their_prefix(small: Path, tmp_path: Path) -> None:
+    shutil.copytree(small / "CheXpert-v1.0-small", tmp_path / "CheXpert-v1.0-small")
+    for name in ("train.csv", "valid.csv"):
+        (tmp_path / "CheXpert-v1.0-small" / name).rename(tmp_path / name)
+    table = chexpert.read(tmp_path)
+    assert all((table.root / image).is_file() for image in table.frame["image"])

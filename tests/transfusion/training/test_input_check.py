@@ -1,0 +1,98 @@
+"""Whether images fit supplied weights: networks trained on photographs, then shown other scales."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from transfusion.images.decoding import decode
+from transfusion.layouts import photos
+from transfusion.networks.architectures import build
+from transfusion.training import input_check
+from transfusion.weights_input import DEFAULT, NAMED, scale
+
+SIZE = 24
+
+
+@lru_cache
+def trained(architecture, low, high, mean=0.0, std=1.0):
+    """Stages of a network that learned to tell photographs apart, on gray values from `low` to `high`."""
+    images, classes = photos.crops(256, SIZE, 0)
+    pixels, targets = torch.from_numpy(images).float(), torch.from_numpy(classes)
+    pixels = (pixels.mean(1, keepdim=True).expand(-1, 3, -1, -1) / 255 * (high - low) + low - mean) / std
+    torch.manual_seed(0)
+    network = build(architecture, int(targets.max()) + 1, batch_norm_momentum=0.5)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    for step in range(30):
+        rows = slice(step % 8 * 32, step % 8 * 32 + 32)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(pixels[rows]), targets[rows]).backward()
+        optimizer.step()
+    return network.stages.state_dict()
+
+
+@pytest.fixture(scope="module")
+def radiographs(phantom_folder):
+    return decode(sorted(phantom_folder.rglob("*.jpg"))[:16], SIZE)
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    return photos.crops(16, SIZE, 1)[0].astype(np.float32).mean(1).astype(np.uint8)
+
+
+SCALES = {
+    "imagenet": (0, 1, 0.449, 0.226),
+    "half": (0, 1, 0.5, 0.5),
+    "unit": (0, 1),
+    "bytes": (0, 255),
+    "torchxrayvision": (-1024, 1024),
+}
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_the_right_scale_passes_on_photographs_and_on_radiographs(name, photographs, radiographs):
+    weights = trained("cbr_tiny", *SCALES[name])
+    for images in (photographs, radiographs):
+        found = input_check.look(weights, "cbr_tiny", images, NAMED[name])
+        assert not found.doubted, found
+        assert 0.3 < found.spread < 3
+
+
+@pytest.mark.parametrize(("name", "factor"), [("bytes", 60), ("torchxrayvision", 450)])
+def test_gray_values_of_another_range_are_refused_and_the_remedy_named(
+    name, factor, photographs, radiographs
+):
+    weights = trained("cbr_tiny", *SCALES[name])
+    for images in (photographs, radiographs):
+        found = input_check.look(weights, "cbr_tiny", images, DEFAULT)
+        assert found.refused
+        assert factor / 4 < 1 / found.spread < factor * 4
+        assert input_check.better(weights, "cbr_tiny", images, found) == name
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1000), (0, 1 / 255), (-32768, 32767)])
+@pytest.mark.parametrize("architecture", ["cbr_tiny", pytest.param("resnet18", marks=pytest.mark.slow)])
+def test_a_scale_off_by_a_thousand_or_so_either_way_is_refused(low, high, architecture, radiographs):
+    weights = trained(architecture, low, high)
+    assert input_check.look(weights, architecture, radiographs, DEFAULT).refused
+    assert not input_check.look(weights, architecture, radiographs, scale(low, high)).doubted
+
+
+def test_a_shifted_mean_is_doubted(radiographs):
+    weights = trained("cbr_tiny", *SCALES["imagenet"])
+    found = input_check.look(weights, "cbr_tiny", radiographs, scale(0, 1, (20.0,), (0.226,)))
+    assert found.doubted
+    assert found.shift > 10 * input_check.look(weights, "cbr_tiny", radiographs, DEFAULT).shift
+
+
+def test_networks_that_never_trained_are_known_and_images_without_content_are_refused(radiographs):
+    fresh = build("resnet18").stages.state_dict()
+    assert input_check.look(fresh, "resnet18", radiographs, DEFAULT).untrained
+    weights = trained("cbr_tiny", *SCALES["imagenet"])
+    assert not input_check.look(weights, "cbr_tiny", radiographs, DEFAULT).untrained
+    wrong = {name: t * math.nan if name == "block1.0.weight" else t for name, t in weights.items()}
+    assert input_check.look(wrong, "cbr_tiny", radiographs, DEFAULT).refused

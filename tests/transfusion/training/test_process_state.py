@@ -1,0 +1,43 @@
+"""What one trial leaves in its process does not reach the next."""
+
+import os
+import random
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from transfusion.training.process_state import clean_slate
+
+
+def draws():
+    return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+
+
+def test_seeds_flags_threads_environment_and_folder_are_clean(tmp_path):
+    os.environ["KEPT"] = "before"
+    here = Path.cwd()
+    with clean_slate(3, 1):
+        first = draws()
+        os.environ["LEFT_BEHIND"] = "1"
+        os.environ["KEPT"] = "after"
+        os.chdir(tmp_path)
+        warnings.simplefilter("error")
+        torch.set_num_threads(2)
+        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = True
+        torch.set_grad_enabled(False)
+        filters = list(warnings.filters)
+    assert "LEFT_BEHIND" not in os.environ
+    assert os.environ.pop("KEPT") == "before"
+    assert Path.cwd() == here
+    assert warnings.filters != filters
+    with clean_slate(3, 1):
+        assert draws() == first
+        assert torch.get_num_threads() == 1
+        assert torch.get_default_dtype() == torch.float32
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+        assert torch.is_grad_enabled()

@@ -1,0 +1,108 @@
+"""Everything that must hold of a data set before the first trial starts, found in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from transfusion.data.part_counts import PartCounts, count
+from transfusion.data.survey import Survey, survey
+from transfusion.data.table import Table, too_few
+from transfusion.images.inspection import image_problems, look_at, said_once
+from transfusion.images.reading import AS_STATED, Reading
+from transfusion.problems import InputError, Problem
+
+__all__ = ["check", "image_problems", "label_problems", "upstream_problems"]
+
+
+def check(
+    table: Table,
+    *,
+    findings: Sequence[str],
+    train_images: int,
+    uncertain: Callable[[str], str] = lambda finding: "zeros",
+    blank: str = "zeros",
+    verify_images: bool = True,
+    asked: Reading = AS_STATED,
+    progress: Callable[[int, int], None] | None = None,
+) -> Survey:
+    """Raises one `InputError` that holds everything that would make a trial on `table` fail.
+
+    Args:
+        findings: those that will be trained.
+        train_images: the largest subset that will be asked for.
+        uncertain: policy for -1 by finding (`Recipe.uncertain_policy`).
+        blank: policy for blanks.
+        verify_images: open every image (header and end of file), and decode a sample, rather than only look
+            whether it is there.
+        asked: how the user wants pixel values to be read.
+        progress: called with (images done, images in all) now and then.
+
+    Returns:
+        How the images are to be read, and what a plan says of them.
+
+    Raises:
+        InputError: with all problems.
+    """
+    problems = [*label_problems(table, findings, train_images, uncertain, blank)]
+    looks = look_at(table.root, table.frame["image"], headers=verify_images, progress=progress)
+    problems += said_once([look.problem for look in looks if look.problem is not None])
+    found = Survey(asked)
+    if verify_images:
+        found = survey(table.root, table.frame["image"].tolist(), looks, asked, progress)
+        problems += said_once([*found.problems, *found.empty])
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def label_problems(
+    table: Table,
+    findings: Sequence[str],
+    train_images: int,
+    uncertain: Callable[[str], str],
+    blank: str,
+) -> list[Problem]:
+    """Unknown findings, parts without images or with one class only, and too few images."""
+    problems = []
+    sizes = table.frame["part"].value_counts()
+    if sizes.get("train", 0) < train_images:
+        problems.append(too_few("train", train_images, int(sizes.get("train", 0))))
+    for finding in findings:
+        if finding not in table.findings:
+            advice = "choose one of these (--finding)"
+            problems.append(Problem("finding", repr(finding), f"one of {', '.join(table.findings)}", advice))
+            continue
+        counts = {one.part: one for one in count(table, [finding], uncertain, blank)}
+        for part in ("train", "selection", "test", "official"):
+            one = counts.get(part)
+            if one is None and part == "official":
+                continue
+            positives, negatives = (one.trained_positive, one.trained_negative) if one else (0, 0)
+            if positives and negatives:
+                continue
+            problems.append(
+                Problem(
+                    f"finding {finding!r}, part {part!r}",
+                    f"{positives} positive and {negatives} negative images",
+                    "both classes",
+                    "choose another finding or policy, or add data",
+                )
+            )
+    return problems
+
+
+def upstream_problems(counts: Sequence[PartCounts]) -> list[Problem]:
+    """What keeps a finding from being pretrained on: it must be there, and tell images apart, in `train`.
+
+    Its other parts are not measured for a claim: one labelled image in `selection` chooses the epoch.
+    """
+    problems = []
+    advice = "choose another policy, add data, or leave this pretraining out (--inits)"
+    for one in counts:
+        found = f"{one.trained_positive} positive and {one.trained_negative} negative images"
+        where = f"finding {one.finding!r}, part {one.part!r}"
+        if one.part == "train" and not (one.trained_positive and one.trained_negative):
+            problems.append(Problem(where, found, "both classes", advice))
+        if one.part == "selection" and one.ignored == one.images:
+            problems.append(Problem(where, found, "at least one", advice))
+    return problems

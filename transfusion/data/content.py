@@ -1,0 +1,353 @@
+"""What the images of a table hold: the bytes of every file, read once and remembered with its size and times.
+
+A reader names a table by its rows and the bytes of a few images. Here the identity becomes that of all bytes
+(`Table.content`), which neither the folder nor the machine nor any time enters. `recalled` knows it without
+reading, as far as a record in a folder fits the files; `settled` reads what is not known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transfusion.data.table import Table
+from transfusion.files import atomic
+from transfusion.problems import InputError, Problem
+
+Array = np.ndarray
+Progress = Callable[[int, int], None]
+
+DIGEST_BYTES = 16
+"""Of BLAKE2b (RFC 7693)."""
+
+STAMP = ("size", "modified_ns", "changed_ns")
+"""What the file system says of a file: bytes, time of its content, and time of its inode. No program can set
+the last: a file put in another's place has a new one, also where the time of its content was kept."""
+
+UNSETTLED_NS = 2 * 10**9
+"""A file that changed this shortly before it was read may change again without a new time: times of some file
+systems are two seconds apart. It is read again next time."""
+
+FEW_FILES, FEW_BYTES = 2048, 128 * 2**20
+"""While planning, the images that no record is sure of are read if they are no more than this; else some."""
+
+SAMPLE = 256
+"""Images that are read of more."""
+
+RECORDS = 8
+"""The newest records of a folder; older ones are not looked at."""
+
+LARGEST_PIECE = 2**22
+"""Bytes of a file that are in memory."""
+
+THREADS = 16
+SLICE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """The bytes of a table's images, in its frame's order.
+
+    Attributes:
+        source: the reader's fingerprint, without what is below.
+        digests: uint8 [N, 16]; of an image that is not known, of its size alone.
+        stamps: int64 [N, 3], as `STAMP`; the last is -1 where the file may have changed right after.
+        certain: bool [N]: read, or of the very size and times that it was read with.
+        assumed: bool [N]: neither, but of the size that a record has.
+        changed: bool [N]: known to differ from the record.
+        record: fingerprint of the record that the files were compared with, or None.
+    """
+
+    source: str
+    digests: Array
+    stamps: Array
+    certain: Array
+    assumed: Array
+    changed: Array
+    record: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether every image has the digest of its bytes, be it assumed."""
+        return bool((self.certain | self.assumed).all())
+
+
+@dataclass(frozen=True, eq=False)
+class FileBytes:
+    """What reading a file gave: its digest, and its size and times meanwhile."""
+
+    digest: bytes
+    stamp: tuple[int, int, int]
+
+
+def recalled(table: Table, folders: Iterable[Path], sample: bool = True) -> Table:
+    """`table` with what is known of its images' bytes from records and the files' sizes and times.
+
+    Args:
+        folders: where records may lie; see `remember`.
+        sample: read some of the images that no record is sure of.
+
+    Returns:
+        The table with `content`, and the fingerprint that follows from it: final once all is `certain`.
+    """
+    source = table.content.source if table.content else table.fingerprint
+    stamps = stamps_of(table)
+    digests = _unknown(stamps)
+    nothing = np.zeros(len(stamps), dtype=bool)
+    content = Content(source, digests, stamps, certain=nothing, assumed=nothing, changed=nothing)
+    best, best_score = content, (0, 0)
+    images = table.frame["image"].tolist()
+    for file in _records(folders):
+        found = _compared(content, images, file)
+        score = (int(found.certain.sum()), int(found.assumed.sum()))
+        if score > best_score:
+            best, best_score = found, score
+        if best.certain.all():
+            break
+    if sample and not best.certain.all():
+        best = _read(table, best, _sample(best))
+    return with_content(table, best)
+
+
+def settled(table: Table, progress: Progress | None = None) -> Table:
+    """`table`, from `recalled`, after every image was read whose bytes are not certain.
+
+    Raises:
+        InputError: images that cannot be read.
+    """
+    content = table.content or recalled(table, (), sample=False).content
+    assert content is not None
+    if content.certain.all() and table.content is not None:
+        return table
+    return with_content(table, _read(table, content, np.flatnonzero(~content.certain), progress))
+
+
+def as_read(table: Table, digests: Array, stamps: Array) -> Table:
+    """`table` after all of its images were read: uint8 [N, 16] and int64 [N, 3]."""
+    content = table.content or recalled(table, (), sample=False).content
+    assert content is not None
+    return with_content(table, _updated(content, np.arange(len(digests)), digests, stamps))
+
+
+def with_content(table: Table, content: Content) -> Table:
+    """`table` named by the bytes of its images."""
+    digest = hashlib.sha256(f"{content.source}/{len(content.digests)}\n".encode())
+    digest.update("\n".join(table.frame["image"].tolist()).encode())
+    digest.update(content.digests.tobytes())
+    return dataclasses.replace(table, fingerprint=digest.hexdigest()[:16], content=content)
+
+
+def remember(table: Table, folder: Path) -> None:
+    """Write what is known of `table` into `folder`, for `recalled`; as it is if that is there already.
+
+    Raises:
+        ValueError: not all of it is certain.
+    """
+    content = table.content
+    if content is None or not content.certain.all():
+        raise ValueError("remember: found images that were not read, expected a table from `settled`")
+    file = record_file(table, folder)
+    columns = {
+        "image": pa.array(table.frame["image"], pa.string()),
+        **{name: pa.array(content.stamps[:, k]) for k, name in enumerate(STAMP)},
+        "digest": _as_binary(content.digests),
+    }
+    fresh = pa.table(columns)
+    if _holds(file, fresh):
+        file.touch()  # the newest records are looked at first
+        return
+    with atomic(file) as temporary:
+        pq.write_table(fresh, temporary, compression="zstd")
+
+
+def _holds(file: Path, fresh: pa.Table) -> bool:
+    """Whether this is in the file; a file that is damaged holds nothing, and is written anew."""
+    try:
+        return bool(pq.read_table(file).equals(fresh))
+    except (pa.ArrowInvalid, OSError):
+        return False
+
+
+def record_file(table: Table, folder: Path) -> Path:
+    """Where `remember` writes."""
+    return folder / f"content-{table.fingerprint}.parquet"
+
+
+def stamps_of(table: Table) -> Array:
+    """int64 [N, 3] as `STAMP`; -1 where a file is not there."""
+    root, images = f"{table.root}/", table.frame["image"].tolist()
+
+    def look(start: int) -> list[tuple[int, int, int]]:
+        return [_stamp(root + image) for image in images[start : start + SLICE]]
+
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        found = [stamp for some in pool.map(look, range(0, len(images), SLICE)) for stamp in some]
+    return np.array(found, dtype=np.int64).reshape(-1, len(STAMP))
+
+
+def read_file(file: Path) -> FileBytes:
+    """Reads all bytes of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    began = time.time_ns()
+    stream = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        before = os.fstat(stream)
+        digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        while data := os.read(stream, min(before.st_size + 1, LARGEST_PIECE)):
+            digest.update(data)
+        after = os.fstat(stream)
+    finally:
+        os.close(stream)
+    size, modified, changed = _of(before)
+    if changed > began - UNSETTLED_NS or _of(after) != (size, modified, changed):
+        changed = -1
+    return FileBytes(digest.digest(), (size, modified, changed))
+
+
+def unchanged(file: Path, stamp: Array) -> bool:
+    """Whether `file` still is what `read_file` gave `stamp` for, as far as size and times tell."""
+    now = _stamp(str(file))
+    return now[:2] == tuple(stamp[:2]) and stamp[2] in (now[2], -1)
+
+
+def _of(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    try:
+        return _of(os.stat(path))  # noqa: PTH116 - 200,000 times
+    except OSError:
+        return (-1, -1, -1)
+
+
+def _unknown(stamps: Array) -> Array:
+    """uint8 [N, 16]: what stands for the digest of an image whose size alone is known."""
+    digests = np.zeros((len(stamps), DIGEST_BYTES), dtype=np.uint8)
+    digests[:, :8] = stamps[:, :1].astype("<i8").view(np.uint8)
+    return digests
+
+
+def _records(folders: Iterable[Path]) -> list[Path]:
+    """Files of the newest records, each name once."""
+    files: dict[Path, None] = {}
+    for folder in folders:
+        found = sorted(folder.glob("content-*.parquet"), key=lambda file: file.stat().st_mtime_ns)
+        for file in found[::-1][:RECORDS]:
+            files[file] = None
+    return list(files)
+
+
+def _compared(content: Content, images: Sequence[str], file: Path) -> Content:
+    """`content` with what the record in `file` says of its images."""
+    try:
+        record = pq.read_table(file)
+        names = record["image"].combine_chunks()
+        stamps = np.stack([record[name].to_numpy() for name in STAMP], axis=1)
+        digests = _from_binary(record["digest"].combine_chunks())
+    except (pa.ArrowInvalid, KeyError, OSError, ValueError):
+        return content  # damaged, it is as if it were not there: the images are read
+    wanted = pa.array(images, pa.string())
+    if names.equals(wanted):
+        rows = np.arange(len(images))
+    else:
+        place = {name: row for row, name in enumerate(names.to_pylist())}
+        rows = np.array([place.get(image, -1) for image in images], dtype=np.int64)
+    there = rows >= 0
+    alike = there[:, None] & (content.stamps == stamps[rows]) if len(stamps) else there[:, None]
+    certain = alike.all(axis=1) & (content.stamps[:, 2] != -1)
+    same_size = alike[:, 0]
+    return dataclasses.replace(
+        content,
+        digests=np.where(same_size[:, None], digests[rows], content.digests) if len(stamps) else digests,
+        certain=certain,
+        assumed=same_size & ~certain,
+        changed=there & ~same_size,
+        record=file.stem.removeprefix("content-"),
+    )
+
+
+def _sample(content: Content) -> Array:
+    """Rows to read while planning: all that are not certain, or some that a record knows if they are many."""
+    rows = np.flatnonzero(~content.certain & (content.stamps[:, 0] >= 0))
+    if len(rows) <= FEW_FILES and content.stamps[rows, 0].sum() <= FEW_BYTES:
+        return rows
+    rows = np.flatnonzero(content.assumed)
+    few = np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).round().astype(int)
+    within = np.cumsum(content.stamps[rows[few], 0]) <= FEW_BYTES
+    return rows[few][within]
+
+
+def _read(table: Table, content: Content, rows: Array, progress: Progress | None = None) -> Content:
+    """`content` after reading the images in `rows`."""
+    files = [table.root / table.frame["image"].iat[row] for row in rows]
+    problems: list[Problem] = []
+    found: list[FileBytes] = []
+
+    def read(start: int) -> list[FileBytes | Problem]:
+        return [_try(file) for file in files[start : start + SLICE]]
+
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        for some in pool.map(read, range(0, len(files), SLICE)):
+            for one in some:
+                if isinstance(one, Problem):
+                    problems.append(one)
+                else:
+                    found.append(one)
+            if progress is not None:
+                progress(len(found) + len(problems), len(files))
+    if problems:
+        raise InputError(problems)
+    digests = np.frombuffer(b"".join(one.digest for one in found), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+    stamps = np.array([one.stamp for one in found], dtype=np.int64).reshape(-1, len(STAMP))
+    return _updated(content, rows, digests, stamps)
+
+
+def _try(file: Path) -> FileBytes | Problem:
+    try:
+        return read_file(file)
+    except OSError as error:
+        return Problem(str(file), str(error.strerror), "a readable image", "fetch the file again")
+
+
+def _updated(content: Content, rows: Array, digests: Array, stamps: Array) -> Content:
+    """`content` with what reading `rows` gave."""
+    both = content.certain | content.assumed
+    differ = (content.digests[rows] != digests).any(axis=1) & both[rows]
+    new = {
+        name: getattr(content, name).copy() for name in ("digests", "stamps", "certain", "assumed", "changed")
+    }
+    new["digests"][rows], new["stamps"][rows] = digests, stamps
+    new["certain"][rows], new["assumed"][rows] = True, False
+    new["changed"][rows] |= differ
+    return dataclasses.replace(content, **new)
+
+
+def _as_binary(digests: Array) -> pa.Array:
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(DIGEST_BYTES), len(digests), [None, pa.py_buffer(np.ascontiguousarray(digests))]
+    )
+
+
+def _from_binary(column: pa.Array) -> Array:
+    """uint8 [N, 16].
+
+    Raises:
+        ValueError: it is no column of digests.
+    """
+    if column.type != pa.binary(DIGEST_BYTES):
+        raise ValueError(f"found {column.type}, expected digests")
+    return np.frombuffer(b"".join(column.to_pylist()), dtype=np.uint8).reshape(-1, DIGEST_BYTES)

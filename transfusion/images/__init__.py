@@ -1,0 +1,1 @@
+"""What an image file shows: formats, depths and colours, decoded to square uint8 pixels."""

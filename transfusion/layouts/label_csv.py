@@ -1,0 +1,32 @@
+"""Label columns of a table: every spelling that is no label is a problem with its rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from transfusion.layouts.csv_rows import Rows
+from transfusion.problems import Problem
+
+LABELS = "1, 0, -1 or blank"
+
+LABEL = re.compile(r"(?:[+-]?[01](?:\.0*)?)?", re.ASCII)
+
+
+def parse_labels(rows: Rows, findings: Sequence[str]) -> tuple[dict[str, np.ndarray], list[Problem]]:
+    """float32 columns in {1, 0, -1, NaN}, and a problem for every spelling that is none of these."""
+    labels, problems = {}, []
+    for finding in findings:
+        codes, spellings = pd.factorize(pd.Series(rows.columns[finding], dtype=object))
+        values = np.full(len(spellings), np.nan, dtype=np.float32)
+        for code, spelling in enumerate(spellings):
+            if LABEL.fullmatch(spelling):
+                values[code] = float(spelling) + 0.0 if spelling else np.nan
+                continue
+            where = rows.where(np.flatnonzero(codes == code), finding)
+            problems.append(Problem(where, repr(spelling), LABELS, "correct or empty the field"))
+        labels[finding] = values[codes]
+    return labels, problems

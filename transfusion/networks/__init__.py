@@ -1,0 +1,1 @@
+"""The networks, their stages, and the weights that they start from."""

@@ -1,0 +1,1 @@
+"""Synthetic chest radiographs in CheXpert's own layout: the data of the demo."""

@@ -1,0 +1,1 @@
+"""What a cell leaves on disk, by which code, and who may write it."""
