@@ -24,9 +24,7 @@ from rich.console import Console
 
 from sweeps import remote
 from sweeps.command_line import parser, preset_of, refuse_empty, refuse_impossible_places
-from sweeps.execution import autoscaling, executor, loggers, processes, worker_code
-from sweeps.execution.record import Outcome, write_sweep
-from sweeps.execution.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
+from sweeps.execution import autoscaling, executor, loggers, worker_code
 from sweeps.inputs import pretrained, settling
 from sweeps.inputs.data import open_data
 from sweeps.inputs.data_table import data_tables, summarize
@@ -37,7 +35,10 @@ from sweeps.planning.estimate import Estimate, estimate
 from sweeps.planning.memory import measured_peaks, needed_bytes
 from sweeps.planning.named_weights import Given
 from sweeps.planning.prune import prune
+from sweeps.processes import marked
+from sweeps.processes.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
+from sweeps.record import Outcome, write_sweep
 from sweeps.spaces import Preset, cells
 from sweeps.storage import object_store
 from sweeps.storage.lock import LockedError, Waiting, held
@@ -108,7 +109,7 @@ def run(
         if not options.dry_run:
             look = take(out, store, Waiting(wait=options.wait, say=console.print), lock)
             lock.enter_context(nothing_left_where_refused(out))
-        lock.enter_context(processes.marked(str(out.resolve())))
+        lock.enter_context(marked.marked(str(out.resolve())))
         if store:
             fetch(store, out)
         with ExitStack() as connection:
@@ -304,7 +305,7 @@ def take(
             f"--out {out}: found a folder that cannot be written ({error.strerror}), expected one that can; "
             "name another, or change its owner or mount"
         ) from error
-    orphans = processes.end_orphans(str(out.resolve()))
+    orphans = marked.end_orphans(str(out.resolve()))
     if orphans.ended:
         waiting.say(f"ended {orphans.ended} processes that an earlier sweep on {out} left behind")
     if orphans.left:
@@ -360,7 +361,7 @@ def open_resources(
 def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
     """Connect to Ray, or start it; at the end leave it, and let no process of ours survive."""
     if address is None:
-        cleanup.callback(processes.end_own)
+        cleanup.callback(marked.end_own)
     cleanup.callback(executor.end_ray)
     executor.start_ray(address)
     install(stop)

@@ -22,7 +22,7 @@ from typing import Any
 
 import ray
 
-from sweeps.execution.stop import SIGNALS, handlers_restored
+from sweeps.processes.stop import SIGNALS, handlers_restored
 from transfusion.problems import SettingError
 
 PREFIX = "ray://"

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from ray.tune.search import Searcher
 
 from sweeps.execution.devices import Devices
-from sweeps.execution.stop import Stop
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import larger_share
+from sweeps.processes.stop import Stop
 from transfusion.records.failures import Failure
 
 LOSSES = 5

@@ -23,9 +23,9 @@ from ray.tune.search import ConcurrencyLimiter
 from sweeps.execution import autoscaling, worker_code
 from sweeps.execution.cell_queue import PLACED, CellQueue, Watcher
 from sweeps.execution.devices import Devices
-from sweeps.execution.stop import Stop, deaf_children
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import Resources
+from sweeps.processes.stop import Stop, deaf_children
 from sweeps.remote import knock
 from sweeps.storage.object_store import ObjectStore, scratch
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied

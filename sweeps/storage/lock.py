@@ -25,9 +25,9 @@ from typing import Any, Protocol
 
 import psutil
 
-from sweeps.execution import process_identity
-from sweeps.execution.process_identity import ProcessIdentity, State
-from sweeps.execution.processes import folder_identity
+from sweeps.processes import identity
+from sweeps.processes.identity import ProcessIdentity, State
+from sweeps.processes.marked import folder_identity
 from transfusion.records.lease import NOWHERE, Lease, LostError, named, record_of
 from transfusion.records.lease import lost as lost_words
 
@@ -95,7 +95,7 @@ class Folder:
     def state_of(self, holder: Holder) -> State:
         if self._is_copy(holder.record):
             return "dead"
-        return process_identity.state(ProcessIdentity.of_record(holder.record))
+        return identity.state(ProcessIdentity.of_record(holder.record))
 
     def _is_copy(self, record: dict[str, Any]) -> bool:
         """Whether this folder is a copy of the one that its lock was made in, which lies elsewhere.
@@ -229,7 +229,7 @@ def kept(renew: Callable[[], None], lost: Callable[[str], None]) -> Iterator[Non
 
 def owner() -> dict[str, Any]:
     """What a lock says of this process."""
-    me = process_identity.own()
+    me = identity.own()
     started = datetime.fromtimestamp(psutil.Process().create_time())
     return {
         "host": me.host,

@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sweeps.execution import process_identity
-from sweeps.execution.process_identity import ProcessIdentity, State
+from sweeps.processes import identity
+from sweeps.processes.identity import ProcessIdentity, State
 from sweeps.storage.lock import FILE, Holder, Waiting, acquire, kept, owner
 from sweeps.storage.object_store import ObjectStore
 from transfusion.files import unwatched
@@ -84,7 +84,7 @@ class Prefix:
         return self._put(condition)
 
     def state_of(self, holder: Holder) -> State:
-        return process_identity.state(ProcessIdentity.of_record(holder.record))
+        return identity.state(ProcessIdentity.of_record(holder.record))
 
     def renew(self) -> None:
         """Show that the holder lives.

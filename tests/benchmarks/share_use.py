@@ -20,9 +20,9 @@ import ray
 from ray import cloudpickle
 
 from sweeps.execution import executor
-from sweeps.execution.stop import Stop
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import Resources
+from sweeps.processes.stop import Stop
 from transfusion.cell import Cell
 
 

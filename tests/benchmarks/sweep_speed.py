@@ -23,9 +23,9 @@ from typing import Any
 from rich.console import Console
 
 from sweeps.execution import executor
-from sweeps.execution.stop import Stop
 from sweeps.inputs.data import prepare
 from sweeps.planning import cost, history, plan, resources
+from sweeps.processes.stop import Stop
 from sweeps.progress import SweepProgress
 from sweeps.spaces import PRESETS, Preset, cells
 from transfusion.cell import Cell, cell_id, upstream_of

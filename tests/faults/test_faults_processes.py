@@ -9,7 +9,7 @@ import pytest
 from fault_grid import PATIENCE, Witness, is_trial, wait_for
 from fault_table import judge
 
-from sweeps.execution.stop import Stop
+from sweeps.processes.stop import Stop
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 

@@ -9,7 +9,7 @@ import torch
 from fault_grid import Witness, wait_for
 from fault_table import judge
 
-from sweeps.execution.stop import GRACE_SECONDS, LAST_SECONDS
+from sweeps.processes.stop import GRACE_SECONDS, LAST_SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from sweeps.execution.processes import MARK
+from sweeps.processes.marked import MARK
 from transfusion.records import results
 from transfusion.records.attempts import read
 

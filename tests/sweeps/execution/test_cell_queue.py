@@ -8,10 +8,10 @@ import pytest
 from sweeps.execution.cell_queue import LOSSES, CellQueue
 from sweeps.execution.devices import Devices
 from sweeps.execution.placement import Node
-from sweeps.execution.stop import Stop
 from sweeps.planning import history, plan
 from sweeps.planning.cost import CostModel
 from sweeps.planning.resources import Resources
+from sweeps.processes.stop import Stop
 from sweeps.spaces import DEMO, cells
 from transfusion.cell import Cell, cell_id, upstream_of
 

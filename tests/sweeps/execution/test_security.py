@@ -7,7 +7,7 @@ import psutil
 import pytest
 from fault_grid import wait_for
 
-from sweeps.execution import processes
+from sweeps.processes import marked
 
 CODE = """
 import psutil, ray
@@ -49,6 +49,6 @@ def test_a_real_sweep_listens_on_loopback_alone(grid_of):
     finally:
         driver.kill()
         driver.wait()
-        processes.end_orphans(str(grid.out.resolve()))
+        marked.end_orphans(str(grid.out.resolve()))
     assert {name for name, _ in listening} >= {"gcs_server", "raylet"}
     assert {address for _, address in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

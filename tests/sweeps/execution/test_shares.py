@@ -12,9 +12,9 @@ from ray import cloudpickle
 from test_cell_queue import Watcher
 
 from sweeps.execution import executor
-from sweeps.execution.stop import Stop
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import Resources
+from sweeps.processes.stop import Stop
 from transfusion.cell import Cell
 
 pytestmark = pytest.mark.slow

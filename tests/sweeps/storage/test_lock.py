@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.execution import processes
+from sweeps.processes import marked
 from sweeps.storage import lock
 from sweeps.storage.lock import FILE, LockedError, Waiting, held
 from transfusion.records.lease import Lease, LostError
@@ -33,7 +33,7 @@ def patient(say=lambda text: None):
 def hold(out, **changes):
     """Write the lock as another driver would."""
     out.mkdir(parents=True, exist_ok=True)
-    identity = list(processes.folder_identity(out))
+    identity = list(marked.folder_identity(out))
     record = {**lock.owner(), "out": str(out.resolve()), "folder": identity, **changes}
     (out / FILE).write_text(json.dumps(record))
     return record

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sweeps.execution import process_identity
+from sweeps.processes import identity
 from sweeps.storage import lock, store_lock
 from sweeps.storage.lock import FILE, LockedError, Waiting
 from sweeps.storage.object_store import ObjectStore, scratch
@@ -75,7 +75,7 @@ def test_another_machine_lives_as_long_as_it_renews_and_is_followed_once_silent(
 
 
 def test_a_dead_driver_of_this_machine_is_followed_at_once_a_living_one_never(store):
-    me = process_identity.own()
+    me = identity.own()
     another(store, host=me.host, boot=me.boot, ticks=me.ticks - 1)
     began = time.monotonic()
     with held_prefix(store, at_once(dead_after=60)):

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from sweeps.execution import process_identity
-from sweeps.execution.process_identity import ProcessIdentity
+from sweeps.processes import identity
+from sweeps.processes.identity import ProcessIdentity
 
 MARK = "TRANSFUSION_SWEEP"
 SECONDS = 5.0
@@ -78,7 +78,7 @@ def folder_identity(out: str | Path) -> tuple[int, int]:
 def marked(out: str) -> Iterator[None]:
     """Mark this process, and so every child that it starts, as the driver of the sweep in `out`."""
     before = os.environ.get(MARK)
-    os.environ[MARK] = str(Mark(process_identity.own(), folder_identity(out), out))
+    os.environ[MARK] = str(Mark(identity.own(), folder_identity(out), out))
     try:
         yield
     finally:
@@ -94,11 +94,7 @@ def end_orphans(out: str) -> Orphans:
 
     def orphaned(text: str) -> bool:
         mark = Mark.parse(text)
-        return (
-            mark is not None
-            and mark.folder == folder != (0, 0)
-            and process_identity.state(mark.driver) == "dead"
-        )
+        return mark is not None and mark.folder == folder != (0, 0) and identity.state(mark.driver) == "dead"
 
     def of_another(text: str) -> bool:
         mark = Mark.parse(text)
@@ -115,7 +111,7 @@ def end_own() -> int:
 
 
 def _own(mark: Mark) -> bool:
-    me = process_identity.own()
+    me = identity.own()
     return bool(me.boot) and dataclasses.replace(mark.driver, host=me.host) == me
 
 

@@ -19,7 +19,7 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeps.execution import processes
+from sweeps.processes import marked
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What ends a sweep early."""
@@ -166,5 +166,5 @@ def deaf_children() -> Iterator[None]:
 def end_at_once(said: str = "stopped at once; the same command continues", status: int = INTERRUPTED) -> None:
     """End this process and all of its children now; what is on disk is whole, and the next run continues."""
     os.write(sys.stderr.fileno(), f"\n{said}\n".encode())
-    processes.end_own()
+    marked.end_own()
     os._exit(status)

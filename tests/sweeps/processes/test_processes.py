@@ -16,8 +16,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from sweeps.execution import process_identity, processes
-from sweeps.execution.processes import MARK, Mark, folder_identity
+from sweeps.processes import identity, marked
+from sweeps.processes.marked import MARK, Mark, folder_identity
 
 OTHER_BOOT = "00000000-0000-0000-0000-000000000000"
 ROOT = Path(__file__).parents[3]
@@ -44,9 +44,9 @@ def start():
 def dead():
     """The identity of a driver of this boot and namespace that has ended."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    ticks = process_identity._stat(process.pid)[1]
+    ticks = identity._stat(process.pid)[1]
     process.communicate(b"\n")
-    return dataclasses.replace(process_identity.own(), pid=process.pid, ticks=ticks)
+    return dataclasses.replace(identity.own(), pid=process.pid, ticks=ticks)
 
 
 def mark(driver, folder, out):
@@ -61,7 +61,7 @@ def wait_until_marked(process):
 
 
 def test_only_what_a_dead_driver_of_this_out_left_behind_is_ended(start, dead, tmp_path):
-    here, me = folder_identity(tmp_path), process_identity.own()
+    here, me = folder_identity(tmp_path), identity.own()
     orphans = [start(mark(dead, here, tmp_path)), start(mark(dead, here, "/the/same/by/another/path"))]
     left = {
         "of a living driver": mark(
@@ -87,26 +87,26 @@ def test_only_what_a_dead_driver_of_this_out_left_behind_is_ended(start, dead, t
             wait_until_marked(process)
     for orphan in orphans:
         wait_until_marked(orphan)
-    found = processes.end_orphans(str(tmp_path))
-    assert found == processes.Orphans(ended=2, left=len(left))
+    found = marked.end_orphans(str(tmp_path))
+    assert found == marked.Orphans(ended=2, left=len(left))
     for orphan in orphans:
         assert not psutil.pid_exists(orphan.pid)
     for what, process in spared.items():
         assert process.poll() is None, what
-    assert processes.end_own() == 1
+    assert marked.end_own() == 1
     assert not psutil.pid_exists(spared.pop("ours").pid)
     for what, process in spared.items():
         assert process.poll() is None, what
 
 
 def ticks_of_parent():
-    return process_identity._stat(os.getppid())[1]
+    return identity._stat(os.getppid())[1]
 
 
 def test_nothing_is_ended_for_a_folder_that_is_not_there(start, dead, tmp_path):
     one = start(mark(dead, (0, 0), tmp_path / "nowhere"))
     wait_until_marked(one)
-    assert processes.end_orphans(str(tmp_path / "nowhere")).ended == 0
+    assert marked.end_orphans(str(tmp_path / "nowhere")).ended == 0
     assert one.poll() is None
 
 
@@ -115,22 +115,22 @@ def test_without_a_proc_of_our_own_nothing_is_known_and_nothing_is_ended(
     start, dead, tmp_path, monkeypatch, hidden
 ):
     """As on other systems, in a sandbox, or below `unshare --pid` without a mount of its own."""
-    here, me = folder_identity(tmp_path), process_identity.own()
+    here, me = folder_identity(tmp_path), identity.own()
     kept = [start(mark(dead, here, tmp_path)), start(mark(me, here, tmp_path))]
     for one in kept:
         wait_until_marked(one)
     if hidden == "of another namespace":
-        monkeypatch.setattr(process_identity.os, "getpid", lambda: 7)
+        monkeypatch.setattr(identity.os, "getpid", lambda: 7)
     else:
         proc = tmp_path / "proc"
         proc.mkdir()
         if hidden == "boot":
             (proc / "self").symlink_to(f"/proc/{os.getpid()}")
-        monkeypatch.setattr(process_identity, "PROC", proc)
-    assert process_identity.own().boot == ""
-    assert process_identity.state(me) == "unknown"
-    assert processes.end_orphans(str(tmp_path)).ended == 0
-    assert processes.end_own() == 0
+        monkeypatch.setattr(identity, "PROC", proc)
+    assert identity.own().boot == ""
+    assert identity.state(me) == "unknown"
+    assert marked.end_orphans(str(tmp_path)).ended == 0
+    assert marked.end_own() == 0
     assert all(one.poll() is None for one in kept)
 
 
@@ -138,27 +138,25 @@ def test_without_handles_of_processes_the_right_one_is_ended(start, dead, tmp_pa
     def none(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(processes, "os", SimpleNamespace(**{**vars(os), "pidfd_open": none}))
+    monkeypatch.setattr(marked, "os", SimpleNamespace(**{**vars(os), "pidfd_open": none}))
     orphan = start(mark(dead, folder_identity(tmp_path), tmp_path))
     wait_until_marked(orphan)
-    assert processes.end_orphans(str(tmp_path)).ended == 1
+    assert marked.end_orphans(str(tmp_path)).ended == 1
     assert not psutil.pid_exists(orphan.pid)
 
 
 def test_a_number_that_is_another_processs_by_now_is_not_ended(start):
     one = start(None)
     with ExitStack() as handles:
-        assert processes._handle(one.pid, "the mark that it was found by", handles) is None
+        assert marked._handle(one.pid, "the mark that it was found by", handles) is None
     assert one.poll() is None
 
 
 def test_who_lives_is_known_by_boot_namespace_number_and_ticks(dead):
-    me = process_identity.own()
-    assert process_identity.state(me) == "alive"
-    assert process_identity.state(dead) == "dead"
-    assert process_identity.state(dataclasses.replace(me, ticks=me.ticks - 1)) == "dead", (
-        "a number used again"
-    )
+    me = identity.own()
+    assert identity.state(me) == "alive"
+    assert identity.state(dead) == "dead"
+    assert identity.state(dataclasses.replace(me, ticks=me.ticks - 1)) == "dead", "a number used again"
     for changes in (
         {"boot": OTHER_BOOT},
         {"namespaces": "1.2"},
@@ -166,17 +164,17 @@ def test_who_lives_is_known_by_boot_namespace_number_and_ticks(dead):
         {"pid": 0},
         {"pid": -1},
     ):
-        assert process_identity.state(dataclasses.replace(me, **changes)) == "unknown", changes
+        assert identity.state(dataclasses.replace(me, **changes)) == "unknown", changes
 
 
 def test_a_process_that_is_dead_but_not_yet_waited_for_is_dead():
     process = subprocess.Popen([sys.executable, "-c", ""])
-    ticks = process_identity._stat(process.pid)[1]
+    ticks = identity._stat(process.pid)[1]
     patience = time.monotonic() + 20
-    while process_identity._stat(process.pid)[0] != "Z" and time.monotonic() < patience:
+    while identity._stat(process.pid)[0] != "Z" and time.monotonic() < patience:
         time.sleep(0.05)
-    identity = dataclasses.replace(process_identity.own(), pid=process.pid, ticks=ticks)
-    assert process_identity.state(identity) == "dead"
+    ended = dataclasses.replace(identity.own(), pid=process.pid, ticks=ticks)
+    assert identity.state(ended) == "dead"
     process.wait()
 
 
@@ -186,9 +184,9 @@ def test_a_stepped_clock_makes_nobody_another(tmp_path):
         pytest.skip("needs root and unshare, to show a process another /proc/stat")
     text = re.sub(r"btime (\d+)", lambda found: f"btime {int(found[1]) + 5}", Path("/proc/stat").read_text())
     (tmp_path / "stat").write_text(text)
-    me = process_identity.own()
+    me = identity.own()
     code = (
-        "import psutil; from sweeps.execution.process_identity import *; "
+        "import psutil; from sweeps.processes.identity import *; "
         f"print(state({me!r}), psutil.Process({me.pid}).create_time())"
     )
     command = f"mount --bind {tmp_path}/stat /proc/stat && exec {sys.executable} -c {shlex.quote(code)}"
@@ -207,13 +205,13 @@ def test_the_mark_is_inherited_and_taken_away_again(tmp_path):
     before = os.environ.get(MARK)
     out = tmp_path / "a:b"
     out.mkdir()
-    with processes.marked(str(out)):
+    with marked.marked(str(out)):
         code = f"import os; print(os.environ[{MARK!r}])"
         child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         text = child.stdout.strip()
     assert os.environ.get(MARK) == before
     assert text.endswith(f":{out}")
-    assert Mark.parse(text) == Mark(process_identity.own(), folder_identity(out), str(out))
+    assert Mark.parse(text) == Mark(identity.own(), folder_identity(out), str(out))
 
 
 CODE = """

@@ -1,0 +1,1 @@
+"""Processes: which are ours, beyond doubt, and how they all end."""

@@ -1,0 +1,142 @@
+"""Imports between rooms run in one direction; this is the contract, and nothing else is allowed."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("transfusion", "sweeps", "analysis")
+
+TRIAL_TYPES = {"transfusion.cell", "transfusion.problems", "transfusion.files", "transfusion.weights_input"}
+ROOMS: dict[str, set[str]] = {
+    "transfusion": set(),
+    "sweeps": set(),
+    "transfusion.problems": set(),
+    "transfusion.files": set(),
+    "transfusion.weights_input": set(),
+    "transfusion.cell": {"transfusion.problems", "transfusion.weights_input"},
+    "transfusion.images": {"transfusion.problems"},
+    "transfusion.data": TRIAL_TYPES | {"transfusion.images"},
+    "transfusion.layouts": TRIAL_TYPES | {"transfusion.data", "transfusion.images"},
+    "transfusion.phantom": TRIAL_TYPES | {"transfusion.layouts"},
+    "transfusion.records": TRIAL_TYPES,
+    "transfusion.networks": TRIAL_TYPES | {"transfusion.records"},
+    "transfusion.training": TRIAL_TYPES
+    | {"transfusion.data", "transfusion.layouts", "transfusion.networks", "transfusion.records"},
+    "transfusion.trial": TRIAL_TYPES
+    | {"transfusion.data", "transfusion.networks", "transfusion.records", "transfusion.training"},
+    "sweeps.spaces": {"transfusion"},
+    "sweeps.command_line": {"transfusion", "sweeps.spaces"},
+    "sweeps.planning": {"transfusion", "sweeps.spaces"},
+    "sweeps.progress": {"transfusion", "sweeps.planning"},
+    "sweeps.processes": set(),
+    "sweeps.storage": {"transfusion", "sweeps.processes"},
+    "sweeps.remote": {"transfusion", "sweeps.processes"},
+    "sweeps.inputs": {"transfusion", "sweeps.spaces", "sweeps.planning", "sweeps.storage"},
+    "sweeps.execution": {
+        "transfusion", "sweeps.planning", "sweeps.processes", "sweeps.storage", "sweeps.remote",
+    },
+    "sweeps.record": {"transfusion", "sweeps.spaces", "sweeps.planning", "sweeps.inputs"},
+    "sweeps.measuring": {
+        "transfusion", "sweeps.spaces", "sweeps.command_line", "sweeps.planning", "sweeps.inputs",
+    },
+    "sweeps.full_grid": {"transfusion", "sweeps", "analysis"},
+    "analysis.names": set(),
+    "analysis.tables": {"analysis.names"},
+    "analysis.statistics": {"analysis.names", "analysis.tables"},
+    "analysis.claims": {"analysis.names", "analysis.tables", "analysis.statistics"},
+    "analysis.calibration": {"analysis.names", "analysis.tables", "analysis.statistics", "analysis.claims"},
+    "analysis.figures": {"analysis.names", "analysis.tables", "analysis.statistics", "analysis.claims"},
+    "analysis.report": {
+        "analysis.names", "analysis.tables", "analysis.statistics", "analysis.claims", "analysis.figures",
+    },
+    "analysis.run": {"analysis"},
+    "analysis.interface": {"analysis"},
+    "analysis.terminal": {"analysis"},
+    "analysis.__main__": {"analysis"},
+    "analysis": {"analysis"},
+}  # fmt: skip
+"""room -> the rooms, or whole packages, that it may import, lazily or not."""
+
+FOREIGN: dict[str, set[str]] = {
+    "transfusion": {"ray", "sweeps", "analysis"},
+    "analysis": {"ray", "torch", "torchvision", "pytorch_lightning", "sweeps", "transfusion"},
+    "analysis.figures": {"scipy", "statsmodels", "sklearn"},
+}
+"""room or package -> what it never imports."""
+
+
+def room_of(module: str) -> str:
+    """`transfusion.data` for `transfusion.data.table`; a package's own `__init__` is the package."""
+    return ".".join(module.split(".")[:2])
+
+
+def imports(text: str) -> Iterator[str]:
+    """Every module that `text` imports, at the top or inside of a function."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def broken(module: str, text: str) -> list[str]:
+    """Imports of `module` that the contract does not allow."""
+    room = room_of(module)
+    allowed = ROOMS[room] | {room}
+    never = FOREIGN.get(module.split(".")[0], set()) | FOREIGN.get(room, set())
+    found = []
+    for name in imports(text):
+        top = name.split(".")[0]
+        if top in never or (top in PACKAGES and not {top, room_of(name)} & allowed):
+            found.append(f"{module} imports {name}")
+    return found
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the three packages and its file."""
+    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    named = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
+    return {name.removesuffix(".__init__"): file for name, file in named.items()}
+
+
+def test_every_room_has_its_line_in_the_contract():
+    assert {room_of(module) for module in modules()} == set(ROOMS)
+
+
+def test_no_import_runs_against_the_contract():
+    assert [line for name, file in modules().items() for line in broken(name, file.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("transfusion.training.fitting", "import ray"),
+        ("transfusion.data.table", "from sweeps.planning import plan"),
+        ("transfusion.images.png", "from transfusion.data.table import Table"),
+        ("sweeps.planning.plan", "from sweeps.execution import executor"),
+        ("sweeps.execution.executor", "from sweeps.inputs import data"),
+        ("analysis.tables.store", "import torch"),
+        ("analysis.statistics.areas", "from analysis.claims import verdicts"),
+        ("analysis.figures.study", "def f():\n    from scipy import stats"),
+        ("analysis.report.page", "from transfusion import cell"),
+    ],
+)
+def test_a_broken_contract_is_found(module, line):
+    assert broken(module, line)
+
+
+def test_the_contract_has_no_circle():
+    """No room reaches itself, so that there is an order in which to read them."""
+    inner = {room: {r for r in may if r in ROOMS and r not in PACKAGES} for room, may in ROOMS.items()}
+
+    def reached(room: str, seen: set[str]) -> set[str]:
+        for other in inner[room] - seen:
+            seen |= {other}
+            seen |= reached(other, seen)
+        return seen
+
+    assert [room for room in inner if room in reached(room, set())] == []
