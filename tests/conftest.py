@@ -129,5 +129,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes do not name a test: some hold the time at which they were made, and processes must agree."""
+    return "bytes" if isinstance(val, bytes) else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     fault_table.summary(terminalreporter)
