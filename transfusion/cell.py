@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -35,6 +35,7 @@ ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 INITS: tuple[Init, ...] = get_args(Init)
 FREEZES: tuple[Freeze, ...] = get_args(Freeze)
 BALANCES: tuple[Balance, ...] = get_args(Balance)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NATURAL_IMAGES: tuple[Init, ...] = ("imagenet", "photos")
 """The upstream tasks that are natural images; `Cell.finding` of such an upstream cell is the task's name."""
@@ -43,6 +44,10 @@ NATURAL_IMAGES: tuple[Init, ...] = ("imagenet", "photos")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
     """The axes of one trial.
+
+    What else is known of an axis stands in its metadata: `choices`, or the `least` whole number; `help`;
+    `plural`, the name of the option that takes several values, or `count`, of one that takes how many;
+    `words`, a format of a value in a sentence; `told`, whether it is said of a cell also at its default.
 
     Attributes:
         kind: `grid` for a cell of the study, `upstream` for a pretraining that others start from.
@@ -57,34 +62,85 @@ class Cell:
         seed: initialisation, order and augmentation.
     """
 
-    kind: Kind = "grid"
-    finding: str = "Edema"
-    architecture: Architecture
-    train_images: int
-    init: Init = "random"
-    freeze: Freeze = "none"
-    balance: Balance = "natural"
-    seed: int = 0
+    kind: Kind = field(default="grid", metadata={"choices": KINDS})
+    finding: str = field(default="Edema", metadata={"help": "which finding of the data is trained"})
+    architecture: Architecture = field(
+        metadata={"choices": ARCHITECTURES, "plural": "architectures", "help": "networks"}
+    )
+    train_images: int = field(
+        metadata={"least": 1, "plural": "train_images", "words": "{:,} images", "help": "data set sizes"}
+    )
+    init: Init = field(
+        default="random",
+        metadata={"choices": INITS, "plural": "inits", "told": True, "help": "where the weights come from"},
+    )
+    freeze: Freeze = field(
+        default="none",
+        metadata={
+            "choices": FREEZES,
+            "plural": "freeze",
+            "words": "{} frozen",
+            "help": "what of the network stays as it starts",
+        },
+    )
+    balance: Balance = field(
+        default="natural",
+        metadata={
+            "choices": BALANCES,
+            "plural": "balance",
+            "words": "{} classes",
+            "help": "classes in training",
+        },
+    )
+    seed: int = field(
+        default=0,
+        metadata={"least": 0, "count": "seeds", "words": "seed {}", "told": True, "help": "seeds 0 to N-1"},
+    )
 
     def __post_init__(self) -> None:
         problems = []
-        for name, values in (
-            ("kind", get_args(Kind)),
-            ("architecture", ARCHITECTURES),
-            ("init", INITS),
-            ("freeze", FREEZES),
-            ("balance", BALANCES),
-        ):
-            if getattr(self, name) not in values:
-                problems.append(f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(values)}")
-        for name, lowest in (("train_images", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-                problems.append(f"{name}: found {value!r}, expected a whole number of at least {lowest}")
+        for one in dataclasses.fields(self):
+            value, choices, least = (
+                getattr(self, one.name),
+                one.metadata.get("choices"),
+                one.metadata.get("least"),
+            )
+            if choices is not None and value not in choices:
+                problems.append(
+                    f"{one.name}: found {value!r}, expected one of {', '.join(map(str, choices))}"
+                )
+            if least is not None and not (type(value) is int and value >= least):
+                problems.append(f"{one.name}: found {value!r}, expected a whole number of at least {least}")
         if self.init == "random" and self.freeze == "backbone":
             problems.append("freeze: a random backbone cannot be frozen; expected init other than random")
         if problems:
             raise SettingError("; ".join(problems))
+
+
+AXES: tuple[dataclasses.Field[Any], ...] = tuple(
+    one for one in dataclasses.fields(Cell) if one.name != "kind"
+)
+"""The fields of `Cell` that a sweep varies; options, spaces, the plan's rows and the table of failed cells
+follow from them."""
+
+
+def axis_words(axis: dataclasses.Field[Any], value: Any) -> str:
+    """A value of an axis as people read it: `5,000 images`, `seed 0`."""
+    words = "{}" if axis.metadata.get("choices") else f"{axis.name} {{}}"
+    return str(axis.metadata.get("words", words)).format(value)
+
+
+def describe(cell: Cell) -> str:
+    """`resnet18, 48 images, photos, backbone frozen, seed 0`: most axes only where they are not at their
+    default."""
+    words = [] if cell.kind == "grid" else [f"upstream {cell.finding}"]
+    for axis in AXES:
+        value = getattr(cell, axis.name)
+        if axis.name == "finding" and cell.kind == "upstream":
+            continue
+        if value != axis.default or axis.metadata.get("told"):
+            words.append(axis_words(axis, value))
+    return ", ".join(words)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,9 +192,9 @@ class Recipe:
     def __post_init__(self) -> None:
         object.__setattr__(self, "uncertain", tuple(sorted((f, p) for f, p in self.uncertain)))
         problems = []
-        for field in dataclasses.fields(self):
-            if field.type == "float":
-                object.__setattr__(self, field.name, float(getattr(self, field.name)))
+        for one in dataclasses.fields(self):
+            if one.type == "float":
+                object.__setattr__(self, one.name, float(getattr(self, one.name)))
         for name in (
             "image_size",
             "epochs",
@@ -268,8 +324,8 @@ def _chosen(values: Any) -> dict[str, Any]:
 @lru_cache(maxsize=16)
 def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
     return tuple(
-        (field.name, field.default_factory() if callable(field.default_factory) else field.default)
-        for field in dataclasses.fields(kind)
+        (one.name, one.default_factory() if callable(one.default_factory) else one.default)
+        for one in dataclasses.fields(kind)
     )
 
 

@@ -16,6 +16,7 @@ from transfusion.cell import (
     Recipe,
     Supplied,
     cell_id,
+    describe,
     upstream_of,
 )
 from transfusion.problems import SettingError
@@ -195,3 +196,19 @@ def test_a_frozen_random_backbone_is_refused():
 def test_unusable_settings_are_refused_by_name(setting):
     with pytest.raises(SettingError, match=next(iter(setting))):
         Recipe(**setting)
+
+
+def test_a_cell_in_words_tells_what_differs_from_the_defaults():
+    plain = Cell(architecture="resnet18", train_images=5_000)
+    assert describe(plain) == "resnet18, 5,000 images, random, seed 0"
+    other = Cell(
+        finding="Pneumonia", architecture="cbr_tiny", train_images=8, init="photos", freeze="backbone",
+        balance="balanced", seed=2,
+    )  # fmt: skip
+    assert (
+        describe(other)
+        == "finding Pneumonia, cbr_tiny, 8 images, photos, backbone frozen, balanced classes, seed 2"
+    )
+    assert describe(Cell(kind="upstream", finding="photos", architecture="cbr_tiny", train_images=8)) == (
+        "upstream photos, cbr_tiny, 8 images, random, seed 0"
+    )
