@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr
 
 from analysis.claims.conjectures import (
     CLAIMS,
@@ -68,9 +68,7 @@ def p_values(found: Estimate, expects: Expects, margin: float) -> tuple[float, f
     sign = -1.0 if expects == "negative" else 1.0
 
     def above(bound: float) -> float:
-        return float(
-            stats.t.sf((sign * found.estimate - bound) / found.standard_error, found.degrees_of_freedom)
-        )
+        return float(stdtr(found.degrees_of_freedom, (bound - sign * found.estimate) / found.standard_error))
 
     greater = min(1.0, 2 * above(0.0))
     below_margin = 1 - above(margin)

@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from analysis.statistics.measures import Condition, Measures
 from analysis.statistics.seeds import SeedPart, SeedsPart, between_counts, between_runs, between_seeds
@@ -130,7 +130,7 @@ def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
     doubt = seeds_part.doubt + (patient_part**2 / (patients + 1) if patients else 0.0)
     freedom = max(variance**2 / doubt - 2, 1.0) if doubt > 0 else float("inf")
     error = float(np.sqrt(variance))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    reach = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
     return Estimate(
         estimate=value,
         low=value - reach,
@@ -138,7 +138,7 @@ def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
         standard_error=error,
         degrees_of_freedom=freedom,
         seed_part=seeds_part.source,
-        smallest_effect=reach + float(stats.t.ppf(POWER, freedom)) * error,
+        smallest_effect=reach + float(stdtrit(freedom, POWER)) * error,
         seeds=blocks.seeds,
         patients=patients,
         positives=measures.positives.get(contrast.metric) if patients is not None else None,
@@ -178,27 +178,37 @@ def _seeds_part(
 
 
 def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
+    wanted = _planned_rows(measures, contrast)
     values = measures.values(contrast.metric)
-    weights = np.array([term.weight for term in contrast.terms])
-    names: list[str] = []
-    network, rows, used, missing = [], [], set(), 0
-    for name in contrast.architectures or measures.architectures:
-        here = 0
-        for seed in measures.seeds:
-            wanted = [measures.rows.get((_condition(name, term), seed)) for term in contrast.terms]
-            there = [row for row in wanted if row is not None and np.isfinite(values[row])]
-            missing += len(wanted) - len(there)
-            if len(there) == len(wanted):
-                network.append(len(names))
-                rows.append(there)
-                used.add(seed)
-                here += 1
-        if here:
-            names.append(name)
-    table = np.array(rows, dtype=np.intp).reshape(-1, len(weights))
+    there: NDArray[np.bool_] = (wanted >= 0) & np.isfinite(values[wanted])
+    complete: NDArray[np.bool_] = np.all(there, axis=2)
+    has_block: NDArray[np.bool_] = np.any(complete, axis=1)
+    names = contrast.architectures or measures.architectures
+    network, seed = np.nonzero(complete)
+    rows = wanted[network, seed]
     return _Blocks(
-        names, np.array(network, dtype=np.intp), table, values[table] @ weights, len(used), missing
+        names=[name for name, has in zip(names, has_block, strict=True) if has],
+        network=(np.cumsum(has_block) - 1)[network],
+        rows=rows,
+        values=values[rows] @ np.array([term.weight for term in contrast.terms]),
+        seeds=len(np.unique(seed)),
+        missing=int((~there).sum()),
     )
+
+
+def _planned_rows(measures: Measures, contrast: Contrast) -> NDArray[np.intp]:
+    """The row of every cell that `contrast` asks for, -1 where none is planned [networks, seeds, terms]."""
+    if contrast not in measures.planned_rows:
+        names = contrast.architectures or measures.architectures
+        conditions = [[_condition(name, term) for term in contrast.terms] for name in names]
+        measures.planned_rows[contrast] = np.array(
+            [
+                [[measures.rows.get((one, seed), -1) for one in network] for seed in measures.seeds]
+                for network in conditions
+            ],
+            dtype=np.intp,
+        ).reshape(len(names), len(measures.seeds), len(contrast.terms))
+    return measures.planned_rows[contrast]
 
 
 def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:

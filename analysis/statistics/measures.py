@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -79,6 +80,30 @@ class Measures:
     def architectures(self) -> list[str]:
         """The networks of the grid."""
         return list(self.networks.index)
+
+    @cached_property
+    def planned_rows(self) -> dict[Hashable, NDArray[np.intp]]:
+        """Of every contrast that was asked for, the rows of its cells (see `contrasts`)."""
+        return {}
+
+    @cached_property
+    def projections(self) -> dict[Hashable, tuple[NDArray[np.float64], int, bool]]:
+        """What designs of the planned cells leave of them, by their cells (see `seeds`)."""
+        return {}
+
+    def with_results(
+        self,
+        cells: pd.DataFrame,
+        covariance: dict[str, NDArray[np.float64]],
+        patients: dict[str, int],
+        positives: dict[str, int],
+    ) -> Measures:
+        """Other results of the same planned cells; what follows from the plan alone is not found again."""
+        other = Measures(cells, covariance, patients, positives)
+        shared = ("rows", "seeds", "other_weights", "networks", "architectures", "arms")
+        for name in (*shared, "planned_rows", "projections"):
+            other.__dict__[name] = getattr(self, name)
+        return other
 
     @cached_property
     def _noise(self) -> dict[str, dict[tuple[str, str], RunNoise]]:
