@@ -116,11 +116,11 @@ WORKER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import ray
-from sweeps import executor
+from sweeps.execution import executor
 
 def places():
     import sweeps, transfusion
-    from transfusion.code_version import code_version
+    from transfusion.records.code_version import code_version
     return sweeps.__file__, transfusion.__file__, code_version().digest
 
 executor.start_ray(None)

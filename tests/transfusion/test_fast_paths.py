@@ -194,7 +194,7 @@ def test_reduced_precision_stays_close_and_leaves_logits_in_float32():
 RELEASES = """
 import atexit, gc, sys
 atexit.register(lambda: print(gc.get_freeze_count(), file=sys.stderr))  # the first to register is called last
-from transfusion import slate
+from transfusion.training import process_state as slate
 
 class Garbage:
     alive = 0

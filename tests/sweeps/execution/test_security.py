@@ -11,7 +11,7 @@ from sweeps.processes import marked
 
 CODE = """
 import psutil, ray
-from sweeps import executor
+from sweeps.execution import executor
 executor.start_ray(None)
 ray.get(ray.remote(num_cpus=1)(lambda: 1).remote())
 me = psutil.Process()

@@ -217,7 +217,7 @@ def test_the_mark_is_inherited_and_taken_away_again(tmp_path):
 CODE = """
 import subprocess
 import psutil, ray
-from sweeps import executor
+from sweeps.execution import executor
 executor.start_ray(None)
 children = psutil.Process().children()
 def asked(process):

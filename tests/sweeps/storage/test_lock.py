@@ -104,7 +104,7 @@ def test_the_second_driver_waits_when_asked(tmp_path):
 CODE = """
 import sys, time
 from pathlib import Path
-from sweeps.lock import Waiting, held
+from sweeps.storage.lock import Waiting, held
 with held(Path(sys.argv[1]), Waiting(wait=False, say=print), print):
     print("held", flush=True)
     time.sleep(60)

@@ -33,7 +33,8 @@ def start(phantom: Path, directory: Path, size: int, slowly: str = "") -> subpro
     code = f"""
         import time
         from pathlib import Path
-        from transfusion import chexpert, image_cache
+        from transfusion.data import image_cache
+        from transfusion.layouts import chexpert
         image_cache.RECORD_SECONDS, image_cache.SLICE = 0, 16
         decoded = []
         def progress(done, total):

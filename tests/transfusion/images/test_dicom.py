@@ -234,9 +234,9 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path) -> None
         import importlib.util
         importlib.util.find_spec = lambda name: None
         from pathlib import Path
-        from transfusion.image_files import look_at
-        from transfusion.reading import Reading
-        from transfusion import survey
+        from transfusion.images.inspection import look_at
+        from transfusion.images.reading import Reading
+        from transfusion.data import survey
         survey.find_spec = lambda name: None
         names = [f"{{n}}.dcm" for n in range(30)]
         root = Path({str(tmp_path)!r})

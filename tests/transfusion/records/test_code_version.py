@@ -37,7 +37,8 @@ def repository(tmp_path):
     for name in ("transfusion", "sweeps", "analysis"):
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text(f"# {name}\n")
-    (folder / "transfusion" / "code_version.py").write_text("x = 1\n")
+    (folder / "transfusion" / "records").mkdir()
+    (folder / "transfusion" / "records" / "code_version.py").write_text("x = 1\n")
     (folder / "pyproject.toml").write_text('[project]\nname = "transfusion-sweep"\nversion = "7.8"\n')
     git(folder, "init", "-q")
     git(folder, "add", "-A")
@@ -58,7 +59,7 @@ def test_a_checkout_tells_version_commit_and_whether_it_is_clean(repository, mon
     (repository / "sweeps" / "new.py").write_text("")
     assert of_folder(repository).clean is False
     assert of_folder(repository).digest == found.digest, "it makes no result"
-    (repository / "transfusion" / "code_version.py").write_text("x = 2\n")
+    (repository / "transfusion" / "records" / "code_version.py").write_text("x = 2\n")
     changed = of_folder(repository)
     assert (changed.commit, changed.clean) == (head, False)
     assert changed.digest != found.digest
