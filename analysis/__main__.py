@@ -9,8 +9,8 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
-from analysis.claims.conjectures import Margins
 from analysis.run import run
+from analysis.statistics.catalogue import Margins
 from analysis.tables.from_tune import read_experiment
 from analysis.tables.schema import EvidenceError
 from analysis.terminal import print_summary

@@ -12,10 +12,11 @@ from dataclasses import asdict
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.claims.conjectures import Margins, default_margins, grid_of
+from analysis.claims.conjectures import default_margins, grid_of
 from analysis.claims.estimates import power_law
 from analysis.figures import draw
 from analysis.statistics import contrasts
+from analysis.statistics.catalogue import Margins
 from analysis.statistics.contrasts import Contrast
 from analysis.statistics.measures import Measures, measure
 from analysis.tables.store import Evidence

@@ -8,15 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.claims import conclusion
-from analysis.claims import estimates as estimating
-from analysis.claims.conjectures import Margins, default_margins, grid_of
-from analysis.claims.published import beside
-from analysis.claims.study_results import finding_table
-from analysis.claims.verdicts import judge, verdict_table
+from analysis.claims.analysed import analyse
 from analysis.figures import draw
 from analysis.report import page
 from analysis.report.codes import several
-from analysis.statistics.measures import measure
+from analysis.statistics.catalogue import Margins
 from analysis.tables import store
 from analysis.tables.checking import check
 from analysis.tables.collect import Collection, collect
@@ -66,49 +62,30 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
     collection = collect(out)
     check(out)
     loaded = store.load(out)
-    measures = measure(loaded)
-    limits = default_margins(measures.patients.get("test_auroc")).with_changes(margins or {})
-    grid = grid_of(measures, loaded.natural)
-    law = estimating.power_law(measures, grid)
-    estimates = estimating.estimate_table(measures, grid, law)
-    verdicts = verdict_table(judge(measures, loaded.natural, limits), loaded.natural)
-    findings = finding_table(measures, loaded.natural, limits)
-    published = beside(estimates, finding=finding_of(loaded), natural=loaded.natural)
-    for name, frame in (
-        ("estimates", estimates),
-        ("verdicts", verdicts),
-        ("findings", findings),
-        ("published", published),
-        ("sweep", store.sweep_table(loaded.sweep)),
-    ):
+    found = analyse(loaded, margins)
+    for name, frame in (*found.tables().items(), ("sweep", store.sweep_table(loaded.sweep))):
         store.write(out, name, frame)
 
     figures = out / "figures"
-    drawn = draw.study_figures(loaded, measures, estimates) | draw.conjecture_figures(
-        loaded, measures, estimates, verdicts, limits, law
+    drawn = draw.study_figures(loaded, found.measures, found.estimates) | draw.conjecture_figures(
+        loaded, found.measures, found.estimates, found.verdicts, found.margins, found.law
     )
     for name, drawing in drawn.items():
         draw.save(drawing(), figures, name)
-    prose = conclusion.write(loaded, verdicts, findings, law)
+    prose = conclusion.write(loaded, found.verdicts, found.study_results, found.law)
     status = loaded.trials["status"]
     counts = {"planned": len(status), **{s: int((status == s).sum()) for s in ("done", "failed", "missing")}}
     return Summary(
         evidence=store.evidence_folder(out),
         figures=figures,
         report=page.write(
-            loaded, measures, estimates, verdicts, findings, published, limits, collection, figures, prose
+            loaded, found.measures, found.estimates, found.verdicts, found.study_results, found.published,
+            found.margins, collection, figures, prose,
         ),
         counts=counts,
         failed=loaded.trials[status == "failed"],
-        verdicts=verdicts,
-        margins=limits,
+        verdicts=found.verdicts,
+        margins=found.margins,
         collection=collection,
         codes=several(loaded.trials),
-    )
-
-
-def finding_of(evidence: store.Evidence) -> str:
-    """The finding that the grid's cells are trained on; empty if the tables do not say it."""
-    trials = evidence.trials
-    known = trials.loc[trials["kind"].fillna("grid") == "grid", "finding"].dropna()
-    return str(known.iloc[0]) if len(known) else ""
+    )  # fmt: skip

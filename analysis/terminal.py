@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.run import Summary
+from analysis.statistics.catalogue import MEASURES
 
 COLOURS = {"supported": "green", "refuted": "magenta", "undecided": "bright_black"}
 
@@ -37,7 +38,7 @@ def verdict_table(verdicts: pd.DataFrame) -> Table:
             if pd.isna(row["estimate"]):
                 table.add_row(question, "", "not tested", "", shown)
                 continue
-            digits = 1 if row["metric"] == "spikes" else 3
+            digits = MEASURES[row["metric"]].digits
             interval = (
                 f"{row['low']:+.{digits}f} to {row['high']:+.{digits}f}" if pd.notna(row["low"]) else "none"
             )

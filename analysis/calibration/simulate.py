@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.claims.conjectures import CLAIMS, Claim, Margins, contrast_of, grid_of
+from analysis.claims.conjectures import CLAIMS, Claim, contrast_of, grid_of
 from analysis.statistics import areas
+from analysis.statistics.catalogue import Margins
 from analysis.statistics.contrasts import coefficients
 from analysis.statistics.measures import Measures
 from analysis.statistics.run_scatter import learning_curves

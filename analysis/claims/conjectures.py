@@ -13,9 +13,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.statistics.catalogue import Margins, unit
 from analysis.statistics.contrasts import Across, Contrast, Replicate, Term
 from analysis.statistics.measures import Measures
-from analysis.statistics.units import unit
 
 Expects = Literal["positive", "negative", "zero", "not_positive"]
 """What a claim says of its effect: above zero, below zero, too small to matter, or no gain that matters."""
@@ -35,31 +35,6 @@ IN_DOMAIN_GAIN: tuple[Part, ...] = ((1.0, "consolidation", "none"), (-1.0, "rand
 IN_DOMAIN_MINUS_NATURAL: tuple[Part, ...] = ((1.0, "consolidation", "none"), (-1.0, "natural", "none"))
 NATURAL_FROZEN: tuple[Part, ...] = ((1.0, "natural", "backbone"), (-1.0, "natural", "none"))
 IN_DOMAIN_FROZEN: tuple[Part, ...] = ((1.0, "consolidation", "backbone"), (-1.0, "consolidation", "none"))
-
-
-@dataclass(frozen=True, slots=True)
-class Margins:
-    """The smallest effects that matter, fixed before any result is seen.
-
-    Attributes:
-        auroc: AUROC, as a fraction.
-        loss: training loss, nats.
-        spikes: spikes per run.
-    """
-
-    auroc: float
-    loss: float
-    spikes: float
-
-    def of(self, metric: str) -> float:
-        """The margin for a measure."""
-        if metric == "train_loss":
-            return self.loss
-        return self.spikes if metric == "spikes" else self.auroc
-
-    def with_changes(self, changes: dict[str, float]) -> Margins:
-        """These margins with some of them changed, by name."""
-        return dataclasses.replace(self, **changes)
 
 
 LARGE_TEST = Margins(auroc=0.01, loss=0.02, spikes=2.0)

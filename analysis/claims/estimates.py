@@ -1,15 +1,19 @@
 """The table `estimates`: the level of every condition and every contrast, on every measure.
 
-Names are traceable: a figure's or a sentence's number is the row of that name.
+Names are traceable: a figure's or a sentence's number is the row of that name. Whoever looks rows up does so
+by the columns `kind`, `contrast`, `sizes` and the axes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from analysis.claims.conjectures import (
@@ -23,10 +27,11 @@ from analysis.claims.conjectures import (
     Part,
     size_weights,
 )
+from analysis.statistics.catalogue import AREAS, MEASURES, unit
 from analysis.statistics.contrasts import Contrast, Estimate, Replicate, Term, estimate, joint
-from analysis.statistics.measures import AREAS, CURVES, Measures
+from analysis.statistics.measures import Measures
 from analysis.statistics.power_law import PowerLaw, fit
-from analysis.statistics.units import unit
+from analysis.tables.conditions import CONDITION, DEFAULTS
 from analysis.tables.schema import ESTIMATES
 
 COMPARISONS: dict[str, tuple[Part, ...]] = {
@@ -36,31 +41,51 @@ COMPARISONS: dict[str, tuple[Part, ...]] = {
     "natural frozen minus fine-tuned": NATURAL_FROZEN,
     "consolidation frozen minus fine-tuned": IN_DOMAIN_FROZEN,
 }
-COMPARED = (*AREAS, "train_loss", "convergence_epochs")
-COUNTS = ("spikes",)
 
 
-def levels(measures: Measures) -> Iterator[tuple[Contrast, dict[str, object]]]:
-    """Every condition's level of every measure, with the axes that name it."""
-    axes = ["architecture", "train_images", "init", "freeze", "balance"]
-    for architecture, images, init, freeze, balance in (
-        measures.cells[axes].drop_duplicates().itertuples(index=False)
-    ):
-        term = Term(1.0, images, init, freeze, balance)
-        where = {"architecture": architecture, "train_images": images, "init": init, "freeze": freeze}
-        suffix = "" if balance == "natural" else f" {balance}"
-        for metric in (*AREAS, *CURVES):
-            name = f"{metric} of {architecture} {images} {init} {freeze}{suffix}"
-            replicate: Replicate = "count" if metric in COUNTS else "seed"
-            yield (
-                Contrast(
-                    name, metric, (term,), unit(metric), architectures=(architecture,), replicate=replicate
-                ),
-                where,
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A row of the table: a contrast and what it is, as in the columns of these names."""
+
+    estimated: Contrast
+    kind: str
+    contrast: str | None
+    sizes: str
+
+    def columns(self) -> dict[str, object]:
+        """The columns that say what is estimated."""
+        c = self.estimated
+        said = {"name": c.name, "metric": c.metric, "unit": c.unit}
+        return {**said, "kind": self.kind, "contrast": self.contrast, "sizes": self.sizes, **shared_axes(c)}
+
+
+def shared_axes(contrast: Contrast) -> dict[str, object]:
+    """The value of every axis that all cells of `contrast` share; None where they do not."""
+    one = contrast.architectures[0] if len(contrast.architectures) == 1 else None
+    values = zip(*(term.of(str(one)) for term in contrast.terms), strict=True)
+    shared = {
+        axis: found[0] if len(set(found)) == 1 else None
+        for axis, found in zip(CONDITION, values, strict=True)
+    }
+    return {**shared, "architecture": one}
+
+
+def levels(measures: Measures) -> Iterator[Wanted]:
+    """Every condition's level of every measure."""
+    for row in measures.cells[list(CONDITION)].drop_duplicates().to_dict("records"):
+        axes = {str(axis): value for axis, value in row.items()}
+        named = " ".join(str(value) for axis, value in axes.items() if value != DEFAULTS.get(axis))
+        term, architecture = Term.in_condition(axes), str(axes["architecture"])
+        for measure in MEASURES.values():
+            name = f"{measure.name} of {named}"
+            replicate: Replicate = "count" if measure.count else "seed"
+            contrast = Contrast(
+                name, measure.name, (term,), measure.unit, architectures=(architecture,), replicate=replicate
             )
+            yield Wanted(contrast, "level", None, "one")
 
 
-def comparisons(measures: Measures, grid: Grid) -> Iterator[tuple[Contrast, dict[str, object]]]:
+def comparisons(measures: Measures, grid: Grid) -> Iterator[Wanted]:
     """Initialisations against each other at every size, on their mean and trend, by network and over
     networks."""
     compared = dict(COMPARISONS)
@@ -72,60 +97,66 @@ def comparisons(measures: Measures, grid: Grid) -> Iterator[tuple[Contrast, dict
             continue
         if label in COMPARISONS:
             label = label.replace("natural", str(grid.natural))
-        for metric in COMPARED:
-            for where, weights in _by_size(grid):
-                yield from _by_network(measures, grid, f"{metric}, {label}", metric, parts, where, weights)
+        for measure in MEASURES.values():
+            for sizes, where, weights in _by_size(grid) if measure.compared else ():
+                contrast = Contrast(
+                    f"{measure.name}, {label}{where}",
+                    measure.name,
+                    _terms(grid, parts, weights),
+                    measure.unit + (" / doubling" if sizes == "trend" else ""),
+                )
+                yield from _by_network(measures, Wanted(contrast, "difference", label, sizes))
 
 
-def doublings(measures: Measures, grid: Grid) -> Iterator[tuple[Contrast, dict[str, object]]]:
+def gains(measures: Measures, grid: Grid) -> Iterator[Wanted]:
     """The gain per doubling of data between neighbouring sizes and over all, from scratch."""
     steps = list(zip(grid.sizes, grid.sizes[1:], strict=False))
-    for metric in (*AREAS, "train_loss"):
+    for measure in MEASURES.values():
+        if not measure.gained:
+            continue
+        wanted = []
         for low, high in steps:
             gain = 1 / np.log2(high / low)
             weights = np.array([gain * ((size == high) - float(size == low)) for size in grid.sizes])
-            label = f"{metric} gained per doubling from {low} to {high}, scratch"
-            yield from _by_network(measures, grid, label, metric, SCRATCH, "", weights, per_doubling=True)
+            wanted.append((f"from {low} to {high}", f" from {low} to {high}", "step", weights))
         trend = size_weights(grid.sizes, "trend")
         if trend is not None:
-            label = f"{metric} gained per doubling, scratch"
-            yield from _by_network(measures, grid, label, metric, SCRATCH, "", trend, per_doubling=True)
+            wanted.append(("all sizes", "", "trend", trend))
+        for label, where, sizes, weights in wanted:
+            name = f"{measure.name} gained per doubling{where}, scratch"
+            terms = _terms(grid, SCRATCH, weights)
+            contrast = Contrast(name, measure.name, terms, f"{measure.unit} / doubling")
+            yield from _by_network(measures, Wanted(contrast, "gain", label, sizes))
 
 
-def _by_size(grid: Grid) -> Iterator[tuple[str, np.ndarray]]:
+def _by_size(grid: Grid) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
     for position, size in enumerate(grid.sizes):
-        yield f" at {size}", np.eye(len(grid.sizes))[position]
+        yield "one", f" at {size}", np.eye(len(grid.sizes))[position]
     for how, label in (("mean", ", mean of sizes"), ("trend", ", trend per doubling")):
         weights = size_weights(grid.sizes, how)  # type: ignore[arg-type]
         if weights is not None and len(grid.sizes) > 1:
-            yield label, weights
+            yield how, label, weights
 
 
-def _by_network(
-    measures: Measures, grid: Grid, label: str, metric: str, parts: tuple[Part, ...], where: str,
-    weights: np.ndarray, *, per_doubling: bool = False,
-) -> Iterator[tuple[Contrast, dict[str, object]]]:  # fmt: skip
-    terms = tuple(
+def _terms(grid: Grid, parts: tuple[Part, ...], weights: NDArray[np.float64]) -> tuple[Term, ...]:
+    """The parts at every size that has a weight."""
+    return tuple(
         Term(part * weight, size, str(grid.natural) if init == "natural" else init, freeze)
         for part, init, freeze in parts
         for size, weight in zip(grid.sizes, weights, strict=True)
         if weight
     )
-    text = unit(metric) + (" / doubling" if per_doubling or "trend" in where else "")
-    sizes = {term.train_images for term in terms}
-    axes: dict[str, object] = {"train_images": sizes.pop() if len(sizes) == 1 else None}
-    yield Contrast(f"{label}{where}, mean of networks", metric, terms, text), axes
-    for name in measures.architectures:
-        yield (
-            Contrast(f"{label}{where}, {name}", metric, terms, text, architectures=(name,)),
-            {**axes, "architecture": name},
-        )
 
 
-def row(contrast: Contrast, found: Estimate, where: dict[str, object]) -> dict[str, object]:
-    """One row of the table `estimates`."""
-    head = {"name": contrast.name, "metric": contrast.metric, "unit": contrast.unit}
-    return {**head, **where, **dataclasses.asdict(found)}
+def _by_network(measures: Measures, wanted: Wanted) -> Iterator[Wanted]:
+    """`wanted` over the mean of networks, then in each of them."""
+    base = wanted.estimated
+    for name, architectures in [
+        ("mean of networks", ()),
+        *((name, (name,)) for name in measures.architectures),
+    ]:
+        contrast = dataclasses.replace(base, name=f"{base.name}, {name}", architectures=architectures)
+        yield dataclasses.replace(wanted, estimated=contrast)
 
 
 def within_bounds(found: Estimate) -> Estimate:
@@ -143,30 +174,26 @@ def within_bounds(found: Estimate) -> Estimate:
 def estimate_table(measures: Measures, grid: Grid, law: PowerLaw | None) -> pd.DataFrame:
     """All levels and contrasts that can be estimated; columns of `analysis.tables.schema.ESTIMATES`."""
     rows: list[dict[str, object]] = []
-    for contrast, where in levels(measures):
-        found = estimate(measures, contrast)
-        if found is not None:
-            rows.append(row(contrast, within_bounds(found) if contrast.metric in AREAS else found, where))
-    for wanted in (comparisons(measures, grid), doublings(measures, grid)):
-        for contrast, where in wanted:
-            found = estimate(measures, contrast)
-            if found is not None:
-                rows.append(row(contrast, found, where))
+    for wanted in itertools.chain(levels(measures), comparisons(measures, grid), gains(measures, grid)):
+        found = estimate(measures, wanted.estimated)
+        if found is None:
+            continue
+        if wanted.kind == "level" and wanted.estimated.metric in AREAS:
+            found = within_bounds(found)
+        rows.append({**wanted.columns(), **dataclasses.asdict(found)})
     if law is not None:
-        for name, text, (value, low, high) in (
-            ("power law's exponent, scratch, mean of networks", "exponent", law.exponent),
-            ("test_auroc promised at ten times the data, scratch, mean of networks", "AUROC", law.promised),
+        for contrast, name, text, (value, low, high) in (
+            ("exponent", "power law's exponent, scratch, mean of networks", "exponent", law.exponent),
+            (
+                "promised",
+                "test_auroc promised at ten times the data, scratch, mean of networks",
+                "AUROC",
+                law.promised,
+            ),
         ):
-            rows.append(
-                {
-                    "name": name,
-                    "metric": "test_auroc",
-                    "unit": text,
-                    "estimate": value,
-                    "low": low,
-                    "high": high,
-                }
-            )
+            what = {"name": name, "metric": "test_auroc", "unit": text}
+            kind = {"kind": "power_law", "contrast": contrast, "init": "random", "freeze": "none"}
+            rows.append({**what, **kind, "estimate": value, "low": low, "high": high})
     return pd.DataFrame(rows, columns=[c.name for c in ESTIMATES])
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from analysis.statistics.catalogue import MEASURES, unit
 from analysis.statistics.contrasts import Estimate
-from analysis.statistics.units import unit
 
 ONE_SEED = "One seed only: chance between runs is inferred from the learning curves."
 
@@ -40,7 +40,7 @@ def unit_of(claim: Worded) -> str:
 
 def effect(claim: Worded, found: Estimate) -> str:
     """The estimate with its interval: `-0.045 (95 % interval -0.078 to -0.012)`."""
-    digits = 1 if claim.metric == "spikes" else 3
+    digits = MEASURES[claim.metric].digits
     short = unit_of(claim).removeprefix("AUROC").replace(" / doubling", "per doubling")
     text = f"{signed(found.estimate, digits)} {short}".rstrip()
     if np.isfinite(found.low) and np.isfinite(found.high):
@@ -61,7 +61,7 @@ def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str
     """Why a claim has its verdict; `untested` says why there is no estimate."""
     if found is None:
         return f"Not tested: {untested or 'none of the cells that it asks for has finished'}."
-    digits = 1 if claim.metric == "spikes" else 3
+    digits = MEASURES[claim.metric].digits
     limit = f"{margin:.{digits}f}"
     parts = [measured(claim, found)]
     if verdict == "undecided":

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.claims.conjectures import NATURAL_GAIN, SCRATCH, Claim, Expects, Margins, Part, Sizes, worded
+from analysis.claims.conjectures import NATURAL_GAIN, SCRATCH, Claim, Expects, Part, Sizes, worded
 from analysis.claims.sentences import unit_of, why_claim
 from analysis.claims.verdicts import judge
 from analysis.names import init_name
+from analysis.statistics.catalogue import Margins
 from analysis.statistics.contrasts import Across
 from analysis.statistics.measures import Measures
 from analysis.tables.schema import FINDINGS
@@ -29,7 +30,7 @@ OUTCOME = {"supported": "reproduced", "refuted": "not reproduced", "undecided": 
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class StudyResult:
     """What the study found, where, and the claim that tests it; `published` is its number, if it gave one."""
 
     figure: str
@@ -50,29 +51,29 @@ def _loss(
     group: tuple[str, ...],
     others: tuple[str, ...],
     expects: Expects,
-) -> Finding:
+) -> StudyResult:
     claim = Claim(
         0, finding, f"{finding}?", quantity, expects, "train_loss", SCRATCH, "largest", "difference",
         architectures=(*group, *others), group=group,
     )  # fmt: skip
-    return Finding(figure, finding, claim)
+    return StudyResult(figure, finding, claim)
 
 
 def _wide(figure: str, finding: str, quantity: str, expects: Expects, parts: tuple[Part, ...], sizes: Sizes,
-          published: str = "") -> Finding:  # fmt: skip
+          published: str = "") -> StudyResult:  # fmt: skip
     claim = Claim(
         0, finding, f"{finding}?", quantity, expects, "test_auroc", parts, sizes, architectures=(WIDE,)
     )
-    return Finding(figure, finding, claim, published)
+    return StudyResult(figure, finding, claim, published)
 
 
-def _flat(finding: str, quantity: str, across: Across, sizes: Sizes) -> Finding:
+def _flat(finding: str, quantity: str, across: Across, sizes: Sizes) -> StudyResult:
     claim = Claim(0, finding, f"{finding}?", quantity, "zero", "test_auroc", SCRATCH, sizes, across)
-    return Finding("5", finding, claim)
+    return StudyResult("5", finding, claim)
 
 
-STUDY: tuple[Finding, ...] = (
-    Finding(
+STUDY: tuple[StudyResult, ...] = (
+    StudyResult(
         "1",
         "The training loss of ResNet-50 spikes upwards",
         Claim(
@@ -113,7 +114,7 @@ STUDY: tuple[Finding, ...] = (
     _flat("No effect of depth with little data", "AUROC from the shallowest to the deepest network, "
                                                  "smallest size",
           "log2_depth", "smallest"),
-    Finding(
+    StudyResult(
         "5",
         "ResNet-18 gains less from data than the other networks",
         Claim(
@@ -132,21 +133,21 @@ STUDY: tuple[Finding, ...] = (
 )  # fmt: skip
 
 
-def finding_table(
-    measures: Measures, natural: str | None, margins: Margins, findings: Sequence[Finding] = STUDY
+def study_result_table(
+    measures: Measures, natural: str | None, margins: Margins, results: Sequence[StudyResult] = STUDY
 ) -> pd.DataFrame:
     """The table `findings`: every finding of the study beside this grid's estimate."""
     name = init_name(natural) if natural else "natural images"
-    judged = judge(measures, natural, margins, [finding.claim for finding in findings])
+    judged = judge(measures, natural, margins, [result.claim for result in results])
     rows = []
-    for finding, j in zip(findings, judged, strict=True):
+    for result, j in zip(results, judged, strict=True):
         claim = worded(j.claim, name)
         rows.append(
             {
-                "figure": finding.figure,
-                "finding": finding.finding.replace("{natural}", name),
-                "published": finding.published or None,
-                "source": finding.source or None,
+                "figure": result.figure,
+                "finding": result.finding.replace("{natural}", name),
+                "published": result.published or None,
+                "source": result.source or None,
                 "metric": claim.metric,
                 "unit": unit_of(claim),
                 **{

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from analysis.statistics.catalogue import MEASURES
+
 COLUMN, PAGE = 3.5, 7.2
 """Widths of a column and of a page in print, in inches. Figures are drawn at the size they are printed at, so
 that 7 points are 7 points."""
@@ -115,8 +117,7 @@ def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
 
 def area_label(metric: str) -> str:
     """Name of an area for an axis, with its split."""
-    split = "official validation split" if metric.startswith("official") else "hold-out test split"
-    return f"{'AUPRC' if metric.endswith('auprc') else 'AUROC'}, {split}"
+    return MEASURES[metric].label
 
 
 def several(count: int, what: str) -> str:

@@ -39,8 +39,8 @@ def gains(
     figure, panels = new_figure(len(inits), height=2.1, sharex=True)
     drawn: list[pd.DataFrame] = []
     for axes, init in zip(panels, inits, strict=True):
-        label = f"{metric}, {init} minus scratch at "
-        rows = estimates[estimates["name"].str.startswith(label)]
+        mine = (estimates["contrast"] == f"{init} minus scratch") & (estimates["metric"] == metric)
+        rows = estimates[mine & (estimates["sizes"] == "one")]
         title(axes, f"{init_name(init)} minus scratch")
         if rows.empty:
             empty(axes, "no finished pair of cells yet")

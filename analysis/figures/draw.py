@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.claims.conjectures import Margins
 from analysis.claims.published import published
 from analysis.figures import conjecture, study
 from analysis.figures.canvas import as_written
 from analysis.figures.verdict import verdicts_at_a_glance
 from analysis.statistics import curves
+from analysis.statistics.catalogue import Margins
 from analysis.statistics.measures import Measures
 from analysis.statistics.power_law import PowerLaw
 from analysis.tables.store import Evidence, read
@@ -98,8 +98,7 @@ def conjecture_figures(
 
 def level_rows(estimates: pd.DataFrame) -> pd.DataFrame:
     """The rows of `estimates` that are the level of one condition with natural classes."""
-    level = estimates[["architecture", "train_images", "init", "freeze"]].notna().all(axis=1)
-    return estimates[level & ~estimates["name"].str.endswith(" balanced")]
+    return estimates[(estimates["kind"] == "level") & (estimates["balance"] == "natural")]
 
 
 def _natural_classes(measures: Measures) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.canvas import CHARACTERS_PER_INCH, COLUMN, PAGE, several, styled
 from analysis.figures.palette import VERDICTS
+from analysis.statistics.catalogue import MEASURES
 
 NEAREST, FURTHEST = 2.0, 8.0
 """Least and greatest reach of the scale in margins; what lies beyond ends in an arrow."""
@@ -160,7 +161,7 @@ def _in_margins(row: dict[str, object], key: str) -> float:
 
 def _number(row: dict[str, object], *, margin: bool) -> str:
     """The estimate with its interval, and below its unit and, if there is room, its margin."""
-    digits = 1 if row["metric"] == "spikes" else 3
+    digits = MEASURES[str(row["metric"])].digits
     text = f"{row['estimate']:+.{digits}f}"
     if np.isfinite(row["low"]) and np.isfinite(row["high"]):  # type: ignore[call-overload]
         text += f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"

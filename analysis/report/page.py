@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims.conjectures import CONJECTURES, Margins
+from analysis.claims.conjectures import CONJECTURES
 from analysis.figures.palette import VERDICTS
 from analysis.names import init_name
 from analysis.report import tables
 from analysis.report.codes import codes, several
 from analysis.report.html import details, escape, nested, page, paragraph, picture, prose, table
+from analysis.statistics.catalogue import Margins
 from analysis.statistics.curves import SPIKE_DEFINITION
 from analysis.statistics.measures import Measures
 from analysis.tables.collect import Collection, completeness

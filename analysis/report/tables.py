@@ -86,12 +86,8 @@ def contrasts(conjecture: int, estimates: pd.DataFrame) -> str:
     """What stands behind a conjecture besides its claims; rows of `estimates`."""
     if conjecture in BY_CONJECTURE:
         return _levels_from_scratch(BY_CONJECTURE[conjecture], estimates)
-    names = estimates["name"]
-    if conjecture == 3:
-        chosen = names.str.contains("gained per doubling") & names.str.endswith("mean of networks")
-        chosen |= names.str.startswith("power law") | names.str.contains("at ten times the data")
-    else:
-        chosen = names.str.contains(" minus ") & names.str.endswith("mean of networks")
+    kinds = ("gain", "power_law") if conjecture == 3 else ("difference",)
+    chosen = estimates["kind"].isin(kinds) & estimates["architecture"].isna()
     rows = estimates[chosen & estimates["metric"].isin(GAINS)]
     if rows.empty:
         return ""

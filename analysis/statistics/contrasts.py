@@ -16,15 +16,17 @@ more, and two are taken off the whole.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from analysis.statistics.measures import Condition, Measures
+from analysis.statistics.measures import Measures
 from analysis.statistics.seeds import SeedPart, SeedsPart, between_counts, between_runs, between_seeds
+from analysis.tables.conditions import DEFAULTS, Condition, condition
 
 Across = Literal["mean", "log2_depth", "log10_parameters", "difference"]
 Replicate = Literal["seed", "count"]
@@ -36,13 +38,39 @@ POWER = 0.80
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One cell's weight in the sum within every network and seed."""
+    """One cell's weight in the sum within every network and seed.
+
+    Attributes:
+        further: (axis, value) of every axis of `schema.AXES` that is neither named here nor at
+            its default.
+    """
 
     weight: float
     train_images: int
     init: str = "random"
     freeze: str = "none"
     balance: str = "natural"
+    further: tuple[tuple[str, Hashable], ...] = ()
+
+    @classmethod
+    def in_condition(cls, axes: Mapping[str, Any], weight: float = 1.0) -> Term:
+        """The term of the condition with these values, whatever its network."""
+        named = ("architecture", "train_images", "init", "freeze", "balance")
+        further = tuple(
+            (axis, value) for axis, value in axes.items() if axis not in named and value != DEFAULTS.get(axis)
+        )
+        return cls(weight, axes["train_images"], axes["init"], axes["freeze"], axes["balance"], further)
+
+    def of(self, architecture: str) -> Condition:
+        """The condition of this term in one network."""
+        return condition(
+            architecture=architecture,
+            train_images=self.train_images,
+            init=self.init,
+            freeze=self.freeze,
+            balance=self.balance,
+            **dict(self.further),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +228,7 @@ def _planned_rows(measures: Measures, contrast: Contrast) -> NDArray[np.intp]:
     """The row of every cell that `contrast` asks for, -1 where none is planned [networks, seeds, terms]."""
     if contrast not in measures.planned_rows:
         names = contrast.architectures or measures.architectures
-        conditions = [[_condition(name, term) for term in contrast.terms] for name in names]
+        conditions = [[term.of(name) for term in contrast.terms] for name in names]
         measures.planned_rows[contrast] = np.array(
             [
                 [[measures.rows.get((one, seed), -1) for one in network] for seed in measures.seeds]
@@ -226,11 +254,7 @@ def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:
 
 
 def _planned(measures: Measures, architecture: str, term: Term) -> bool:
-    return any((_condition(architecture, term), seed) in measures.rows for seed in measures.seeds)
-
-
-def _condition(architecture: str, term: Term) -> Condition:
-    return (architecture, term.train_images, term.init, term.freeze, term.balance)
+    return any((term.of(architecture), seed) in measures.rows for seed in measures.seeds)
 
 
 def _network_weights(measures: Measures, contrast: Contrast, names: list[str]) -> Reals | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,25 +12,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.statistics import areas, curves
+from analysis.statistics.catalogue import AREAS
 from analysis.statistics.run_scatter import RunNoise, run_noise
+from analysis.tables.conditions import Condition, conditions, filled
 from analysis.tables.origins import origins
 from analysis.tables.store import Evidence, evidence_folder, read
 
-AREAS = (
-    "test_auroc",
-    "test_auprc",
-    "test_study_auroc",
-    "test_study_auprc",
-    "official_auroc",
-    "official_auprc",
-    "official_study_auroc",
-    "official_study_auprc",
-)
-CURVES = ("train_loss", "spikes", "spike_height", "spike_recovery_steps", "convergence_epochs")
 STEP_ROWS_AT_ONCE = 20_000_000
-
-Condition: TypeAlias = tuple[str, int, str, str, str]
-"""architecture, train_images, init, freeze, balance."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +42,8 @@ class Measures:
     @cached_property
     def rows(self) -> dict[tuple[Condition, int], int]:
         """(condition, seed) -> row in `cells`."""
-        c = self.cells
-        axes = zip(c["architecture"], c["train_images"], c["init"], c["freeze"], c["balance"], strict=True)
-        return {(axis, seed): row for row, (axis, seed) in enumerate(zip(axes, c["seed"], strict=True))}
+        seeds = self.cells["seed"].tolist()
+        return {key: row for row, key in enumerate(zip(conditions(self.cells), seeds, strict=True))}
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -130,8 +116,8 @@ def measure(evidence: Evidence) -> Measures:
     trials = evidence.trials
     found = origins(trials)
     told = trials.assign(init=found.arms, other_weights=found.arms.isin(found.others))
-    cells = told[told["kind"].fillna("grid") == "grid"].reset_index(drop=True).copy()
-    cells["balance"] = cells["balance"].fillna("natural")
+    told = filled(told)
+    cells = told[told["kind"] == "grid"].reset_index(drop=True)
     cells["train_loss"] = cells["train_loss"].where(cells["status"] == "done").astype(float)
     converged = (
         evidence.epochs.sort_values("epoch")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from analysis.statistics.measures import Measures
 from analysis.statistics.run_scatter import Scatter
+from analysis.tables.conditions import CONDITION
 
 SeedPart = Literal["measured", "runs", "unknown"]
 
@@ -133,7 +134,7 @@ def _beyond_levels(cells: pd.DataFrame) -> tuple[NDArray[np.float64], int, bool]
     Returns:
         The projection [cells, cells], its rank, whether a condition is repeated.
     """
-    levels = ["architecture", "train_images", "init", "freeze", "balance"]
+    levels = list(CONDITION)
     repeated = bool(cells.duplicated(levels).any())
     if repeated:
         design = pd.get_dummies(cells[levels].astype(str).agg(" ".join, axis=1)).to_numpy(float)

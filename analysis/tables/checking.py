@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.tables.conditions import CONDITION, DEFAULTS, filled
 from analysis.tables.schema import NEVER_NULL, REQUIRED, TABLES, UNIQUE, Column, EvidenceError
 from analysis.tables.store import evidence_folder
 
-CONDITION = ("architecture", "train_images", "init", "freeze", "balance", "seed")
-"""What tells two cells of the grid apart."""
 FIRST = 5
 """How many rows, or values, a problem names."""
 MOST_ROWS_COMPARED = 50_000_000
@@ -241,16 +240,14 @@ def _keys(stored: pq.ParquetFile, names: tuple[str, ...], sound: set[str]) -> pd
 
 
 def _conditions(stored: pq.ParquetFile, sound: set[str]) -> pd.DataFrame | None:
-    """Condition and seed of every cell of the grid, as `CONDITION`."""
-    optional = {"balance": "natural", "kind": "grid"}
-    names = [name for name in (*CONDITION, "kind") if name in sound]
-    if {*CONDITION, "kind"} - set(names) - set(optional):
+    """Condition and seed of every cell of the grid: what tells two of them apart."""
+    apart = [*CONDITION, "seed"]
+    names = [name for name in (*apart, "kind") if name in sound]
+    if {*apart, "kind"} - set(names) - DEFAULTS.keys():
         return None
-    frame = stored.read(columns=names).to_pandas()
+    frame = filled(stored.read(columns=names).to_pandas())
     frame.index = pd.RangeIndex(1, len(frame) + 1)
-    for name, value in optional.items():
-        frame[name] = frame[name].astype(object).fillna(value) if name in names else value
-    return frame.loc[frame["kind"] == "grid", list(CONDITION)]
+    return frame.loc[frame["kind"] == "grid", apart]
 
 
 def _same(file: Path, keys: pd.DataFrame | None, expected: str) -> Iterator[str]:

@@ -25,6 +25,7 @@ class Column:
         words: the only values that it may have; empty where any will do.
         ours: names that this code knows, to be spelled so; others may be there as well.
         low, high: the ends of its range, themselves in it; None where there is none.
+        default: what a null of an axis stands for; None where an axis may not be null.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     ours: tuple[str, ...] = ()
+    default: str | int | None = None
 
     def expected(self) -> str:
         """What may stand in it, in words."""
@@ -85,16 +87,26 @@ NETWORK_NAMES = (
     "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny",
 )  # fmt: skip
 
+ESTIMATE_KINDS = ("level", "difference", "gain", "power_law")
+SIZES = ("one", "mean", "trend", "step")
+
 AXES = (
-    _text("kind", "`grid`: a cell of the study; `upstream`: a pretraining that others start from", KINDS),
+    Column(
+        "kind", pa.string(), "",
+        "`grid`: a cell of the study; `upstream`: a pretraining that others start from", KINDS,
+        default="grid",
+    ),
     _text("finding", "finding that is trained, or the upstream task's name"),
     Column("architecture", pa.string(), "", "network", ours=NETWORK_NAMES),
     _count("train_images", "training images; the smaller subset lies inside the larger", "images", low=1),
     Column("init", pa.string(), "", "where the weights come from: `random` or the upstream task", ours=INITS),
     _text("freeze", "`none`: every weight is trained; `backbone`: the head alone", FREEZES),
     _count("seed", "initialisation, order and augmentation"),
-    _text("balance", "`natural` or `balanced` classes in training; null is natural", BALANCES),
-)
+    Column(
+        "balance", pa.string(), "", "`natural` or `balanced` classes in training; null is natural", BALANCES,
+        default="natural",
+    ),
+)  # fmt: skip
 
 NETWORK = (
     _count("parameters", "trainable numbers of the network", "parameters"),
@@ -117,7 +129,11 @@ TRIALS = (
     _text("weights_input", "what their first layer takes black and white for"),
     _real("learning_rate", "initial learning rate, from the range test", low=0),
     _count("epochs", "epochs trained", "epochs"),
-    _count("best_epoch", "epoch with the best selection loss", "epochs"),
+    _count(
+        "best_epoch",
+        "epoch with the highest selection AUROC; between equals, or without one, the lowest selection loss",
+        "epochs",
+    ),
     _loss("train_loss", "training loss (binary cross-entropy) of the last epoch"),
     _loss("selection_loss", "selection loss of the best epoch"),
     _area("selection_auroc", "selection AUROC of the best epoch"),
@@ -183,10 +199,23 @@ PREDICTIONS = (
 ESTIMATES = (
     _text("name", "what is estimated; traceable from every figure and sentence"),
     _text("metric", "measure: train_loss, spikes, convergence_epochs, test_auroc, ..."),
-    _text("architecture", "network, null where several are averaged or compared"),
-    _count("train_images", "size, null where several are averaged or compared", "images"),
-    _text("init", "initialisation, null where several are compared"),
-    _text("freeze", "freeze, null where several are compared"),
+    _text(
+        "kind",
+        "`level` of one condition, `difference` between initialisations, `gain` per doubling of the data, or "
+        "`power_law`",
+        ESTIMATE_KINDS,
+    ),
+    _text(
+        "contrast",
+        "what is compared: `photos minus scratch`, `from 48 to 96`, `all sizes`; of a power law `exponent` "
+        "or `promised`; null for a level",
+    ),
+    _text(
+        "sizes",
+        "`one` size, the `mean` of all, the `trend` per doubling over all, the `step` between neighbours",
+        SIZES,
+    ),
+    *(axis for axis in AXES if axis.name not in ("kind", "finding", "seed")),
     _text("unit", "unit of the estimate"),
     _real("estimate", "point estimate"),
     _real("low", "lower end of the 95 % interval"),

@@ -29,7 +29,7 @@ from analysis.claims.conjectures import (
     size_weights,
 )
 from analysis.claims.sentences import why_claim
-from analysis.claims.study_results import STUDY, finding_table
+from analysis.claims.study_results import STUDY, study_result_table
 from analysis.claims.verdicts import judge, overall, verdict_table
 from analysis.statistics.contrasts import Estimate
 from analysis.statistics.measures import Measures
@@ -193,7 +193,7 @@ def test_findings_of_the_study_are_reproduced_where_they_are_planted() -> None:
     cells["test_auroc"] += 0.05 * (cells["init"] == "natural")
     cells.loc[cells["architecture"] == "resnet50", "spikes"] = 12
     measures = simulate(MIDDLE, cells, np.random.default_rng(1))
-    table = finding_table(measures, "natural", LARGE_TEST).set_index("finding")["verdict"]
+    table = study_result_table(measures, "natural", LARGE_TEST).set_index("finding")["verdict"]
     for finding in (
         "The training loss of ResNet-50 spikes upwards",
         "CBR-Large-Wide fits better than the ResNets",

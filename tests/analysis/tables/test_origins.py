@@ -10,7 +10,7 @@ import torchvision
 from analysis.claims import conclusion
 from analysis.claims.conjectures import LARGE_TEST, grid_of
 from analysis.claims.estimates import estimate_table
-from analysis.claims.study_results import finding_table
+from analysis.claims.study_results import study_result_table
 from analysis.claims.verdicts import judge, verdict_table
 from analysis.figures import conjecture, draw
 from analysis.figures.palette import arm_style
@@ -134,7 +134,7 @@ def test_what_the_user_says_are_natural_images_is_judged_under_its_own_name(tmp_
     _, claim = judged(found)
     assert claim["cells"] == 24
     assert found.natural in claim["why"]
-    table = finding_table(measure(found), found.natural, LARGE_TEST)
+    table = study_result_table(measure(found), found.natural, LARGE_TEST)
     assert table["finding"].str.contains("places (sha 1a2b3c4d)", regex=False).any()
 
 
@@ -153,7 +153,7 @@ def test_conclusion_and_report_name_what_is_left_out(tmp_path):
     found = loaded(tmp_path, trials(dict.fromkeys(("resnet18", "resnet50"), OTHER["unknown sha"])))
     measures = measure(found)
     verdicts = verdict_table(judge(measures, found.natural, LARGE_TEST), found.natural)
-    findings = finding_table(measures, found.natural, LARGE_TEST)
+    findings = study_result_table(measures, found.natural, LARGE_TEST)
     text = " ".join(conclusion.paragraphs(found, verdicts, findings, None))
     assert "judged by weights from natural images alone" in text
     assert "radimagenet (sha 1a2b3c4d)" in text
@@ -175,7 +175,7 @@ def test_long_names_and_names_with_dollars_stay_inside_of_their_figures(name, tm
     """Dollars begin formulas elsewhere, and `$b_$` is none."""
     arms = pd.DataFrame(
         {
-            "name": [f"test_auroc, {name} minus scratch at {size}" for size in (10, 20)],
+            "metric": "test_auroc", "contrast": f"{name} minus scratch", "sizes": "one",
             "architecture": [None, None], "train_images": [10, 20], "estimate": [0.1, 0.2],
             "high": [0.2, 0.3], "seeds": 1, "patients": 9, "positives": 3, "seed_part": "runs",
         }

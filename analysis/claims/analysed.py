@@ -1,0 +1,84 @@
+"""Everything that the evidence of one folder says, as one value: what figures and report are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.claims.conjectures import Grid, default_margins, grid_of
+from analysis.claims.estimates import estimate_table, power_law
+from analysis.claims.published import beside
+from analysis.claims.study_results import study_result_table
+from analysis.claims.verdicts import judge, verdict_table
+from analysis.statistics.catalogue import Margins
+from analysis.statistics.measures import Measures, measure
+from analysis.statistics.power_law import PowerLaw
+from analysis.tables.store import Evidence
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What `analyse` made of `evidence`.
+
+    Attributes:
+        measures: of every cell of the grid.
+        estimates, verdicts, study_results, published: the tables of evidence (`study_results` is
+            the table `findings`).
+        margins: the smallest effects that matter, as they were used.
+        law: the power law through the sizes; None for fewer than four.
+    """
+
+    evidence: Evidence
+    measures: Measures
+    estimates: pd.DataFrame
+    verdicts: pd.DataFrame
+    study_results: pd.DataFrame
+    published: pd.DataFrame
+    margins: Margins
+    law: PowerLaw | None
+
+    @property
+    def grid(self) -> Grid:
+        """The sizes and the natural-image task of the grid."""
+        return grid_of(self.measures, self.evidence.natural)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The derived tables, by their names in the folder of evidence."""
+        return {
+            "estimates": self.estimates,
+            "verdicts": self.verdicts,
+            "findings": self.study_results,
+            "published": self.published,
+        }
+
+
+def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Analysis:
+    """Measure, estimate and judge.
+
+    Args:
+        changes: other margins than the default's by name (`auroc`, `loss`, `spikes`).
+    """
+    measures = measure(evidence)
+    margins = default_margins(measures.patients.get("test_auroc")).with_changes(changes or {})
+    natural = evidence.natural
+    grid = grid_of(measures, natural)
+    law = power_law(measures, grid)
+    estimates = estimate_table(measures, grid, law)
+    return Analysis(
+        evidence=evidence,
+        measures=measures,
+        estimates=estimates,
+        verdicts=verdict_table(judge(measures, natural, margins), natural),
+        study_results=study_result_table(measures, natural, margins),
+        published=beside(estimates, finding=trained_finding(evidence), natural=natural),
+        margins=margins,
+        law=law,
+    )
+
+
+def trained_finding(evidence: Evidence) -> str:
+    """The finding that the grid's cells are trained on; empty if the tables do not say it."""
+    trials = evidence.trials
+    known = trials.loc[trials["kind"].fillna("grid") == "grid", "finding"].dropna()
+    return str(known.iloc[0]) if len(known) else ""
