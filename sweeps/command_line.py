@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeps.spaces import PRESETS, Preset, Space, grid_search
-from transfusion.cell import ARCHITECTURES, BALANCES, FREEZES, INITS, Recipe
+from sweeps import study_file
+from sweeps.options import Options
+from sweeps.presets import DEFAULT, PRESETS
+from sweeps.spaces import Preset, with_axes
+from transfusion.cell import AXES, Recipe
 from transfusion.images.reading import INTENSITY_HELP
 from transfusion.problems import SettingError
 from transfusion.records.code_version import code_version
@@ -22,6 +25,8 @@ from transfusion.weights_input import EXPECTED
 DATASETS = ("chexpert", "nih", "table")
 """What `--data` may be; without `--data` it is the embedded phantom."""
 LOGGERS = ("mlflow", "wandb")
+AXIS = "axis "
+"""Before the name of an axis among the parser's values."""
 
 EPILOG = """examples:
   python sweeps/full_grid.py                      the whole grid on embedded data, on this machine
@@ -44,11 +49,15 @@ def parser() -> argparse.ArgumentParser:
         "then write tables, figures and a report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
     )
-    presets = "; ".join(f"{preset.name}: {preset.summary}" for preset in PRESETS)
+    summaries = "; ".join(f"{name}: {preset().summary}" for name, preset in PRESETS.items())
+    p.add_argument("--preset", choices=PRESETS, help=f"{summaries} (default: {DEFAULT})")
     p.add_argument(
-        "--preset", default="demo", choices=[x.name for x in PRESETS], help=f"{presets} (default: demo)"
-    )
+        "--study", metavar="FILE.py[:FUNCTION]",
+        help="a preset of your own: a Python file whose function `study`, or the one that is named, returns "
+        "it (docs/studies.md)",
+    )  # fmt: skip
     p.add_argument(
         "--data",
         type=Path,
@@ -57,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "(default: the embedded phantom)",
     )
     p.add_argument(
-        "--dataset", choices=DATASETS, default="chexpert",
+        "--dataset", choices=DATASETS,
         help="what --data is: CheXpert's layout, NIH ChestX-ray14, or a CSV with the columns that follow "
         "(default: chexpert)",
     )  # fmt: skip
@@ -95,17 +104,17 @@ def parser() -> argparse.ArgumentParser:
         "pretrained for --inits imagenet",
     )  # fmt: skip
     p.add_argument(
-        "--weights", nargs="+", action="extend", default=[], metavar="ARCHITECTURE=FILE",
+        "--weights", nargs="+", action="extend", metavar="ARCHITECTURE=FILE",
         help="weights for --inits imagenet, safetensors or a saved state dict (default for the ResNets: "
         "torchvision's, downloaded when not in its cache)",
     )  # fmt: skip
     p.add_argument(
-        "--weights-origin", nargs="+", action="extend", default=[], metavar="ARCHITECTURE=ORIGIN",
+        "--weights-origin", nargs="+", action="extend", metavar="ARCHITECTURE=ORIGIN",
         help="what a file of --weights was trained on: natural, natural:NAME, or NAME; torchvision's own are "
         "known, any other file is not taken for natural images unless that is said",
     )  # fmt: skip
     p.add_argument(
-        "--weights-input", nargs="+", action="extend", default=[], metavar="ARCHITECTURE=INPUT",
+        "--weights-input", nargs="+", action="extend", metavar="ARCHITECTURE=INPUT",
         help="what a file of --weights expects of an image: " + EXPECTED,
     )  # fmt: skip
     p.add_argument(
@@ -134,21 +143,8 @@ def parser() -> argparse.ArgumentParser:
     )
 
     axes = p.add_argument_group("axes of the grid")
-    axes.add_argument(
-        "--architectures", nargs="+", choices=ARCHITECTURES, metavar="A", help=", ".join(ARCHITECTURES)
-    )
-    axes.add_argument("--train-images", nargs="+", type=int, metavar="N", help="data set sizes")
-    axes.add_argument("--inits", nargs="+", choices=INITS, metavar="I", help=", ".join(INITS))
-    axes.add_argument("--freeze", nargs="+", choices=FREEZES, metavar="F", help=", ".join(FREEZES))
-    axes.add_argument(
-        "--balance",
-        nargs="+",
-        choices=BALANCES,
-        metavar="B",
-        help="classes in training: " + ", ".join(BALANCES),
-    )
-    axes.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
-    axes.add_argument("--finding", metavar="F", help="which finding of the data is trained (default: Edema)")
+    for axis in AXES:
+        add_axis(axes, axis)
     axes.add_argument("--views", choices=("frontal", "all"), help="CheXpert's layout: which views are used")
     axes.add_argument(
         "--uncertain", nargs="+", action="extend", metavar="FINDING=POLICY",
@@ -160,17 +156,15 @@ def parser() -> argparse.ArgumentParser:
         help="what an empty label means (default: zeros; to be given for a table with empty labels)",
     )  # fmt: skip
     axes.add_argument(
-        "--recipe", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
-        help="settings of the recipe: " + ", ".join(field.name for field in dataclasses.fields(Recipe)),
+        "--recipe", nargs="+", action="extend", metavar="NAME=VALUE",
+        help="settings of the recipe: " + ", ".join(one.name for one in dataclasses.fields(Recipe)),
     )  # fmt: skip
 
     machine = p.add_argument_group("machine")
     machine.add_argument(
         "--address", metavar="ADDR", help="a running Ray cluster: auto, host:port, or ray://host:port"
     )
-    machine.add_argument(
-        "--cpus-per-trial", type=int, default=1, metavar="N", help="CPU cores per trial (default: 1)"
-    )
+    machine.add_argument("--cpus-per-trial", type=int, metavar="N", help="CPU cores per trial (default: 1)")
     machine.add_argument(
         "--gpus-per-trial",
         type=float,
@@ -182,6 +176,38 @@ def parser() -> argparse.ArgumentParser:
     watch.add_argument("--tensorboard", action="store_true", help="write TensorBoard files to OUT/tune")
     watch.add_argument("--logger", choices=LOGGERS, help="send every epoch there; needs its package")
     return p
+
+
+def add_axis(group: argparse._ArgumentGroup, axis: dataclasses.Field[Any]) -> None:
+    """The option of one axis, as its metadata says: several values, how many, or one."""
+    known = axis.metadata
+    kinds: dict[str, type[int] | type[float]] = {"int": int, "float": float}
+    name = option_of(axis)
+    more: dict[str, Any] = {"dest": f"{AXIS}{axis.name}", "metavar": name[2].upper(), "help": known["help"]}
+    if "count" in known:
+        group.add_argument(name, type=int, **{**more, "metavar": "N"})
+        return
+    if choices := known.get("choices"):
+        more |= {"choices": choices, "help": f"{known['help']}: {', '.join(map(str, choices))}"}
+    if "plural" in known:
+        more["nargs"] = "+"
+    else:
+        more["help"] += f" (default: {axis.default})"
+    group.add_argument(name, type=kinds.get(str(axis.type), str), **more)
+
+
+def option_of(axis: dataclasses.Field[Any]) -> str:
+    """How the option of an axis is written."""
+    known = axis.metadata
+    return "--" + str(known.get("count") or known.get("plural") or axis.name).replace("_", "-")
+
+
+def options_of(arguments: Sequence[str]) -> Options:
+    """What the command line says; help and a mistyped option end the process here."""
+    given = vars(parser().parse_args(arguments))
+    axes = {name.removeprefix(AXIS): given.pop(name) for name in list(given) if name.startswith(AXIS)}
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return Options(axes=axes, **{**given, **lists})
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:
@@ -230,44 +256,62 @@ def refuse_impossible_places(data: Path | None, folders: dict[str, Path | None])
         raise SettingError("; ".join(problems))
 
 
-def preset_of(options: argparse.Namespace) -> Preset:
+def preset_of(options: Options) -> Preset:
     """The preset that the options name, their axes and settings in place of its own.
 
     Raises:
-        SettingError: an unknown or unusable setting.
+        SettingError: an unknown or unusable setting, or a file of `--study` that gives no preset.
     """
-    preset = next(preset for preset in PRESETS if preset.name == options.preset)
+    preset = named_preset(options)
     return dataclasses.replace(
         preset,
-        space=override_space(preset.space, options),
+        space=with_axes(preset.space, axis_values(options)),
         recipe=override_recipe(label_policy(preset.recipe, options), options.recipe),
     )
 
 
-def label_policy(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+def named_preset(options: Options) -> Preset:
+    """What `--preset` or `--study` gives.
+
+    Raises:
+        SettingError: both are there, or the file gives none.
+    """
+    if options.study is None:
+        return PRESETS[options.preset or DEFAULT]()
+    if options.preset is not None:
+        raise SettingError(
+            f"--study {options.study} --preset {options.preset}: found both, expected one of them"
+        )
+    return study_file.load(options.study)
+
+
+def label_policy(recipe: Recipe, options: Options) -> Recipe:
     """`recipe` with the views and the label policies that the options give."""
     given = {name: value for name in ("views", "blank") if (value := getattr(options, name)) is not None}
     policies = dict(recipe.uncertain)
-    for assignment in options.uncertain or []:
+    for assignment in options.uncertain:
         finding, _, policy = assignment.partition("=")
         policies[finding] = policy
     return dataclasses.replace(recipe, uncertain=tuple(policies.items()), **given)
 
 
-def override_space(space: Space, options: argparse.Namespace) -> Space:
-    """`space` with the axes that the options give."""
-    given: dict[str, Any] = {
-        "architecture": options.architectures,
-        "train_images": options.train_images,
-        "init": options.inits,
-        "freeze": options.freeze,
-        "balance": options.balance,
-        "seed": None if options.seeds is None else list(range(options.seeds)),
-    }
-    replaced = {axis: grid_search(list(dict.fromkeys(values))) for axis, values in given.items() if values}
-    if options.seeds is not None and options.seeds < 1:
-        raise SettingError(f"--seeds: found {options.seeds}, expected at least 1")
-    return {**space, **replaced, **({"finding": options.finding} if options.finding else {})}
+def axis_values(options: Options) -> dict[str, Sequence[Any]]:
+    """The values of the axes that the options give.
+
+    Raises:
+        SettingError: less than one of those that are counted.
+    """
+    values: dict[str, Sequence[Any]] = {}
+    for axis in AXES:
+        if (given := options.axes.get(axis.name)) is None:
+            continue
+        if "count" not in axis.metadata:
+            values[axis.name] = given if isinstance(given, list) else [given]
+        elif given < 1:
+            raise SettingError(f"{option_of(axis)}: found {given}, expected at least 1")
+        else:
+            values[axis.name] = range(given)
+    return values
 
 
 def override_recipe(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
@@ -276,7 +320,7 @@ def override_recipe(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     Raises:
         SettingError: with every assignment that is wrong.
     """
-    names = {field.name: field.type for field in dataclasses.fields(Recipe)}
+    names = {one.name: one.type for one in dataclasses.fields(Recipe)}
     values: dict[str, Any] = {}
     problems = []
     for assignment in assignments:

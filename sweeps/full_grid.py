@@ -13,7 +13,6 @@ if __name__ == "__main__":
 
     sys.exit(transfusion_sweep.sweep())
 
-import argparse
 import dataclasses
 import shutil
 import time
@@ -23,12 +22,13 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 
 from sweeps import remote
-from sweeps.command_line import parser, preset_of, refuse_empty, refuse_impossible_places
+from sweeps.command_line import options_of, preset_of, refuse_empty, refuse_impossible_places
 from sweeps.execution import autoscaling, executor, loggers, worker_code
 from sweeps.inputs import pretrained, settling
 from sweeps.inputs.data import open_data
 from sweeps.inputs.data_table import data_tables, summarize
 from sweeps.measuring import check
+from sweeps.options import Options
 from sweeps.planning import cost, history, plan, resources, speeds
 from sweeps.planning.codes import several_codes
 from sweeps.planning.estimate import Estimate, estimate
@@ -39,7 +39,7 @@ from sweeps.processes import marked
 from sweeps.processes.stop import INTERRUPTED, Stop, end_at_once, install, on_signals
 from sweeps.progress import SweepProgress, duration, failure_table, plan_table, prune_table
 from sweeps.record import Outcome, write_sweep
-from sweeps.spaces import Preset, cells
+from sweeps.spaces import Preset
 from sweeps.storage import object_store
 from sweeps.storage.lock import LockedError, Waiting, held
 from sweeps.storage.store_lock import held_prefix
@@ -61,21 +61,22 @@ ROUNDS = 4
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = parser().parse_args(arguments)
-    place = options.out or f"results/{options.preset}"
+    options = options_of(arguments)
     stop, store = Stop(), None
     try:
         refuse_empty(arguments)
         worker_code.refuse_strangers()
         if options.check:
             return check.run(options, Console(highlight=False))
-        if (options.address or "").startswith(remote.PREFIX):
-            return remote.run(options, arguments)
+        if options.address and options.address.startswith(remote.PREFIX):
+            return remote.run(options, options.address, arguments)
+        preset = preset_of(options)
+        place = options.out or f"results/{preset.name}"
         store = object_store.ObjectStore(place) if "://" in place else None
         out = store.mirror() if store else Path(place)
         refuse_impossible_places(options.data, {"--out": out, "--cache": options.cache})
         with on_signals(stop):
-            return run(options, out, store, Console(highlight=False), stop)
+            return run(options, preset, out, store, Console(highlight=False), stop)
     except (SettingError, InputError, LockedError) as error:
         hint = f"\n{check.HINT}" if isinstance(error, resources.GpuError) else ""
         print(f"Nothing was started.\n{error}{hint}", file=sys.stderr)
@@ -97,7 +98,8 @@ STORAGE_ADVICE = "What was done is kept. Make room, or mend the storage; the sam
 
 
 def run(
-    options: argparse.Namespace,
+    options: Options,
+    preset: Preset,
     out: Path,
     store: object_store.ObjectStore | None,
     console: Console,
@@ -113,7 +115,7 @@ def run(
         if store:
             fetch(store, out)
         with ExitStack() as connection:
-            work = sweep(options, out, store, console, stop, connection, look)
+            work = sweep(options, preset, out, store, console, stop, connection, look)
         if work is None:
             return OK
         if stop.reason:
@@ -132,7 +134,8 @@ def run(
 
 
 def sweep(
-    options: argparse.Namespace,
+    options: Options,
+    preset: Preset,
     out: Path,
     store: object_store.ObjectStore | None,
     console: Console,
@@ -146,8 +149,7 @@ def sweep(
         connection: closes what Ray opened.
         look: at the lease on OUT, before what is written there.
     """
-    preset = preset_of(options)
-    wanted = cells(preset.space)
+    wanted = preset.cells()
     cache: Path = options.cache or out / "cache"
     watching = loggers.callbacks(options.tensorboard, options.logger, out)
     resources.check_options(options.cpus_per_trial, options.gpus_per_trial)
@@ -339,9 +341,7 @@ def nothing_left_where_refused(out: Path) -> Iterator[None]:
         raise
 
 
-def open_resources(
-    options: argparse.Namespace, cleanup: ExitStack, stop: Stop, console: Console
-) -> resources.Resources:
+def open_resources(options: Options, cleanup: ExitStack, stop: Stop, console: Console) -> resources.Resources:
     """What is at hand: the cluster at `--address`, which is connected for it, or this machine.
 
     A cluster whose workers are still to come is asked for a first one, but for a plan alone.
@@ -378,7 +378,7 @@ def stopped(stop: Stop, work: plan.Plan, out: Path) -> str:
 
 
 def open_inputs(
-    options: argparse.Namespace, preset: Preset, wanted: Sequence[Cell], out: Path, console: Console
+    options: Options, preset: Preset, wanted: Sequence[Cell], out: Path, console: Console
 ) -> tuple[Table, pretrained.Pretrained]:
     """The data, and what `init=imagenet` starts from.
 

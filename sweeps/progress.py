@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +17,7 @@ from rich.text import Text
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.prune import Pruned
-from transfusion.cell import Cell
+from transfusion.cell import AXES, Cell, describe
 
 PLAIN_SECONDS = 15.0
 """Seconds between two lines where the output is no terminal."""
@@ -50,19 +50,7 @@ def plan_table(plan: Plan, cost: Estimate, slots: int) -> TextTable:
     table.add_column("value")
     for name in ("wanted", "done", "failed", "missing", "expected"):
         table.add_column(name, justify="right")
-    grid = [planned for planned in plan.cells if planned.cell.kind == "grid"]
-    upstream = [planned for planned in plan.cells if planned.cell.kind == "upstream"]
-    for axis, members, value in (
-        ("architecture", plan.cells, lambda cell: cell.architecture),
-        ("train_images", grid, lambda cell: f"{cell.train_images:,}"),
-        ("init, freeze", grid, start_of),
-        ("seed", grid, lambda cell: str(cell.seed)),
-        ("upstream", upstream, lambda cell: cell.finding),
-        ("all", plan.cells, lambda cell: ""),
-    ):
-        groups: dict[str, list[PlannedCell]] = defaultdict(list)
-        for planned in members:
-            groups[value(planned.cell)].append(planned)
+    for axis, groups in plan_rows(plan.cells):
         for row, (name, cells) in enumerate(groups.items()):
             states = [plan.states.get(planned.id, "missing") for planned in cells]
             seconds = sum(planned.seconds for planned in cells if planned.id not in plan.states)
@@ -76,6 +64,28 @@ def plan_table(plan: Plan, cost: Estimate, slots: int) -> TextTable:
         if count := plan.others.get(difference):
             table.caption += f"\n{count} more finished cells {text}; they stay, and no table mixes them in"
     return table
+
+
+def plan_rows(cells: Sequence[PlannedCell]) -> Iterator[tuple[str, dict[str, list[PlannedCell]]]]:
+    """The cells of the grid by the values of every axis on which they are not all at its default, then the
+    pretrainings by what they are trained on, then all."""
+    grid = [planned for planned in cells if planned.cell.kind == "grid"]
+    upstream = [planned for planned in cells if planned.cell.kind == "upstream"]
+    for axis in AXES:
+        groups = _grouped(grid, axis.name)
+        if set(groups) != {axis.default} or axis.metadata.get("told"):
+            texts = {value: f"{value:,}" if isinstance(value, int) else str(value) for value in groups}
+            yield axis.name, {texts[value]: group for value, group in groups.items()}
+    if upstream:
+        yield "upstream", _grouped(upstream, "finding")
+    yield "all", {"": list(cells)}
+
+
+def _grouped(cells: Sequence[PlannedCell], axis: str) -> dict[Any, list[PlannedCell]]:
+    groups: dict[Any, list[PlannedCell]] = defaultdict(list)
+    for planned in cells:
+        groups[getattr(planned.cell, axis)].append(planned)
+    return groups
 
 
 def expectation(cost: Estimate, slots: int) -> str:
@@ -100,11 +110,6 @@ def _span(texts: Sequence[str]) -> str:
     """`about 3:00 h`, or `1:30 h to 6:00 h`."""
     kinds = list(dict.fromkeys(texts))
     return f"about {kinds[0]}" if len(kinds) == 1 else " to ".join(kinds)
-
-
-def start_of(cell: Cell) -> str:
-    """Where the weights come from and whether they stay, in one word or two."""
-    return cell.init if cell.freeze == "none" else f"{cell.init}, frozen"
 
 
 class SweepProgress:
@@ -190,13 +195,8 @@ def failure_table(records: Sequence[dict[str, Any]]) -> TextTable:
     table.add_column("what", overflow="fold")
     table.add_column("why", overflow="fold")
     for record in records:
-        cell = Cell(**record["cell"])
-        start = start_of(cell) if cell.kind == "grid" else f"upstream {cell.finding}"
-        table.add_row(
-            record["cell_id"],
-            f"{cell.architecture}, {cell.train_images:,} images, {start}, seed {cell.seed}",
-            f"{record['failure']}: {record['error']}",
-        )
+        what = describe(Cell(**record["cell"]))
+        table.add_row(record["cell_id"], what, f"{record['failure']}: {record['error']}")
     return table
 
 

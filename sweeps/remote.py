@@ -6,7 +6,6 @@ them go to the cluster, where this package has to be installed, and paths are th
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
 import os
@@ -22,11 +21,12 @@ from typing import Any
 
 import ray
 
+from sweeps.options import Options
 from sweeps.processes.stop import SIGNALS, handlers_restored
 from transfusion.problems import SettingError
 
 PREFIX = "ray://"
-PATHS = ("out", "data", "cache", "imagenet")
+PATHS = ("out", "data", "cache", "imagenet", "study")
 POLL_SECONDS = 1.0
 """How soon a signal is passed on."""
 ATTEMPTS = 3
@@ -61,8 +61,8 @@ class Command:
         return self.process.wait()
 
 
-def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
-    """Run the command on the cluster at `options.address`; SIGINT and SIGTERM are passed on to it.
+def run(options: Options, address: str, arguments: Sequence[str]) -> int:
+    """Run the command on the cluster at `address`; SIGINT and SIGTERM are passed on to it.
 
     Returns:
         Its exit status.
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         SettingError: relative paths, which mean nothing there, or a cluster that cannot be reached.
     """
     refuse_relative(options)
-    connect(options.address)
+    connect(address)
     try:
         columns = shutil.get_terminal_size().columns
         actor: Any = ray.remote(Command)
@@ -94,7 +94,7 @@ def wait_for(answer: Any, command: Any, received: list[int]) -> bytes:
             return bytes(ray.get(answer, timeout=POLL_SECONDS))
 
 
-def refuse_relative(options: argparse.Namespace) -> None:
+def refuse_relative(options: Options) -> None:
     """Every folder must be an absolute one of the cluster's nodes, and OUT be named.
 
     Raises:

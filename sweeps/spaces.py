@@ -1,23 +1,23 @@
-"""The search space of the study, and its presets.
+"""What a study is made of: a space of cells, a recipe, and embedded data where it has them.
 
 A space is a Ray Tune search space whose keys are fields of `Cell`; every axis is a grid search.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass
 from typing import Any
 
-from transfusion.cell import ARCHITECTURES, FREEZES, Architecture, Balance, Cell, Freeze, Init, Recipe
+from transfusion.cell import AXES, Cell, Recipe
 from transfusion.problems import SettingError
 
 Space = dict[str, Any]
 
 
-def grid_search(values: Sequence[Any]) -> dict[str, Any]:
+def grid_search(values: Iterable[Any]) -> dict[str, Any]:
     """What `ray.tune.grid_search` gives, without importing Ray for it."""
     return {"grid_search": list(values)}
 
@@ -31,37 +31,73 @@ class Phantom:
     difficulty: float
 
 
+def every_cell(cell: Cell) -> bool:
+    """The condition of a study that leaves no cell out."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A whole sweep as a value: its space, its recipe, and its embedded data where it has them."""
+    """A whole sweep as a value.
+
+    Attributes:
+        name: of letters, digits, `-` and `_`; results go to `results/NAME` where nothing else is said.
+        summary: one line of the help.
+        space: the axes and their values.
+        recipe: what all of its cells share.
+        phantom: the embedded data that it is sized for; None where it needs data.
+        where: which cells of the space are wanted; all, if nothing is said.
+    """
 
     name: str
-    summary: str
     space: Space
     recipe: Recipe
+    summary: str = ""
     phantom: Phantom | None = None
+    where: Callable[[Cell], bool] = every_cell
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w-]+", self.name):
+            raise SettingError(f"name: found {self.name!r}, expected letters, digits, - and _")
+        refuse_unknown(self.space)
+
+    def cells(self) -> list[Cell]:
+        """The wanted cells.
+
+        Raises:
+            SettingError: see `cells`; or none is wanted.
+        """
+        found = [cell for cell in cells(self.space) if self.where(cell)]
+        if not found:
+            raise SettingError(f"{self.name}: found no cell that meets its condition, expected one or more")
+        return found
 
 
-def grid(
-    *,
-    architectures: Sequence[Architecture] = ARCHITECTURES,
-    train_images: Sequence[int],
-    inits: Sequence[Init],
-    freezes: Sequence[Freeze] = FREEZES,
-    balances: Sequence[Balance] = ("natural",),
-    seeds: int = 1,
-    finding: str = "Edema",
-) -> Space:
-    """The full grid over the five axes of the study; `balances` adds trials on balanced classes."""
-    return {
-        "architecture": grid_search(architectures),
-        "train_images": grid_search(train_images),
-        "init": grid_search(inits),
-        "freeze": grid_search(freezes),
-        "balance": grid_search(balances),
-        "seed": grid_search(range(seeds)),
-        "finding": finding,
-    }
+def grid(**axes: Any) -> Space:
+    """The grid over these axes: each a field of `Cell` with its values, or with the one that it has.
+
+    Raises:
+        SettingError: a name that is no axis.
+    """
+    refuse_unknown(axes)
+    return {name: values if _single(values) else grid_search(values) for name, values in axes.items()}
+
+
+def _single(values: Any) -> bool:
+    return isinstance(values, str | bytes) or not isinstance(values, Iterable)
+
+
+def refuse_unknown(space: Space) -> None:
+    """Refuse keys that are no axis.
+
+    Raises:
+        SettingError: naming all of them.
+    """
+    names = sorted(axis.name for axis in AXES)
+    if unknown := [name for name in space if name not in names]:
+        raise SettingError(
+            "; ".join(f"search space: found {name!r}, expected one of {', '.join(names)}" for name in unknown)
+        )
 
 
 def cells(space: Space) -> list[Cell]:
@@ -70,16 +106,12 @@ def cells(space: Space) -> list[Cell]:
     Raises:
         SettingError: if a key is no axis, or a value is none of its axis; all of them at once.
     """
-    axes = {field.name for field in dataclasses.fields(Cell)} - {"kind"}
-    problems = [
-        f"search space: found {key!r}, expected one of {', '.join(sorted(axes))}"
-        for key in space
-        if key not in axes
-    ]
-    if problems:
-        raise SettingError("; ".join(problems))
+    refuse_unknown(space)
+    if missing := [axis.name for axis in AXES if axis.default is MISSING and axis.name not in space]:
+        raise SettingError(f"search space: found no {', '.join(missing)}, expected values of every such axis")
     values = [value["grid_search"] if isinstance(value, dict) else [value] for value in space.values()]
-    found = []
+    found: list[Cell] = []
+    problems: list[str] = []
     for combination in itertools.product(*values):
         chosen = dict(zip(space, combination, strict=True))
         if chosen.get("init") == "random" and chosen.get("freeze") == "backbone":
@@ -97,54 +129,6 @@ def cells(space: Space) -> list[Cell]:
     return found
 
 
-SMOKE = Preset(
-    name="smoke",
-    summary="two architectures and two sizes in about a minute, to see that everything works",
-    space=grid(
-        architectures=("resnet18", "cbr_tiny"),
-        train_images=(32, 64),
-        inits=("random", "photos", "consolidation"),
-    ),
-    recipe=Recipe(
-        image_size=24,
-        epochs=2,
-        batch_size=16,
-        range_test_steps=12,
-        range_test_low=1e-5,
-        range_test_high=1e-1,
-        frozen_views=2,
-        upstream_images=64,
-        upstream_epochs=2,
-    ),
-    phantom=Phantom(images=1500, size=64, difficulty=0.4),
-)
-
-DEMO = Preset(
-    name="demo",
-    summary="the whole grid on the embedded data, sized for two CPU cores",
-    space=grid(train_images=(48, 96, 192, 384), inits=("random", "photos", "consolidation")),
-    recipe=Recipe(
-        image_size=24,
-        epochs=5,
-        batch_size=32,
-        range_test_steps=8,
-        range_test_low=1e-3,
-        range_test_high=1e-1,
-        batch_norm_momentum=0.2,
-        frozen_views=3,
-        upstream_images=384,
-        upstream_epochs=5,
-    ),
-    phantom=Phantom(images=6000, size=64, difficulty=0.4),
-)
-
-CHEXPERT = Preset(
-    name="chexpert",
-    summary="the study's own recipe on CheXpert; needs --data and GPUs",
-    space=grid(
-        train_images=(5_000, 50_000, 100_000, 200_000), inits=("random", "imagenet", "consolidation"), seeds=3
-    ),
-    recipe=Recipe(views="all"),
-)
-
-PRESETS = (SMOKE, DEMO, CHEXPERT)
+def with_axes(space: Space, given: Mapping[str, Iterable[Any]]) -> Space:
+    """`space` with these values of these axes, each once, in place of its own."""
+    return {**space, **{name: grid_search(dict.fromkeys(values)) for name, values in given.items()}}

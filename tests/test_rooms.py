@@ -28,19 +28,27 @@ ROOMS: dict[str, set[str]] = {
     "transfusion.trial": TRIAL_TYPES
     | {"transfusion.data", "transfusion.networks", "transfusion.records", "transfusion.training"},
     "sweeps.spaces": {"transfusion"},
-    "sweeps.command_line": {"transfusion", "sweeps.spaces"},
+    "sweeps.options": set(),
+    "sweeps.presets": {"transfusion", "sweeps.spaces"},
+    "sweeps.study_file": {"transfusion", "sweeps.spaces"},
+    "sweeps.command_line": {
+        "transfusion", "sweeps.spaces", "sweeps.options", "sweeps.presets", "sweeps.study_file",
+    },
     "sweeps.planning": {"transfusion", "sweeps.spaces"},
     "sweeps.progress": {"transfusion", "sweeps.planning"},
     "sweeps.processes": set(),
     "sweeps.storage": {"transfusion", "sweeps.processes"},
-    "sweeps.remote": {"transfusion", "sweeps.processes"},
-    "sweeps.inputs": {"transfusion", "sweeps.spaces", "sweeps.planning", "sweeps.storage"},
+    "sweeps.remote": {"transfusion", "sweeps.options", "sweeps.processes"},
+    "sweeps.inputs": {
+        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.planning", "sweeps.storage",
+    },
     "sweeps.execution": {
         "transfusion", "sweeps.planning", "sweeps.processes", "sweeps.storage", "sweeps.remote",
     },
     "sweeps.record": {"transfusion", "sweeps.spaces", "sweeps.planning", "sweeps.inputs"},
     "sweeps.measuring": {
-        "transfusion", "sweeps.spaces", "sweeps.command_line", "sweeps.planning", "sweeps.inputs",
+        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.command_line", "sweeps.planning",
+        "sweeps.inputs",
     },
     "sweeps.full_grid": {"transfusion", "sweeps", "analysis"},
     "analysis.names": set(),

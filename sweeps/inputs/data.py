@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sweeps.inputs.effects import meaning_problems, without_effect
+from sweeps.options import Options
 from sweeps.spaces import Preset
 from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, upstream_of
 from transfusion.data import checks, content, image_cache, part_counts, survey
@@ -22,9 +22,7 @@ from transfusion.phantom import writing
 from transfusion.problems import InputError, Problem, SettingError
 
 
-def open_data(
-    preset: Preset, options: argparse.Namespace, out: Path, wanted: Sequence[Cell], console: Console
-) -> Table:
+def open_data(preset: Preset, options: Options, out: Path, wanted: Sequence[Cell], console: Console) -> Table:
     """The table of the sweep, everything that the wanted cells need of it checked.
 
     Raises:
@@ -138,7 +136,7 @@ def _absent(unknown: Sequence[str], grid: Sequence[str], wanted: Sequence[Cell],
 
 def read_table(
     preset: Preset,
-    options: argparse.Namespace,
+    options: Options,
     out: Path,
     findings: Sequence[str],
     optional: Sequence[str] = (),
@@ -152,17 +150,15 @@ def read_table(
     data: Path | None = options.data
     distinct = options.distinct_ids
     if options.dataset == "table":
-        given = {
-            "--path-column": options.path_column,
-            "--patient-column": options.patient_column,
-            "--data": data,
-        }
-        if missing := [name for name, value in given.items() if value is None]:
-            raise SettingError(f"{', '.join(missing)}: found nothing, expected with --dataset table")
+        image, patient = options.path_column, options.patient_column
+        if image is None or patient is None or data is None:
+            given = {"--path-column": image, "--patient-column": patient, "--data": data}
+            missing = ", ".join(name for name, value in given.items() if value is None)
+            raise SettingError(f"{missing}: found nothing, expected with --dataset table")
         return csv_table.read(
-            Path(data or ""),
-            path_column=options.path_column,
-            patient_column=options.patient_column,
+            data,
+            path_column=image,
+            patient_column=patient,
             part_column=options.part_column,
             findings=findings,
             optional=optional,
@@ -184,7 +180,7 @@ def read_table(
     return chexpert.read(data, views=preset.recipe.views, findings=known, distinct_ids=distinct)
 
 
-def name_of(options: argparse.Namespace) -> str:
+def name_of(options: Options) -> str:
     """What the report calls the data."""
     if options.data is None:
         return "the embedded phantom"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from rich.table import Table as TextTable
 from rich.text import Text
 
 from sweeps.inputs.data import label_counts, name_of, one_class_subsets, trained_findings
+from sweeps.options import Options
 from transfusion.cell import Cell, Recipe
 from transfusion.data.part_counts import PartCounts, became, what_it_decides
 from transfusion.data.table import Table
@@ -35,9 +35,7 @@ class DataSummary:
     notes: tuple[str, ...]
 
 
-def summarize(
-    table: Table, wanted: Sequence[Cell], recipe: Recipe, options: argparse.Namespace
-) -> DataSummary:
+def summarize(table: Table, wanted: Sequence[Cell], recipe: Recipe, options: Options) -> DataSummary:
     """Count the labels of every trained finding, and say what they can and cannot show."""
     of_grid, upstream = trained_findings(wanted, recipe)
     counts = label_counts(table, [*of_grid, *upstream], recipe)

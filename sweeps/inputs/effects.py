@@ -5,7 +5,6 @@ docs/splits.md goes through every option of the command.
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import json
 import math
@@ -13,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sweeps.options import Options
 from transfusion.data.part_counts import PartCounts
 from transfusion.problems import Problem
 
@@ -46,9 +46,9 @@ class Said:
     views: str = ""
 
 
-def said(options: argparse.Namespace) -> Said:
+def said(options: Options) -> Said:
     """What `options`, already found well-formed, say about labels and views."""
-    policies = [(f"--uncertain {text}", text.partition("=")[0]) for text in options.uncertain or []]
+    policies = [(f"--uncertain {text}", text.partition("=")[0]) for text in options.uncertain]
     found = {name: f"--{name} {value}" for name in ("blank", "views") if (value := getattr(options, name))}
     for assignment in options.recipe:
         name, _, value = assignment.partition("=")
@@ -59,7 +59,7 @@ def said(options: argparse.Namespace) -> Said:
     return Said(tuple(policies), found.get("blank", ""), found.get("views", ""))
 
 
-def without_effect(options: argparse.Namespace, trained: Sequence[str]) -> list[Problem]:
+def without_effect(options: Options, trained: Sequence[str]) -> list[Problem]:
     """Options that change nothing, whatever the data hold, and options that contradict each other.
 
     Args:
@@ -93,12 +93,12 @@ def without_effect(options: argparse.Namespace, trained: Sequence[str]) -> list[
     return problems
 
 
-def _twice(options: argparse.Namespace) -> list[Problem]:
+def _twice(options: Options) -> list[Problem]:
     """Settings that are given twice, of which only the last would count."""
     names = [assignment.partition("=")[0] for assignment in options.recipe]
     given = [f"--recipe {name}" for name in names]
     given += [f"--recipe {name}" for option, name in BOTH.items() if getattr(options, name) and name in names]
-    given += [f"--uncertain {text.partition('=')[0]}" for text in options.uncertain or []]
+    given += [f"--uncertain {text.partition('=')[0]}" for text in options.uncertain]
     return [
         Problem(option, f"{times} values", "one", "name it once, here or by its own option")
         for option, times in Counter(given).items()
@@ -117,9 +117,7 @@ def _untrained(text: str, finding: str, trained: Sequence[str]) -> Problem:
     return Problem(text, repr(finding), f"a finding that is trained: {', '.join(trained)}", advice)
 
 
-def meaning_problems(
-    options: argparse.Namespace, counts: Sequence[PartCounts], trained: Sequence[str]
-) -> list[Problem]:
+def meaning_problems(options: Options, counts: Sequence[PartCounts], trained: Sequence[str]) -> list[Problem]:
     """Policies for labels that the data do not have, and labels of a user's own table without a policy."""
     told = said(options)
     uncertain = {name: _total(counts, name, "uncertain") for name in trained}

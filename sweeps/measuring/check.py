@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from sweeps.command_line import preset_of
 from sweeps.inputs.data import most_images
 from sweeps.measuring import machine
 from sweeps.measuring.probing import ProbeError, Workers
+from sweeps.options import Options
 from sweeps.planning import resources, speeds
 from sweeps.planning.memory import needed_bytes
 from sweeps.planning.resources import GpuError, Resources, larger_share
 from sweeps.planning.speeds import Speed, Speeds
-from sweeps.spaces import Preset, cells
+from sweeps.spaces import Preset
 from transfusion.cell import Architecture, Cell
 from transfusion.networks import architectures
 from transfusion.problems import SettingError
@@ -96,7 +96,7 @@ class Check:
         return {"what": what, "place": place, "recipe": dataclasses.asdict(self.preset.recipe), **more}
 
 
-def run(options: argparse.Namespace, console: Console) -> int:
+def run(options: Options, console: Console) -> int:
     """Measure, print, keep; the exit status is 1 where something is wrong.
 
     Raises:
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """
     refuse(options)
     preset = preset_of(options)
-    wanted = tuple(cells(preset.space))
+    wanted = tuple(preset.cells())
     out = Path(options.out or f"results/{preset.name}")
     local = "://" not in str(options.out)
     places = [("--out", out)] if local else []
@@ -146,7 +146,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     return FAILED if wrong else OK
 
 
-def refuse(options: argparse.Namespace) -> None:
+def refuse(options: Options) -> None:
     """Options that a check has no use for.
 
     Raises:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from sweeps.spaces import DEMO
+from sweeps.presets import demo
 from transfusion.cell import Cell, Recipe, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
@@ -31,7 +31,11 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=10)
     options = parser.parse_args()
     recipe = dataclasses.replace(
-        DEMO.recipe, epochs=options.epochs, frozen_views=options.views, upstream_epochs=1, upstream_images=64
+        demo().recipe,
+        epochs=options.epochs,
+        frozen_views=options.views,
+        upstream_epochs=1,
+        upstream_images=64,
     )
     print(f"| {options.images} images, {options.epochs} epochs, {options.views} views ", end="")
     print("| fine-tuned, s | frozen, s | times as cheap |\n|---|---|---|---|")

@@ -35,7 +35,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from sweeps.spaces import PRESETS, cells
+from sweeps.presets import PRESETS
 from transfusion.cell import Cell, Recipe, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert, photos
@@ -219,19 +219,19 @@ def weights_file(folder: Path, upstream: Cell) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=[preset.name for preset in PRESETS], default="smoke")
+    parser.add_argument("--preset", choices=PRESETS, default="smoke")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cells", type=Path, help="JSON list of cells to run instead of the preset's")
     parser.add_argument("--workers", type=int, help="of a DataLoader; a GPU's share of the cores, or 1")
     options = parser.parse_args()
     start = time.time()
-    recipe = next(preset.recipe for preset in PRESETS if preset.name == options.preset)
+    preset = PRESETS[options.preset]()
+    recipe = preset.recipe
     if options.cells:
         wanted = [Cell(**cell) for cell in json.loads(options.cells.read_text())]
     else:
-        space = next(preset.space for preset in PRESETS if preset.name == options.preset)
-        grid = cells(space)
+        grid = preset.cells()
         upstreams = dict.fromkeys(up for cell in grid if (up := upstream_of(cell, recipe)))
         wanted = [*upstreams, *grid]
     table = chexpert.read(options.data, views=recipe.views)

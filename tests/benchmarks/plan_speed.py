@@ -9,15 +9,19 @@ from pathlib import Path
 
 from sweeps.planning import history, plan
 from sweeps.planning.cost import CostModel
-from sweeps.spaces import DEMO, cells, grid
-from transfusion.cell import cell_id
+from sweeps.presets import demo
+from sweeps.spaces import cells, grid
+from transfusion.cell import ARCHITECTURES, FREEZES, cell_id
 from transfusion.records import results
 
-RECIPE = DEMO.recipe
+RECIPE = demo().recipe
 
 
 def main() -> None:
-    space = grid(train_images=(64, 128, 256, 512), inits=("random", "photos", "consolidation"), seeds=715)
+    space = grid(
+        architecture=ARCHITECTURES, train_images=(64, 128, 256, 512),
+        init=("random", "photos", "consolidation"), freeze=FREEZES, seed=range(715),
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as place:
         out = Path(place)
         began = time.perf_counter()

@@ -25,9 +25,10 @@ from rich.console import Console
 from sweeps.execution import executor
 from sweeps.inputs.data import prepare
 from sweeps.planning import cost, history, plan, resources
+from sweeps.presets import PRESETS
 from sweeps.processes.stop import Stop
 from sweeps.progress import SweepProgress
-from sweeps.spaces import PRESETS, Preset, cells
+from sweeps.spaces import Preset
 from transfusion.cell import Cell, cell_id, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
@@ -44,16 +45,14 @@ from slot_use import use  # noqa: E402
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--preset", choices=[preset.name for preset in PRESETS if preset.phantom], default="smoke"
-    )
+    parser.add_argument("--preset", choices=("smoke", "demo"), default="smoke")
     parser.add_argument("--every", type=int, default=10, help="every Nth cell of demo")
     parser.add_argument("--whole", action="store_true", help="all cells of demo")
     parser.add_argument("--sample", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    preset = next(preset for preset in PRESETS if preset.name == options.preset)
+    preset = PRESETS[options.preset]()
     if options.sample:
         run_sample(preset, options.data, options.out, options.sample)
         return
@@ -112,7 +111,7 @@ def compare(preset: Preset, folder: Path, every: int | None) -> None:
 
 def by_cost(preset: Preset, table: Table) -> list[Cell]:
     """All cells of the preset, upstream ones included, by expected cost."""
-    wanted = cells(preset.space)
+    wanted = preset.cells()
     upstreams = dict.fromkeys(up for cell in wanted if (up := upstream_of(cell, preset.recipe)))
     model = cost.CostModel("cpu", len(table.rows("test")) + len(table.rows("official")), 0)
     return sorted([*upstreams, *wanted], key=lambda cell: model.seconds(cell, preset.recipe))

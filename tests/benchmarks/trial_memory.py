@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sweeps.spaces import DEMO
+from sweeps.presets import demo
 from transfusion.cell import ARCHITECTURES, Architecture, Cell, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
@@ -56,7 +56,7 @@ def measure(architecture: Architecture, size: int, table: Table, folder: Path, t
     from transfusion.trial import run_trial
 
     recipe = dataclasses.replace(
-        DEMO.recipe, image_size=size, epochs=1, upstream_epochs=1, range_test_steps=1,
+        demo().recipe, image_size=size, epochs=1, upstream_epochs=1, range_test_steps=1,
         batch_size=32 if size <= 64 else 8, upstream_images=8,
     )  # fmt: skip
     imports = private()

@@ -8,7 +8,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from rayjob_schema import RAYJOB
 
-from sweeps.command_line import parser
+from sweeps.command_line import options_of
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 
@@ -84,5 +84,5 @@ def test_a_spoilt_rayjob_is_none(job, spoil):
 def test_the_rayjobs_command_is_one_that_we_understand(job):
     words = job["spec"]["entrypoint"].split()
     assert words[:2] == ["python", "sweeps/full_grid.py"]
-    options = parser().parse_args(words[2:])
+    options = options_of(words[2:])
     assert (options.address, options.preset) == ("auto", "chexpert")

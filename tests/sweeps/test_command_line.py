@@ -7,19 +7,19 @@ import signal
 import pytest
 
 from sweeps import full_grid
-from sweeps.command_line import override_recipe, parser, preset_of
+from sweeps.command_line import options_of, override_recipe, parser, preset_of
 from sweeps.planning.resources import Resources
-from sweeps.spaces import DEMO, cells
+from sweeps.presets import demo
 from transfusion.cell import Recipe
 from transfusion.problems import SettingError
 
 
 def chosen(*arguments):
-    return preset_of(parser().parse_args(arguments))
+    return preset_of(options_of(arguments))
 
 
 def test_without_options_it_is_the_demo():
-    assert chosen() == DEMO
+    assert chosen() == demo()
 
 
 def test_every_axis_can_be_set():
@@ -27,11 +27,11 @@ def test_every_axis_can_be_set():
         "--architectures", "cbr_tiny", "resnet18", "--train-images", "10", "20",
         "--inits", "random", "photos", "--freeze", "none", "--seeds", "3", "--finding", "Pneumonia",
     )  # fmt: skip
-    found = cells(preset.space)
+    found = preset.cells()
     assert len(found) == 2 * 2 * 2 * 3
     assert {cell.seed for cell in found} == {0, 1, 2}
     assert {cell.finding for cell in found} == {"Pneumonia"}
-    assert preset.recipe == DEMO.recipe
+    assert preset.recipe == demo().recipe
 
 
 def test_assignments_of_an_option_that_is_written_twice_all_count():

@@ -9,7 +9,7 @@ from other_layouts import as_nih, as_own_table
 from rich.console import Console
 
 from sweeps import full_grid
-from sweeps.command_line import parser, preset_of
+from sweeps.command_line import options_of, preset_of
 from sweeps.inputs.data import name_of, prepare, read_table
 from transfusion.cell import Cell
 from transfusion.layouts import chexpert
@@ -40,7 +40,7 @@ def test_every_data_set_is_planned(folders, dataset, tmp_path, capsys):
 
 
 def test_a_table_of_the_users_own_trains_and_has_no_official_area(folders, tmp_path, quick):
-    options = parser().parse_args([*SMALL, *folders["table"]])
+    options = options_of([*SMALL, *folders["table"]])
     table = read_table(preset_of(options), options, tmp_path, ["Edema"])
     cell = Cell(architecture="cbr_tiny", train_images=16)
     record = run_trial(cell, quick, table, cells=tmp_path / "cells", cache=tmp_path / "cache")
@@ -92,7 +92,7 @@ def test_what_the_data_do_not_have_is_refused(folders, dataset, arguments, named
 
 
 def test_label_policies_reach_the_recipe():
-    options = parser().parse_args(
+    options = options_of(
         ["--views", "all", "--blank", "ignore", "--uncertain", "Edema=ignore", "Fracture=ones"]
     )
     recipe = preset_of(options).recipe

@@ -4,13 +4,14 @@ import pytest
 from ray import tune
 from ray.tune.search.variant_generator import generate_variants
 
-from sweeps.spaces import CHEXPERT, DEMO, PRESETS, SMOKE, cells, grid, grid_search
+from sweeps.presets import PRESETS, chexpert, demo, smoke
+from sweeps.spaces import cells, grid, grid_search
 from transfusion.cell import ARCHITECTURES, Cell
 from transfusion.problems import SettingError
 
 
 def test_the_demo_spans_the_whole_grid():
-    found = cells(DEMO.space)
+    found = demo().cells()
     sizes = sorted({cell.train_images for cell in found})
     assert len(sizes) == 4
     expected = {
@@ -30,16 +31,18 @@ def test_the_demo_spans_the_whole_grid():
 
 
 def test_the_chexpert_preset_is_the_studys_recipe():
-    assert CHEXPERT.recipe.epochs == 100
-    assert (CHEXPERT.recipe.plateau_factor, CHEXPERT.recipe.plateau_patience) == (0.1, 10)
-    found = cells(CHEXPERT.space)
+    assert chexpert().recipe.epochs == 100
+    assert (chexpert().recipe.plateau_factor, chexpert().recipe.plateau_patience) == (0.1, 10)
+    found = chexpert().cells()
     assert {cell.train_images for cell in found} == {5_000, 50_000, 100_000, 200_000}
     assert {cell.init for cell in found} == {"random", "imagenet", "consolidation"}
     assert len(found) == 7 * 4 * 5 * 3
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
-def test_every_space_is_one_that_ray_tune_expands_alike(preset):
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_space_is_one_that_ray_tune_expands_alike(name):
+    preset = PRESETS[name]()
+    assert preset.name == name
     variants = [config for _, config in generate_variants({"config": preset.space})]
     configs = [variant["config"] for variant in variants]
     allowed = [c for c in configs if not (c["init"] == "random" and c["freeze"] == "backbone")]
@@ -48,11 +51,11 @@ def test_every_space_is_one_that_ray_tune_expands_alike(preset):
 
 def test_a_key_that_is_no_axis_is_refused():
     with pytest.raises(SettingError, match="architectures"):
-        cells({**SMOKE.space, "architectures": tune.grid_search(["resnet18"])})
+        cells({**smoke().space, "architectures": tune.grid_search(["resnet18"])})
 
 
 def test_values_that_are_none_of_their_axis_are_all_named_at_once():
-    space = grid(architectures=["resnet19"], train_images=[0], inits=["random"])  # type: ignore[list-item]
+    space = grid(architecture=["resnet19"], train_images=[0], init=["random"])
     with pytest.raises(SettingError) as error:
         cells(space)
     assert "resnet19" in str(error.value)

@@ -33,7 +33,7 @@ from analysis.claims.study_results import STUDY, study_result_table
 from analysis.claims.verdicts import judge, overall, verdict_table
 from analysis.statistics.contrasts import Estimate
 from analysis.statistics.measures import Measures
-from sweeps.spaces import PRESETS
+from sweeps.presets import demo
 from transfusion.data.table import split_patients
 from transfusion.phantom.labels import FINDINGS, training_rows
 
@@ -233,7 +233,7 @@ def test_sentences(low: float, high: float, verdict: str, words: str) -> None:
 
 def test_the_simulated_demo_is_as_large_as_the_demo() -> None:
     """Its test split has the patients, frontal images and prevalence that the preset's rows and hash give."""
-    preset = next(preset for preset in PRESETS if preset.name == "demo")
+    preset = demo()
     assert preset.phantom is not None
     frontal = [row for row in training_rows(preset.phantom.images, seed=0) if row.view == "frontal"]
     patients = pd.Series([row.path.split("/")[2] for row in frontal])

@@ -11,11 +11,11 @@ from sweeps.execution.placement import Node
 from sweeps.planning import history, plan
 from sweeps.planning.cost import CostModel
 from sweeps.planning.resources import Resources
+from sweeps.presets import demo
 from sweeps.processes.stop import Stop
-from sweeps.spaces import DEMO, cells
 from transfusion.cell import Cell, cell_id, upstream_of
 
-DATA, RECIPE = "fingerprint", DEMO.recipe
+DATA, RECIPE = "fingerprint", demo().recipe
 COST = CostModel(device="cpu", evaluation_images=100, selection_images=20)
 SCRATCH = Cell(architecture="cbr_tiny", train_images=64)
 TUNED = dataclasses.replace(SCRATCH, init="photos")
@@ -106,7 +106,7 @@ def test_an_upstream_of_an_earlier_run_is_not_waited_for(state):
 
 
 def test_large_cells_and_what_much_waits_for_come_first():
-    wanted = cells(DEMO.space)
+    wanted = demo().cells()
     sweep = Sweep(wanted)
     first = [sweep.next(str(i)) for i in range(20)]
     assert all(cell.kind == "upstream" for cell in first[:4])

@@ -10,7 +10,7 @@ import small_table
 from other_layouts import as_nih
 
 from sweeps import full_grid
-from sweeps.command_line import parser
+from sweeps.command_line import options_of
 from sweeps.inputs.effects import without_effect
 from sweeps.planning.resources import Resources
 
@@ -76,7 +76,7 @@ BY_THE_DATA = [
 
 @pytest.mark.parametrize(("options", "found", "advice"), BY_CONSTRUCTION)
 def test_what_can_change_nothing_is_a_problem(options, found, advice):
-    (problem,) = without_effect(parser().parse_args(["--dry-run", *options]), ["Edema"])
+    (problem,) = without_effect(options_of(["--dry-run", *options]), ["Edema"])
     assert found in str(problem)
     assert advice in str(problem)
 

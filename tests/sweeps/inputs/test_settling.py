@@ -14,11 +14,10 @@ from PIL import Image
 from rich.console import Console
 
 from sweeps import full_grid
-from sweeps.command_line import parser, preset_of
+from sweeps.command_line import options_of, preset_of
 from sweeps.inputs import settling
 from sweeps.inputs.pretrained import Pretrained
 from sweeps.planning import history
-from sweeps.spaces import cells
 from transfusion.cell import NOTHING_SUPPLIED, cell_id
 from transfusion.data import content
 from transfusion.layouts import imagenet
@@ -44,14 +43,14 @@ def arguments(folder: Path, out: Path) -> list[str]:
 
 def inputs_of(folder: Path, out: Path) -> settling.Inputs:
     """What a sweep with these options knows of its images while planning."""
-    options = parser().parse_args(arguments(folder, out))
+    options = options_of(arguments(folder, out))
     preset = preset_of(options)
-    table, origin = full_grid.open_inputs(options, preset, cells(preset.space), out, CONSOLE)
+    table, origin = full_grid.open_inputs(options, preset, preset.cells(), out, CONSOLE)
     return settling.recall(settling.Inputs(table, origin), settling.Places(out, out / "cache"))
 
 
 def settle(inputs: settling.Inputs, out: Path) -> settling.Inputs:
-    recipe = preset_of(parser().parse_args([])).recipe
+    recipe = preset_of(options_of([])).recipe
     return settling.settle(inputs, [], recipe, settling.Places(out, out / "cache"), CONSOLE)
 
 
@@ -72,8 +71,8 @@ def out(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(content, "UNSETTLED_NS", 0)
     place = tmp_path / "out"
     inputs = settle(inputs_of(folder, place), place)
-    preset = preset_of(parser().parse_args(arguments(folder, place)))
-    (cell,) = cells(preset.space)
+    preset = preset_of(options_of(arguments(folder, place)))
+    (cell,) = preset.cells()
     one = cell_id(cell, preset.recipe, inputs.table.fingerprint)
     results.write_result(
         place / "cells" / one, cell=cell, recipe=preset.recipe, data=inputs.table.fingerprint, status="done",

@@ -8,7 +8,7 @@ import pytest
 from pretended_cuda import pretended
 
 from sweeps import full_grid
-from sweeps.command_line import parser
+from sweeps.command_line import options_of, preset_of
 from sweeps.measuring import check, machine
 from sweeps.measuring.probing import ProbeError, Workers
 from sweeps.planning import speeds
@@ -17,8 +17,8 @@ from sweeps.planning.estimate import estimate
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.planning.speeds import Speed, Speeds
+from sweeps.presets import chexpert, demo
 from sweeps.progress import expectation
-from sweeps.spaces import CHEXPERT, DEMO, cells
 from transfusion.cell import ARCHITECTURES, Cell, Recipe
 from transfusion.training import probe
 from transfusion.training.probe_worker import Answers
@@ -140,7 +140,7 @@ def test_a_gpu_is_measured_alone_at_its_share_and_compiled_where_the_plan_would(
         monkeypatch, capsys, workers, GPU, WELL, "--preset", "chexpert", "--architectures", "cbr_tiny"
     )
     assert (status, "Nothing is wrong" in text) == (0, True), text
-    share = check.Check(CHEXPERT, (), GPU).share("cbr_tiny")
+    share = check.Check(chexpert(), (), GPU).share("cbr_tiny")
     assert workers.asked[1:] == [
         ("warm_up", 1, 1.0),
         ("train", 1, 1.0),
@@ -337,5 +337,5 @@ def test_guesses_for_a_gpu_are_ranges_of_what_is_guessed_alone():
 
 
 def test_the_default_plan_is_all_that_a_check_needs():
-    assert parser().parse_args(["--check"]).preset == DEMO.name
-    assert set(check.Check(DEMO, tuple(cells(DEMO.space)), CPU).networks) == set(ARCHITECTURES)
+    assert preset_of(options_of(["--check"])) == demo()
+    assert set(check.Check(demo(), tuple(demo().cells()), CPU).networks) == set(ARCHITECTURES)

@@ -13,13 +13,14 @@ from sweeps.planning.cost import CostModel, macs_per_second
 from sweeps.planning.estimate import SECONDS_PER_RUN, estimate
 from sweeps.planning.named_weights import NamedWeights
 from sweeps.planning.resources import Resources
-from sweeps.spaces import DEMO, cells, grid
-from transfusion.cell import Cell, Supplied, cell_id, upstream_of
+from sweeps.presets import demo
+from sweeps.spaces import cells, grid
+from transfusion.cell import ARCHITECTURES, FREEZES, Cell, Supplied, cell_id, upstream_of
 from transfusion.records import attempts, results
 
 DATA = "fingerprint"
 COST = CostModel(device="cpu", evaluation_images=100, selection_images=20)
-RECIPE = DEMO.recipe
+RECIPE = demo().recipe
 
 
 def finish(folder, cell, recipe=RECIPE, data=DATA, status="done", failure=None, **metrics):
@@ -30,7 +31,7 @@ def finish(folder, cell, recipe=RECIPE, data=DATA, status="done", failure=None, 
 
 
 def test_upstream_cells_come_with_those_that_need_them(tmp_path):
-    wanted = cells(DEMO.space)
+    wanted = demo().cells()
     work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path / "cells"), COST)
     upstream = [planned for planned in work.cells if planned.cell.kind == "upstream"]
     assert len(upstream) == 14
@@ -43,7 +44,7 @@ def test_upstream_cells_come_with_those_that_need_them(tmp_path):
 
 
 def test_only_the_missing_cells_are_left(tmp_path):
-    wanted = cells(DEMO.space)
+    wanted = demo().cells()
     finish(tmp_path, wanted[0])
     finish(tmp_path, wanted[1], status="failed")
     finish(tmp_path, wanted[2], recipe=dataclasses.replace(RECIPE, epochs=99))
@@ -60,20 +61,17 @@ def test_only_the_missing_cells_are_left(tmp_path):
 
 def test_more_seeds_add_exactly_their_own_cells(tmp_path):
     sizes, inits = (64, 128), ("random", "photos")
-    one = plan.make(
-        cells(grid(train_images=sizes, inits=inits, seeds=1)), RECIPE, DATA, history.read(tmp_path), COST
-    )
+    axes = {"architecture": ARCHITECTURES, "train_images": sizes, "init": inits, "freeze": FREEZES}
+    one = plan.make(cells(grid(**axes)), RECIPE, DATA, history.read(tmp_path), COST)
     for planned in one.cells:
         finish(tmp_path, planned.cell)
-    three = plan.make(
-        cells(grid(train_images=sizes, inits=inits, seeds=3)), RECIPE, DATA, history.read(tmp_path), COST
-    )
+    three = plan.make(cells(grid(**axes, seed=range(3))), RECIPE, DATA, history.read(tmp_path), COST)
     assert {planned.cell.seed for planned in three.missing()} == {1, 2}
     assert len(three.missing()) == 2 * len(one.cells)
 
 
 def test_the_plan_on_disk_names_every_wanted_cell(tmp_path):
-    work = plan.make(cells(DEMO.space), RECIPE, DATA, history.read(tmp_path / "cells"), COST)
+    work = plan.make(demo().cells(), RECIPE, DATA, history.read(tmp_path / "cells"), COST)
     plan.write(work, tmp_path / "plan.parquet")
     frame = pd.read_parquet(tmp_path / "plan.parquet")
     assert frame["cell_id"].tolist() == [planned.id for planned in work.cells]
@@ -150,7 +148,7 @@ def test_a_matrix_product_measures_the_machine_and_leaves_its_threads():
 
 
 def test_failed_cells_are_missing_when_retried_but_a_divergence_is_a_result(tmp_path):
-    wanted = cells(DEMO.space)
+    wanted = demo().cells()
     finish(tmp_path, wanted[0], status="failed", failure="error")
     finish(tmp_path, wanted[1], status="failed", failure="diverged")
     finish(tmp_path, wanted[2], status="failed", failure="upstream")
@@ -165,7 +163,7 @@ def test_failed_cells_are_missing_when_retried_but_a_divergence_is_a_result(tmp_
 
 
 def test_finished_cells_outside_the_plan_are_told_apart(tmp_path):
-    wanted = cells(DEMO.space)
+    wanted = demo().cells()
     finish(tmp_path, wanted[0], recipe=dataclasses.replace(RECIPE, epochs=99))
     finish(tmp_path, wanted[0], data="other")
     finish(tmp_path, wanted[1], data="other")
@@ -175,7 +173,7 @@ def test_finished_cells_outside_the_plan_are_told_apart(tmp_path):
 
 
 def test_a_cell_that_ran_out_of_memory_is_planned_at_the_next_larger_share(tmp_path):
-    wanted = cells(DEMO.space)[:3]
+    wanted = demo().cells()[:3]
     attempts.add(tmp_path / cell_id(wanted[0], RECIPE, DATA), "out_of_memory", 0.25)
     attempts.add(tmp_path / cell_id(wanted[1], RECIPE, DATA), "started", 0.25)
     work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path), COST, share_of=lambda cell: 0.25)

@@ -5,11 +5,11 @@ import dataclasses
 from sweeps.planning import history, plan
 from sweeps.planning.cost import CostModel
 from sweeps.planning.prune import prune
-from sweeps.spaces import DEMO, cells
+from sweeps.presets import demo
 from transfusion.cell import cell_id
 from transfusion.records import results
 
-RECIPE = DEMO.recipe
+RECIPE = demo().recipe
 COST = CostModel(device="cpu", evaluation_images=1, selection_images=1)
 
 
@@ -28,7 +28,7 @@ def ask(out, wanted):
 
 
 def test_listed_when_asked_and_removed_when_asked_again(tmp_path):
-    wanted = cells(DEMO.space)
+    wanted = demo().cells()
     kept = finish(tmp_path, wanted[0])
     old = finish(tmp_path, wanted[0], dataclasses.replace(RECIPE, epochs=99))
     begun = tmp_path / "cells" / "begun"
@@ -46,7 +46,7 @@ def test_listed_when_asked_and_removed_when_asked_again(tmp_path):
 
 
 def test_what_was_not_on_the_list_is_listed_and_not_removed(tmp_path):
-    wanted = cells(DEMO.space)
+    wanted = demo().cells()
     old = finish(tmp_path, wanted[0], dataclasses.replace(RECIPE, epochs=99))
     ask(tmp_path, wanted)
     newer = finish(tmp_path, wanted[1], dataclasses.replace(RECIPE, epochs=99))
@@ -57,7 +57,7 @@ def test_what_was_not_on_the_list_is_listed_and_not_removed(tmp_path):
 
 
 def test_what_the_last_executed_plan_names_stays(tmp_path):
-    wanted = cells(DEMO.space)
+    wanted = demo().cells()
     executed = plan.make(wanted, RECIPE, "data", history.read(tmp_path / "cells"), COST)
     plan.write(executed, tmp_path / "plan.parquet")
     folder = finish(tmp_path, wanted[-1])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeps import full_grid
-from sweeps.spaces import DEMO, SMOKE
+from sweeps.presets import demo, smoke
 from transfusion.data.part_counts import count
 from transfusion.data.splits import NEEDED, SMALL_PATIENTS, Shares, allocate, assign
 from transfusion.data.table import Split, Table, split_patients
@@ -140,7 +140,7 @@ def test_large_sets_keep_their_hash_and_their_identity():
     assert assigned(fewer).split.rule == "stratified"
 
 
-@pytest.mark.parametrize("preset", [SMOKE, DEMO], ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", [smoke(), demo()], ids=lambda preset: preset.name)
 def test_the_embedded_data_keep_their_split(preset):
     rows = [row for row in training_rows(preset.phantom.images, 0) if "frontal" in row.path]
     patients = [re.findall(r"patient\d+", row.path)[0] for row in rows]

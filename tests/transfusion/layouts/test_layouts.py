@@ -14,7 +14,7 @@ from other_layouts import as_nih, as_own_table
 from PIL import Image
 
 from sweeps import full_grid
-from sweeps.command_line import parser
+from sweeps.command_line import options_of
 from sweeps.inputs.effects import without_effect
 from transfusion.layouts import chexpert, imagenet, nih
 from transfusion.phantom import writing
@@ -319,5 +319,5 @@ def test_distinct_ids_is_an_option_of_data_of_ones_own(
     assert full_grid.main(command) == 2
     assert "row 6, column 'person'" in (error := capsys.readouterr().err) or "(6)" in error
     assert full_grid.main([*command, "--distinct-ids"]) == 0
-    embedded = parser().parse_args([*SMALL, "--distinct-ids"])
+    embedded = options_of([*SMALL, "--distinct-ids"])
     assert "--distinct-ids: found the embedded phantom" in str(without_effect(embedded, ["Edema"])[0])

@@ -1,0 +1,83 @@
+"""The presets: studies as functions; a file of your own holds others (`--study`, docs/studies.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sweeps.spaces import Phantom, Preset, grid
+from transfusion.cell import ARCHITECTURES, FREEZES, Recipe
+
+
+def smoke() -> Preset:
+    """Two architectures, two sizes, seconds of training."""
+    return Preset(
+        name="smoke",
+        summary="two architectures and two sizes in about a minute, to see that everything works",
+        space=grid(
+            architecture=("resnet18", "cbr_tiny"),
+            train_images=(32, 64),
+            init=("random", "photos", "consolidation"),
+            freeze=FREEZES,
+        ),
+        recipe=Recipe(
+            image_size=24,
+            epochs=2,
+            batch_size=16,
+            range_test_steps=12,
+            range_test_low=1e-5,
+            range_test_high=1e-1,
+            frozen_views=2,
+            upstream_images=64,
+            upstream_epochs=2,
+        ),
+        phantom=Phantom(images=1500, size=64, difficulty=0.4),
+    )
+
+
+def demo() -> Preset:
+    """The whole grid on the embedded data."""
+    return Preset(
+        name="demo",
+        summary="the whole grid on the embedded data, sized for two CPU cores",
+        space=grid(
+            architecture=ARCHITECTURES,
+            train_images=(48, 96, 192, 384),
+            init=("random", "photos", "consolidation"),
+            freeze=FREEZES,
+        ),
+        recipe=Recipe(
+            image_size=24,
+            epochs=5,
+            batch_size=32,
+            range_test_steps=8,
+            range_test_low=1e-3,
+            range_test_high=1e-1,
+            batch_norm_momentum=0.2,
+            frozen_views=3,
+            upstream_images=384,
+            upstream_epochs=5,
+        ),
+        phantom=Phantom(images=6000, size=64, difficulty=0.4),
+    )
+
+
+def chexpert() -> Preset:
+    """The study's own recipe at its own sizes."""
+    return Preset(
+        name="chexpert",
+        summary="the study's own recipe on CheXpert; needs --data and GPUs",
+        space=grid(
+            architecture=ARCHITECTURES,
+            train_images=(5_000, 50_000, 100_000, 200_000),
+            init=("random", "imagenet", "consolidation"),
+            freeze=FREEZES,
+            seed=range(3),
+        ),
+        recipe=Recipe(views="all"),
+    )
+
+
+PRESETS: dict[str, Callable[[], Preset]] = {"smoke": smoke, "demo": demo, "chexpert": chexpert}
+"""By the name that `--preset` takes."""
+
+DEFAULT = "demo"
