@@ -10,16 +10,18 @@ from __future__ import annotations
 import atexit
 import importlib
 import os
+import signal
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 PACKAGES = ("sweeps", "transfusion", "analysis")
-UNUSABLE = 2
+UNUSABLE, INTERRUPTED = 2, 130
 
 
 class Beside(MetaPathFinder):
@@ -87,6 +89,7 @@ def _command(module: str, name: str, options: str | None = None) -> int:
     Python would then look for garbage among all modules, for seconds.
     """
     status: list[int] = []
+    _end_quietly_on_signals()
     if not _someone_else_waits_for_the_end():
         atexit.register(_end_at_once, status)  # the first to register is the last to be called
     come_first()
@@ -98,6 +101,7 @@ def _command(module: str, name: str, options: str | None = None) -> int:
             print(f"{name} {version()}")
             status.append(0)
         else:
+            importlib.import_module("sweeps.processes.streams").outlast_readers()
             if options is not None:  # help or a mistyped option ends here, before torch and Ray are imported
                 importlib.import_module(options).parser().parse_args()
             status.append(int(importlib.import_module(module).main()))
@@ -106,6 +110,18 @@ def _command(module: str, name: str, options: str | None = None) -> int:
             status.append(end.code)
         raise
     return status[0]
+
+
+def _end_quietly_on_signals() -> None:
+    """Until the command sets handlers of its own, after seconds of imports: no traceback out of those."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end_quietly)
+
+
+def _end_quietly(number: int, _frame: FrameType | None) -> None:
+    os.write(2, f"\n{signal.Signals(number).name}; the same command continues.\n".encode())
+    os._exit(INTERRUPTED)
 
 
 def version() -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback out of the imports that follow
+
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -23,6 +28,7 @@ from rich.console import Console
 
 from sweeps import remote
 from sweeps.command_line import options_of, preset_of, refuse_empty, refuse_impossible_places
+from sweeps.console import sweep_console
 from sweeps.execution import autoscaling, executor, loggers, worker_code
 from sweeps.inputs import pretrained, settling
 from sweeps.inputs.data import open_data
@@ -67,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse_empty(arguments)
         worker_code.refuse_strangers()
         if options.check:
-            return check.run(options, Console(highlight=False))
+            return check.run(options, sweep_console())
         if options.address and options.address.startswith(remote.PREFIX):
             return remote.run(options, options.address, arguments)
         preset = preset_of(options)
@@ -76,13 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out = store.mirror() if store else Path(place)
         refuse_impossible_places(options.data, {"--out": out, "--cache": options.cache})
         with on_signals(stop):
-            return run(options, preset, out, store, Console(highlight=False), stop)
+            return run(options, preset, out, store, sweep_console(), stop)
     except (SettingError, InputError, LockedError) as error:
         hint = f"\n{check.HINT}" if isinstance(error, resources.GpuError) else ""
         print(f"Nothing was started.\n{error}{hint}", file=sys.stderr)
         return UNUSABLE
     except KeyboardInterrupt:
-        print(f"{stop.reason or 'interrupted'}; the same command continues.", file=sys.stderr)
+        print(f"{stop.reason or 'interrupted'}; the same command continues.", file=sys.stderr, flush=True)
         return INTERRUPTED
     except LostError as error:
         print(f"Stopped: {error}", file=sys.stderr)
@@ -194,7 +200,8 @@ def sweep(
         slots = max((at_hand.slots(one.share) for one in missing), default=0)
         for text in settling.notes(inputs, past.records):
             console.print(text, markup=False, soft_wrap=True)
-        console.print(plan_table(work, expected, slots or at_hand.slots(at_hand.share())))
+        slots = slots or at_hand.slots(at_hand.share())
+        console.print(plan_table(work, expected, slots, console.width))
         for file in work.weights:
             console.print(file.line(), markup=False, soft_wrap=True)
         finished = [past.records[one.id] for one in work.cells if one.id in past.records]
@@ -202,7 +209,7 @@ def sweep(
             console.print(mixed, markup=False, soft_wrap=True)
         return work, expected
 
-    for text in data_tables(summary):
+    for text in data_tables(summary, console.width):
         console.print(text)
     work, expected = planned(inputs)
     if options.dry_run:
@@ -413,12 +420,13 @@ def conclude(work: plan.Plan, out: Path, console: Console) -> int:
     failed = [record for record in records if record is not None and record["status"] == "failed"]
     absent = sum(record is None for record in records)
     if failed:
-        console.print(failure_table(failed))
+        console.print(failure_table(failed, console.width))
         if any(record["failure"] == "out_of_memory" for record in failed):
             console.print(check.HINT)
     console.print(
         f"{len(records) - len(failed) - absent} cells done, {len(failed)} failed, {absent} missing.\n"
-        f"report   {out / 'report.html'}\nfigures  {out / 'figures'}\ntables   {out / 'evidence'}"
+        f"report   {out / 'report.html'}\nfigures  {out / 'figures'}\ntables   {out / 'evidence'}",
+        soft_wrap=True,
     )
     return FAILED if failed or absent else OK
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +22,11 @@ from transfusion.cell import AXES, Cell, describe
 PLAIN_SECONDS = 15.0
 """Seconds between two lines where the output is no terminal."""
 
+WIDE = 76
+"""Columns that the tables need to stand as they are; below they are cut down to what matters most."""
+
+ENOUGH_SHARE, ENOUGH_SECONDS = 0.05, 600.0
+"""Share of the work, or time of training, after which the end is estimated; so is it after a finished cell."""
 
 OTHERS = {
     "schema": "were made by another version of this package, whose results do not mix with this one's",
@@ -41,21 +46,38 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d} h"
 
 
-def plan_table(plan: Plan, cost: Estimate, slots: int) -> TextTable:
-    """The wanted cells along every axis: done, failed and missing, and what the rest costs."""
+def plan_table(plan: Plan, cost: Estimate, slots: int, width: int = WIDE) -> TextTable:
+    """The wanted cells along every axis: done, failed and missing, and what the rest costs.
+
+    Args:
+        width: columns of the terminal; below `WIDE` the names of axes stand in lines of their own, and
+            counts close together.
+    """
+    wide = width >= WIDE
     table = TextTable(
-        title="The plan", title_justify="left", caption_justify="left", caption_style="", box=SIMPLE
+        title="The plan",
+        title_justify="left",
+        caption_justify="left",
+        caption_style="",
+        box=SIMPLE if wide else None,
+        pad_edge=wide,
     )
-    table.add_column("axis")
-    table.add_column("value")
-    for name in ("wanted", "done", "failed", "missing", "expected"):
-        table.add_column(name, justify="right")
+    if wide:
+        table.add_column("axis")
+    table.add_column("value" if wide else "cells", overflow="fold")
+    for name in ("wanted", "done", "failed", "missing", "expected") if wide else ("done", "of", "needs"):
+        table.add_column(name, justify="right", no_wrap=True)
     for axis, groups in plan_rows(plan.cells):
+        if groups and not wide:
+            table.add_row(f"{axis}:")
         for row, (name, cells) in enumerate(groups.items()):
             states = [plan.states.get(planned.id, "missing") for planned in cells]
             seconds = sum(planned.seconds for planned in cells if planned.id not in plan.states)
             counts = (str(states.count(state)) for state in ("done", "failed", "missing"))
-            table.add_row(axis if row == 0 else "", name, str(len(cells)), *counts, duration(seconds))
+            if wide:
+                table.add_row(axis if row == 0 else "", name, str(len(cells)), *counts, duration(seconds))
+            else:
+                table.add_row(f"  {name}", str(states.count("done")), str(len(cells)), duration(seconds))
         table.add_section()
     table.caption = expectation(cost, slots)
     if plan.begun:
@@ -116,18 +138,27 @@ class SweepProgress:
     """A `Watcher` that draws one progress bar, or prints a line now and then where there is no terminal.
 
     Progress is counted in expected seconds, an unfinished cell by its epochs, so that the estimate of the end
-    is right also while the large cells come first.
+    is right also while the large cells come first. It rests on what was trained since the first epoch of this
+    run: neither the start of Ray nor epochs of an earlier run count.
     """
 
-    def __init__(self, console: Console, cells: Sequence[PlannedCell]) -> None:
-        self.console = console
+    def __init__(
+        self,
+        console: Console,
+        cells: Sequence[PlannedCell],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.console, self.clock = console, clock
         self.cost = {planned.id: planned.seconds for planned in cells}
         self.share: dict[str, float] = {}
+        self.before: dict[str, float] = {}
+        self.first: tuple[float, float] | None = None
         self.done = self.failed = 0
-        self.start = self.last_line = time.monotonic()
+        self.start = self.last_line = clock()
+        bar = (BarColumn(),) if console.width >= WIDE else ()
         self.bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}"),
+            *bar,
             TextColumn("{task.percentage:>3.0f} %"),
             _Counts(self),
             console=console,
@@ -145,7 +176,10 @@ class SweepProgress:
         self.bar.stop()
 
     def epoch(self, cell_id: str, done: int, of: int) -> None:
+        self.before.setdefault(cell_id, (done - 1) / of)
         self.share[cell_id] = done / of
+        if self.first is None:
+            self.first = self.clock(), self._worked()
         self._refresh()
 
     def finished(self, cell_id: str, status: str) -> None:
@@ -158,22 +192,37 @@ class SweepProgress:
 
     def describe(self) -> str:
         """Counts and the estimate of the end, in words."""
-        elapsed = time.monotonic() - self.start
-        total, worked = sum(self.cost.values()), self._worked()
+        elapsed = self.clock() - self.start
         left = len(self.cost) - self.done - self.failed
         text = f"{self.done} done, {self.failed} failed, {left} to go, {duration(elapsed)} so far"
-        if worked and left:
-            remaining = elapsed * (total - worked) / worked
-            end = time.strftime("%H:%M", time.localtime(time.time() + remaining))
-            text += f", about {duration(remaining)} left (until {end})"
-        return text
+        if not left:
+            return text
+        remaining = self._remaining()
+        if remaining is None:
+            return f"{text}; when it ends is not known yet"
+        end = time.strftime("%H:%M", time.localtime(time.time() + remaining))
+        return f"{text}, about {duration(remaining)} left (until {end})"
+
+    def _remaining(self) -> float | None:
+        """Seconds to the end; None while they would rest on too little."""
+        if self.first is None:
+            return None
+        seconds, work = self.clock() - self.first[0], self._worked() - self.first[1]
+        total = sum(self.cost.values())
+        enough = self.done or work >= ENOUGH_SHARE * total or seconds >= ENOUGH_SECONDS
+        if not enough or work <= 0 or seconds <= 0:
+            return None
+        left = sum(cost * (1 - self.share.get(one, 0.0)) for one, cost in self.cost.items())
+        return seconds * left / work
 
     def _worked(self) -> float:
-        return sum(self.cost[one] * share for one, share in self.share.items())
+        """Expected seconds of what this run has done."""
+        return sum(self.cost[one] * (now - self.before.get(one, 0.0)) for one, now in self.share.items())
 
     def _refresh(self) -> None:
-        self.bar.update(self.task, completed=self._worked())
-        now = time.monotonic()
+        reached = sum(self.cost[one] * share for one, share in self.share.items())
+        self.bar.update(self.task, completed=reached)
+        now = self.clock()
         if not self.console.is_terminal and now - self.last_line >= PLAIN_SECONDS:
             self.last_line = now
             self.console.print(self.describe())
@@ -188,15 +237,21 @@ class _Counts(ProgressColumn):
         return Text(self.progress.describe())
 
 
-def failure_table(records: Sequence[dict[str, Any]]) -> TextTable:
-    """Which cells failed and why."""
-    table = TextTable(title="Failed cells", title_justify="left", box=SIMPLE)
-    table.add_column("cell", no_wrap=True)
-    table.add_column("what", overflow="fold")
-    table.add_column("why", overflow="fold")
+def failure_table(records: Sequence[dict[str, Any]], width: int = WIDE) -> TextTable:
+    """Which cells failed and why; one below the other where the terminal is narrower than `WIDE`."""
+    wide = width >= WIDE
+    table = TextTable(
+        title="Failed cells", title_justify="left", box=SIMPLE if wide else None, show_header=wide
+    )
+    table.add_column("cell", no_wrap=wide, overflow="fold")
+    if wide:
+        table.add_column("what", overflow="fold")
+        table.add_column("why", overflow="fold")
     for record in records:
         what = describe(Cell(**record["cell"]))
-        table.add_row(record["cell_id"], what, f"{record['failure']}: {record['error']}")
+        why = f"{record['failure']}: {record['error']}"
+        for row in [(record["cell_id"], what, why)] if wide else [(record["cell_id"],), (what,), (why,)]:
+            table.add_row(*row)
     return table
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import ray
 
 from sweeps.options import Options
-from sweeps.processes.stop import SIGNALS, handlers_restored
+from sweeps.processes.stop import handlers_restored, heeded
 from transfusion.problems import SettingError
 
 PREFIX = "ray://"
@@ -154,9 +154,9 @@ def knock(address: str) -> None:
 
 @contextmanager
 def signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of ending by them."""
+    """Collect the signals that end a sweep instead of ending by them."""
     received: list[int] = []
     with handlers_restored():
-        for number in SIGNALS:
+        for number in heeded():
             signal.signal(number, lambda number, _frame: received.append(number))
         yield received

@@ -27,6 +27,7 @@ ROOMS: dict[str, set[str]] = {
     | {"transfusion.data", "transfusion.layouts", "transfusion.networks", "transfusion.records"},
     "transfusion.trial": TRIAL_TYPES
     | {"transfusion.data", "transfusion.networks", "transfusion.records", "transfusion.training"},
+    "sweeps.console": set(),
     "sweeps.spaces": {"transfusion"},
     "sweeps.options": set(),
     "sweeps.presets": {"transfusion", "sweeps.spaces"},

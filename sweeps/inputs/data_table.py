@@ -17,6 +17,9 @@ from transfusion.data.table import Table
 
 COUNTS = ("patients", "images", "positive", "negative", "uncertain", "blank")
 
+WIDE = 76
+"""Columns that the table needs to stand as it is."""
+
 
 @dataclass(frozen=True)
 class DataSummary:
@@ -61,27 +64,32 @@ def _idle_settings(wanted: Sequence[Cell], recipe: Recipe, assignments: Sequence
     return [name for name in given if not used.get(name, True)]
 
 
-def data_tables(summary: DataSummary) -> list[TextTable]:
-    """A table for each finding, a row for each part; under the last one the split and the notes."""
+def data_tables(summary: DataSummary, width: int = WIDE) -> list[TextTable | str]:
+    """For each finding a table with a row for each part, and under the last one the split and the notes.
+
+    Args:
+        width: columns of the terminal; below `WIDE` each part is a sentence.
+    """
     findings = list(dict.fromkeys(one.finding for one in summary.counts))
-    tables = []
+    shown: list[TextTable | str] = []
     for finding in findings:
-        table = TextTable(
-            title=Text(f"The data: {finding}"),
-            title_justify="left",
-            caption_justify="left",
-            caption_style="",
-            box=SIMPLE,
-        )
-        table.add_column("part")
-        for name in COUNTS:
-            table.add_column(name, justify="right")
         rows = [one for one in summary.counts if one.finding == finding]
-        for one in rows:
-            table.add_row(one.part, *(f"{getattr(one, name):,}" for name in COUNTS))
-        lines = [*became(rows)]
+        shown += [_count_table(finding, rows)] if width >= WIDE else [f"The data: {finding}", *_counts(rows)]
+        shown += became(rows)
         if finding == findings[-1]:
-            lines += [f"split: {summary.table.split.why}", *summary.notes]
-        table.caption = Text("\n".join(lines))
-        tables.append(table)
-    return tables
+            shown += [f"split: {summary.table.split.why}", *summary.notes]
+    return shown
+
+
+def _count_table(finding: str, rows: Sequence[PartCounts]) -> TextTable:
+    table = TextTable(title=Text(f"The data: {finding}"), title_justify="left", box=SIMPLE)
+    table.add_column("part")
+    for name in COUNTS:
+        table.add_column(name, justify="right")
+    for one in rows:
+        table.add_row(one.part, *(f"{getattr(one, name):,}" for name in COUNTS))
+    return table
+
+
+def _counts(rows: Sequence[PartCounts]) -> list[str]:
+    return [f"{one.part}: " + ", ".join(f"{getattr(one, name):,} {name}" for name in COUNTS) for one in rows]

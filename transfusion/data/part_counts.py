@@ -147,7 +147,7 @@ def what_it_decides(counts: Sequence[PartCounts], finding: str) -> tuple[str, ..
         if math.isnan(width):
             said.append(f"{text}: an AUROC over patients cannot be told an interval there")
             continue
-        text += f"; an AUROC of {AREA:g} is known to about ± {width:.3f} there (95 %)"
+        text += f"; an AUROC of {AREA:g} is known to about +/- {width:.3f} there (95 %)"
         if width > WIDE:
             text += f". So few patients cannot decide on differences below {width:.2f} or so"
         said.append(text)
