@@ -26,7 +26,7 @@ WIDE = 76
 """Columns that the tables need to stand as they are; below they are cut down to what matters most."""
 
 ENOUGH_SHARE, ENOUGH_SECONDS = 0.05, 600.0
-"""Share of the work, or time of training, after which the end is estimated; so is it after a finished cell."""
+"""Share of the work, or seconds of training, after which the end is estimated; or after a finished cell."""
 
 OTHERS = {
     "schema": "were made by another version of this package, whose results do not mix with this one's",
