@@ -12,7 +12,8 @@ from pathlib import Path
 from analysis.run import run
 from analysis.statistics.catalogue import Margins
 from analysis.tables.from_tune import read_experiment
-from analysis.tables.schema import EvidenceError
+from analysis.tables.place import alone
+from analysis.tables.schema import TRIALS, EvidenceError
 from analysis.terminal import print_summary
 
 
@@ -29,6 +30,17 @@ def margin(text: str) -> tuple[str, float]:
             f"found {text!r}; expected NAME=NUMBER with a NAME of {', '.join(names)} and a NUMBER above 0"
         )
     return name, number
+
+
+def metric(text: str) -> tuple[str, str]:
+    """`test_auroc=test/auc` as our name and the experiment's."""
+    ours, _, theirs = text.partition("=")
+    known = [column.name for column in TRIALS if str(column.type) == "double"]
+    if ours not in known or not theirs:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}; expected OURS=THEIRS with OURS one of {', '.join(known)}"
+        )
+    return ours, theirs
 
 
 def version() -> str:
@@ -57,12 +69,24 @@ def main(arguments: list[str] | None = None) -> int:
         "--from-tune", type=Path, metavar="DIR",
         help="first read a plain Ray Tune experiment, whose configurations carry the axes, into OUT",
     )  # fmt: skip
+    parser.add_argument(
+        "--metric", type=metric, action="append", default=[], metavar="OURS=THEIRS",
+        help="with --from-tune: what the experiment calls one of our metrics, such as "
+             "test_auroc=test/auc; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR",
+        help="write tables, figures and report to DIR and nothing to OUT, such as one that is read-only",
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     options = parser.parse_args(arguments)
+    if options.metric and options.from_tune is None:
+        parser.error("--metric: found no --from-tune; expected one, or no --metric")
     try:
         if options.from_tune is not None:
-            read_experiment(options.from_tune, options.out)
-        summary = run(options.out, dict(options.margin))
+            with alone(options.out):
+                print(read_experiment(options.from_tune, options.out, dict(options.metric)).text())
+        summary = run(options.out, dict(options.margin), options.to)
     except EvidenceError as problem:
         print(f"analysis: {problem}", file=sys.stderr)
         return 2

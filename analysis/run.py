@@ -16,6 +16,7 @@ from analysis.statistics.catalogue import Margins
 from analysis.tables import store
 from analysis.tables.checking import check
 from analysis.tables.collect import Collection, collect
+from analysis.tables.place import alone, bring
 from analysis.tables.schema import EvidenceError
 
 
@@ -33,6 +34,7 @@ class Summary:
         margins: the smallest effects that matter, as they were used.
         collection: what was read from the cells' folders, None if there are none.
         codes: names the codes that trained the cells where there is more than one; else empty.
+        notes: what stood in for files that are missing or cannot be read.
     """
 
     evidence: Path
@@ -44,22 +46,41 @@ class Summary:
     margins: Margins
     collection: Collection | None
     codes: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
+def run(out: str | Path, margins: dict[str, float] | None = None, to: str | Path | None = None) -> Summary:
     """Bring evidence, figures and report of `out` up to date. Works on an unfinished grid.
+
+    What is derived from cells and cannot be read is written anew; a second run on the same folder waits.
 
     Args:
         out: the --out folder of a sweep, or a folder that holds the tables of evidence alone.
         margins: other margins than the default's by name (`auroc`, `loss`, `spikes`).
+        to: folder that everything is written to, where `out` itself is not to be written; made if need be.
 
     Raises:
-        EvidenceError: `out` holds nothing to judge, or what it holds cannot be read.
+        EvidenceError: `out` holds nothing to judge, what it holds cannot be read, or it cannot be written.
     """
     out = Path(out)
     if not out.is_dir():
         raise EvidenceError(f"{out}: found no such folder; expected the --out folder of a sweep")
-    collection = collect(out)
+    place = out if to is None else Path(to)
+    with alone(place):
+        if place != out:
+            bring(out, place)
+        collection = collect(out, place)
+        try:
+            return _conclude(place, margins or {}, collection)
+        except EvidenceError:
+            if collection is None:
+                raise
+        collection = collect(out, place, anew=True)
+        return _conclude(place, margins or {}, collection)
+
+
+def _conclude(out: Path, margins: dict[str, float], collection: Collection | None) -> Summary:
+    """Judge, draw and report what was collected."""
     check(out)
     loaded = store.load(out)
     found = analyse(loaded, margins)
@@ -88,4 +109,5 @@ def run(out: str | Path, margins: dict[str, float] | None = None) -> Summary:
         margins=found.margins,
         collection=collection,
         codes=several(loaded.trials),
+        notes=tuple(filter(None, (collection.note if collection else "", store.sweep_note(out)))),
     )  # fmt: skip

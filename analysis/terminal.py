@@ -57,8 +57,8 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     )
     if summary.collection is not None and summary.collection.foreign:
         console.print(f"          {summary.collection.foreign} of other recipes or data, left out")
-    if summary.collection is not None and summary.collection.note:
-        console.print(f"          {escape(summary.collection.note)}")
+    for text in (*summary.notes, *(summary.collection.unreadable.values() if summary.collection else ())):
+        console.print(f"          {escape(text)}", soft_wrap=True)
     if summary.codes:
         console.print(f"          {escape(summary.codes)}")
     console.print(f"figures   {escape(str(summary.figures))}", soft_wrap=True)

@@ -51,12 +51,42 @@ def wrong_values(row: dict[str, Any], table: str) -> list[str]:
     ]
 
 
+def impossible(data: pa.Table, table: str, file: Path) -> list[str]:
+    """What one cell's table has that cannot be: values out of range, nulls, and rows that say the same."""
+    found = []
+    for column in TABLES[table]:
+        if column.name not in data.column_names:
+            continue
+        stored = data.column(column.name)
+        if not _fits(stored.type, column):
+            found.append(
+                f"{file}: column {column.name}: found {_word(stored.type)}, expected {column.expected()}"
+            )
+            continue
+        never = column.name in NEVER_NULL[table]
+        bad = _bad(_common(stored).combine_chunks(), column, never).to_numpy(zero_copy_only=False)
+        if bad.any():
+            first = int(bad.argmax())
+            found.append(
+                f"{file}: column {column.name}, {_rows((np.flatnonzero(bad) + 1).tolist())}: "
+                f"found {stored[first].as_py()!r}, expected {column.expected()}"
+            )
+    keys = [name for name in UNIQUE.get(table, ()) if name != "cell_id" and name in data.column_names]
+    if keys and not found:
+        frame = data.select(keys).to_pandas().dropna()
+        frame.index = frame.index + 1
+        found += list(_same(file, frame, "one row for each"))
+    return found
+
+
 def _possible(value: Any, column: Column) -> bool:
     if pa.types.is_string(column.type):
         return isinstance(value, str) and (not column.words or value in column.words)
     if pa.types.is_boolean(column.type) or isinstance(value, bool):
         return pa.types.is_boolean(column.type) and isinstance(value, bool)
     if not isinstance(value, int | float) or (pa.types.is_integer(column.type) and value != value // 1):
+        return False
+    if pa.types.is_integer(column.type) and abs(value) >= 2**63:
         return False
     return (column.low is None or value >= column.low) and (column.high is None or value <= column.high)
 
@@ -65,7 +95,7 @@ def _table(table: str, file: Path) -> Iterator[str]:
     """What is wrong with one table by itself."""
     try:
         stored = pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as problem:
+    except (pa.ArrowException, OSError) as problem:
         yield f"{file}: found no readable Parquet file ({problem}); expected the table {table}"
         return
     names = stored.schema_arrow.names

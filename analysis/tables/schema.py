@@ -17,6 +17,10 @@ class EvidenceError(ValueError):
     """Evidence that cannot be read: the file, what was found, what was expected, what to do."""
 
 
+class UnreadableError(EvidenceError):
+    """A table that is cut or damaged; one that is derived from cells can be written anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table; `unit` is empty for names, labels and counts.

@@ -13,7 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.tables.origins import natural_arm
-from analysis.tables.schema import EvidenceError, arrow_schema, conform
+from analysis.tables.schema import EvidenceError, UnreadableError, arrow_schema, conform
+
+UNREADABLE = "unreadable"
+"""The failure of a cell whose files cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,8 @@ def read(out: Path, table: str, *, names_as_categories: bool = False, filters: A
         found = set(pq.read_schema(file).names)
         names = [f.name for f in schema if f.name in found]
         data = pq.read_table(file, columns=names, filters=filters)
-    except (pa.ArrowInvalid, OSError) as problem:
-        raise EvidenceError(
+    except (pa.ArrowException, OSError) as problem:
+        raise UnreadableError(
             f"{file}: found no readable Parquet file ({problem}); expected the table {table}"
         ) from problem
     data = conform(data, table, file)
@@ -147,19 +150,34 @@ def replace(data: pa.Table, file: Path) -> None:
 
 def read_sweep(out: Path) -> dict[str, Any]:
     """`out/sweep.json`, else its copy in the tables of evidence, else an empty record."""
-    file = out / "sweep.json"
-    if not file.exists():
-        copy = read(out, "sweep").to_pylist()
-        return {row["name"]: json.loads(row["value"]) for row in copy}
+    return _recorded(out)[0]
+
+
+def sweep_note(out: Path) -> str:
+    """What stood in for a `sweep.json` that cannot be read, as a sentence without a full stop; else empty."""
+    return _recorded(out)[1]
+
+
+def _recorded(out: Path) -> tuple[dict[str, Any], str]:
+    """What the sweep recorded of itself, and a note where its own file cannot be read."""
+    file, note = out / "sweep.json", ""
+    if file.exists():
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(record, dict):
+                return record, ""
+            problem = f"a {type(record).__name__}, not an object"
+        except (OSError, ValueError, RecursionError) as error:
+            problem = str(error)
+        note = f"{file} cannot be read ({problem})"
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as problem:
-        raise EvidenceError(
-            f"{file}: found no valid JSON ({problem}); remove the file or restore it"
-        ) from problem
-    if not isinstance(record, dict):
-        raise EvidenceError(f"{file}: found {type(record).__name__}, expected a JSON object")
-    return record
+        record = {row["name"]: json.loads(row["value"]) for row in read(out, "sweep").to_pylist()}
+    except (EvidenceError, TypeError, ValueError) as error:
+        record, note = {}, "; ".join(filter(None, (note, f"nor can its copy in evidence ({error})")))
+    if not note:
+        return record, ""
+    instead = "its copy in evidence is used" if record else "the report says nothing of recipe and machine"
+    return record, f"{note}; {instead}"
 
 
 def sweep_table(record: dict[str, Any]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pytest
 
 import analysis
 from analysis.tables import collect as collecting
+from analysis.tables.checking import check
 from analysis.tables.collect import collect, completeness
 from analysis.tables.schema import TABLES, EvidenceError
 
@@ -83,7 +84,12 @@ def test_collecting_again_reads_only_what_is_new(unfinished: Path, monkeypatch: 
     read: list[str] = []
     result, long = collecting._read_result, collecting._cell_table
     monkeypatch.setattr(collecting, "_read_result", lambda folder: read.append(folder.name) or result(folder))
-    monkeypatch.setattr(collecting, "_cell_table", lambda f: read.append(Path(f).parent.name) or long(f))
+
+    def counted(cells: Path, file: str, table: str, name: str, *, strict: bool) -> object:
+        read.append(name)
+        return long(cells, file, table, name, strict=strict)
+
+    monkeypatch.setattr(collecting, "_cell_table", counted)
     again = collect(unfinished)
     assert again is not None
     assert (again.read, read) == (0, [])
@@ -149,11 +155,140 @@ def test_a_damaged_result_is_a_failed_cell_that_says_so(unfinished: Path) -> Non
     assert "remove the cell's folder" in row["error"]
 
 
-def test_a_damaged_table_is_named(unfinished: Path) -> None:
-    file = unfinished / "cells" / folders.identity(CELLS[0]) / "epochs.parquet"
-    file.write_bytes(b"not Parquet")
-    with pytest.raises(EvidenceError, match=r"epochs\.parquet: found no readable Parquet"):
-        collect(unfinished)
+def other_type(file: Path) -> None:
+    """Words where numbers belong, in the column that is named last."""
+    frame = pd.read_parquet(file)
+    frame[frame.columns[-2]] = "many"
+    frame.to_parquet(file)
+
+
+def without_a_column(file: Path) -> None:
+    pd.read_parquet(file).drop(columns=["train_loss", "logit"], errors="ignore").to_parquet(file)
+
+
+def rows_flipped(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[4:200] = bytes(196)
+    file.write_bytes(content)
+
+
+DAMAGE = {
+    "cut": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "foreign": lambda file: file.write_bytes(b"not Parquet"),
+    "flipped": rows_flipped,
+    "types": other_type,
+    "columns": without_a_column,
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        *(("predictions.parquet", damage) for damage in DAMAGE),
+        ("epochs.parquet", "cut"),
+        ("steps.parquet", "types"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_is_named_and_left_out(unfinished: Path, file: str, damage: str) -> None:
+    name = folders.identity(CELLS[2])
+    before = (unfinished / "cells" / name / file).read_bytes()
+    DAMAGE[damage](unfinished / "cells" / name / file)
+    for _ in range(2):  # it stays so until it is mended
+        found = collect(unfinished)
+        assert found is not None
+        assert list(found.unreadable) == [name]
+        assert file in found.unreadable[name]
+        trials = table(unfinished, "trials").set_index("cell_id")
+        assert trials.loc[name, ["status", "failure"]].tolist() == ["failed", "unreadable"]
+        assert pd.isna(trials.loc[name, "test_auroc"])
+        assert trials["status"].value_counts().to_dict() == {"done": 4, "failed": 2, "missing": 2}
+        for long in ("epochs", "steps", "range_tests", "predictions"):
+            ids = set(table(unfinished, long)["cell_id"])
+            assert name not in ids
+            assert folders.identity(CELLS[0]) in ids
+    (unfinished / "cells" / name / file).write_bytes(before)
+    found = collect(unfinished)
+    assert found is not None
+    assert found.unreadable == {}
+    assert name in set(table(unfinished, "epochs")["cell_id"])
+    assert table(unfinished, "trials")["status"].value_counts().to_dict() == {
+        "done": 5,
+        "missing": 2,
+        "failed": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("derived", "damage"),
+    [
+        *((name, "cut") for name in ("collected", "trials", "epochs", "steps", "range_tests", "predictions")),
+        ("predictions", "flipped"), ("collected", "flipped"), ("epochs", "gone"), ("trials", "foreign"),
+    ],
+)  # fmt: skip
+def test_a_derived_table_that_is_damaged_is_written_anew(unfinished: Path, derived: str, damage: str) -> None:
+    collect(unfinished)
+    names = ("trials", "epochs", "steps", "range_tests", "predictions")
+    before = {name: table(unfinished, name) for name in names}
+    file = unfinished / "evidence" / f"{derived}.parquet"
+    file.unlink() if damage == "gone" else DAMAGE[damage](file)
+    folders.write_cell(unfinished, CELLS[7], test=folders.predictions(0.8, np.random.default_rng(1), 20))
+    collect(unfinished)
+    new = folders.identity(CELLS[7])
+    for name, old in before.items():
+        now = table(unfinished, name)
+        assert new in set(now["cell_id"])
+        kept, ours = (frame[frame["cell_id"] != new] for frame in (now, old))
+        keys = [key for key in ("cell_id", "epoch", "step", "split", "image") if key in kept]
+        kept, ours = (frame.sort_values(keys, ignore_index=True) for frame in (kept, ours))
+        pd.testing.assert_frame_equal(kept, ours)
+
+
+def test_a_cut_plan_is_done_without(unfinished: Path) -> None:
+    plan = unfinished / "plan.parquet"
+    DAMAGE["cut"](plan)
+    found = collect(unfinished)
+    assert found is not None
+    assert f"{plan} cannot be read" in found.note
+    assert "the sweep's own command writes it again" in found.note
+    assert table(unfinished, "trials")["status"].value_counts().to_dict() == {"done": 5, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[1, 2]", b"null", b"\xff\xfe", b"[" * 20_000, b'{"cell": 3}', b'{"cell": {"seed": 1e40}}',
+        b'{"cell": {"kind": "grid"}, "environment": "cpu"}', b'{"cell": {"seed": 0}, "status": "running"}',
+        b'{"cell": {"seed": 0}, "status": "done", "code": {"version": 3}}',
+    ],
+)  # fmt: skip
+def test_odd_results_are_failed_cells(unfinished: Path, content: bytes) -> None:
+    name = folders.identity(CELLS[0])
+    (unfinished / "cells" / name / "result.json").write_bytes(content)
+    found = collect(unfinished)
+    assert found is not None
+    assert list(found.unreadable) == [name]
+    assert "result.json" in found.unreadable[name]
+    assert table(unfinished, "trials")["status"].value_counts()["done"] == 4
+
+
+def test_impossible_values_of_one_cell_leave_that_cell_out(unfinished: Path) -> None:
+    """One cell with a label of 7, one with an epoch twice: the others are reported."""
+    first, second = (unfinished / "cells" / folders.identity(CELLS[k]) for k in (1, 3))
+    predictions = pd.read_parquet(first / "predictions.parquet")
+    predictions.loc[3, "label"] = 7
+    predictions.to_parquet(first / "predictions.parquet")
+    epochs = pd.read_parquet(second / "epochs.parquet")
+    epochs["epoch"] = 1
+    epochs.to_parquet(second / "epochs.parquet")
+    collect(unfinished)
+    with pytest.raises(EvidenceError, match=r"column label, row 44: found 7\.0"):
+        check(unfinished)
+    found = collect(unfinished, anew=True)
+    assert found is not None
+    assert set(found.unreadable) == {first.name, second.name}
+    assert "column label, row 4: found 7.0, expected 0 or 1" in found.unreadable[first.name]
+    assert "found epoch 1 in each" in found.unreadable[second.name]
+    check(unfinished)
 
 
 def test_a_folder_without_anything_says_what_is_expected(tmp_path: Path) -> None:

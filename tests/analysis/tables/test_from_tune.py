@@ -41,7 +41,7 @@ def test_configurations_and_reports_become_tables(tmp_path: Path) -> None:
         experiment / "a_00001", {"cell": {"architecture": "cbr_tiny", **axes}}, reports=2, error="Traceback"
     )
     (experiment / "a_00000" / "result.json").open("a").write('{"train_loss": 0.')  # cut off by a kill
-    assert read_experiment(experiment, out) == 2
+    assert read_experiment(experiment, out).trials == 2
     summary = analysis.run(out)
     loaded = analysis.load(out)
     trials = loaded.trials.set_index("architecture")
@@ -56,14 +56,76 @@ def test_configurations_and_reports_become_tables(tmp_path: Path) -> None:
 def test_errors_name_the_file_and_what_is_expected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(EvidenceError, match=r"no params\.json"):
+    with pytest.raises(EvidenceError, match="no such folder"):
         read_experiment(tmp_path / "nothing", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EvidenceError, match=r"no params\.json"):
+        read_experiment(tmp_path / "empty", tmp_path / "out")
     write_trial(tmp_path / "tune" / "t", {"lr": 0.1})
     assert main([str(tmp_path / "out"), "--from-tune", str(tmp_path / "tune")]) == 2
     assert "expected at least architecture, train_images" in capsys.readouterr().err
     (tmp_path / "sweep" / "cells").mkdir(parents=True)
     with pytest.raises(EvidenceError, match="a sweep's own cells"):
         read_experiment(tmp_path / "tune", tmp_path / "sweep")
+
+
+def write_reports(folder: Path, config: object, *reports: dict[str, object]) -> None:
+    folder.mkdir(parents=True)
+    (folder / "params.json").write_text(json.dumps(config))
+    (folder / "result.json").write_text("".join(f"{json.dumps(report)}\n" for report in reports))
+
+
+CONFIG = {"architecture": "resnet18", "train_images": 100, "init": "random", "freeze": "none", "seed": 0}
+
+
+def test_other_names_are_refused_with_what_was_found_and_the_option_that_mends_it(tmp_path: Path) -> None:
+    report = {"test/auc": 0.8, "val_loss": 0.4, "training_iteration": 1, "config": {"lr": 0.1}}
+    write_reports(tmp_path / "tune" / "a", CONFIG, report)
+    with pytest.raises(EvidenceError) as error:
+        read_experiment(tmp_path / "tune", tmp_path / "out")
+    assert "found the metrics test/auc, val_loss; looked for test_auroc, " in str(error.value)
+    assert "--metric test_auroc=test/auc --metric selection_loss=val_loss" in str(error.value)
+    assert not (tmp_path / "out").exists()
+    found = read_experiment(tmp_path / "tune", tmp_path / "out", {"test_auroc": "test/auc"})
+    assert found.found == ("test_auroc",)
+    assert "not found: test_auprc" in found.text()
+    assert "reported besides: test/auc, val_loss" in found.text()
+    assert analysis.load(tmp_path / "out").trials["test_auroc"].tolist() == [0.8]
+    with pytest.raises(
+        EvidenceError, match="--metric test_auroc=auc: found no such metric; reported are test/auc"
+    ):
+        read_experiment(tmp_path / "tune", tmp_path / "out", {"test_auroc": "auc"})
+
+
+def test_nested_reports_have_names_with_a_slash(tmp_path: Path) -> None:
+    write_reports(tmp_path / "tune" / "a", CONFIG, {"test": {"auroc": 0.7}, "training_iteration": 1})
+    found = read_experiment(tmp_path / "tune", tmp_path / "out", {"test_auroc": "test/auroc"})
+    assert found.found == ("test_auroc",)
+
+
+@pytest.mark.parametrize(
+    ("config", "report", "expected"),
+    [
+        (CONFIG, {"test_auroc": 87.0}, "test_auroc: found 87.0, expected a number from 0 to 1"),
+        (CONFIG, {"test_auroc": "high"}, "test_auroc: found 'high', expected a number from 0 to 1"),
+        (
+            CONFIG | {"train_images": "all"},
+            {"test_auroc": 0.8},
+            "train_images: found 'all', expected a whole",
+        ),
+        (CONFIG | {"architecture": 18}, {"test_auroc": 0.8}, "architecture: found 18, expected text"),
+        (["resnet18", 100], {"test_auroc": 0.8}, "expected at least architecture, train_images"),
+        (CONFIG, {"train_loss": -1.0}, "train_loss: found -1.0, expected a number, at least 0"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_with_their_trial(
+    config: object, report: dict[str, object], expected: str, tmp_path: Path
+) -> None:
+    write_reports(tmp_path / "tune" / "a", config, report)
+    with pytest.raises(EvidenceError) as error:
+        read_experiment(tmp_path / "tune", tmp_path / "out")
+    assert expected in str(error.value)
+    assert str(tmp_path / "tune" / "a") in str(error.value)
 
 
 REAL = """
@@ -86,7 +148,7 @@ def test_what_ray_itself_wrote(tmp_path: Path) -> None:
         [sys.executable, "-c", REAL, str(tmp_path)], capture_output=True, text=True, timeout=300
     )
     assert ran.returncode == 0, ran.stderr[-2_000:]
-    assert read_experiment(tmp_path / "plain", tmp_path / "out") == 2
+    assert read_experiment(tmp_path / "plain", tmp_path / "out").trials == 2
     loaded = analysis.load(tmp_path / "out")
     assert set(loaded.trials["status"]) == {"done"}
     assert set(loaded.trials["test_auroc"]) == {0.8}

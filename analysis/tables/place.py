@@ -1,0 +1,63 @@
+"""The folder that an analysis writes to: one analysis at a time, elsewhere where OUT is not to be written."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from analysis.tables.schema import EvidenceError
+from analysis.tables.store import evidence_folder
+
+LOCK = ".analysis.lock"
+PATIENCE_SECONDS = 1.0
+"""After so long a wait is told."""
+
+
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Hold `place` against other analyses; waits for one that is at work.
+
+    Raises:
+        EvidenceError: it cannot be written.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / LOCK)
+        try:
+            lock.acquire(timeout=PATIENCE_SECONDS)
+        except Timeout:
+            print(f"analysis: waiting for another analysis of {place} to end", file=sys.stderr)
+            lock.acquire()
+    except (OSError, NotImplementedError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise EvidenceError(
+            f"{place}: found a folder that cannot be written ({reason}); name another one for "
+            "tables, figures and report: --to DIR"
+        ) from problem
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def bring(out: Path, place: Path) -> None:
+    """Copy what tables of evidence of `out` there are, and the sweep's own record, to `place`.
+
+    Raises:
+        EvidenceError: `place` holds a sweep's cells.
+    """
+    if (place / "cells").exists():
+        raise EvidenceError(f"--to {place}: found a sweep's own cells; name a new folder")
+    folder = place / "evidence"
+    folder.mkdir(exist_ok=True)
+    tables = [] if (out / "cells").is_dir() else sorted(evidence_folder(out).glob("*.parquet"))
+    record = out / "sweep.json"
+    for file in tables:
+        shutil.copyfile(file, folder / file.name)
+    if record.exists():
+        shutil.copyfile(record, place / record.name)
