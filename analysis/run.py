@@ -82,8 +82,10 @@ def run(out: str | Path, margins: dict[str, float] | None = None, to: str | Path
 def _conclude(out: Path, margins: dict[str, float], collection: Collection | None) -> Summary:
     """Judge, draw and report what was collected."""
     check(out)
-    loaded = store.load(out)
-    found = analyse(loaded, margins)
+    found = analyse(store.load(out), margins)
+    loaded = found.evidence
+    if collection is not None:
+        store.write(out, "trials", loaded.trials)
     for name, frame in (*found.tables().items(), ("sweep", store.sweep_table(loaded.sweep))):
         store.write(out, name, frame)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import pandas as pd
@@ -22,6 +23,7 @@ class Analysis:
     """What `analyse` made of `evidence`.
 
     Attributes:
+        evidence: with the flags of its cells in `trials`.
         measures: of every cell of the grid.
         estimates, verdicts, study_results, published: the tables of evidence (`study_results` is
             the table `findings`).
@@ -66,7 +68,7 @@ def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Anal
     law = power_law(measures, grid)
     estimates = estimate_table(measures, grid, law)
     return Analysis(
-        evidence=evidence,
+        evidence=dataclasses.replace(evidence, trials=flagged(evidence.trials, measures)),
         measures=measures,
         estimates=estimates,
         verdicts=verdict_table(judge(measures, natural, margins), natural),
@@ -75,6 +77,12 @@ def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Anal
         margins=margins,
         law=law,
     )
+
+
+def flagged(trials: pd.DataFrame, measures: Measures) -> pd.DataFrame:
+    """`trials` with the flags of its grid cells (`analysis.statistics.flags`); null of pretrainings."""
+    by_cell = measures.cells.set_index("cell_id")[["still_falling", "collapsed"]]
+    return trials.assign(**{name: trials["cell_id"].map(by_cell[name]).astype("boolean") for name in by_cell})
 
 
 def trained_finding(evidence: Evidence) -> str:

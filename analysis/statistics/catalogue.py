@@ -79,6 +79,14 @@ MEASURES: dict[str, Measure] = {
             option="loss", worst=0.6931471805599453, compared=True, gained=True,
         ),
         Measure(
+            name="equal_steps_loss", label="training loss after as many steps as the smallest size",
+            unit="nats", better="lower", compared=True,
+        ),
+        Measure(
+            name="late_fall", label="fall of the training loss over the last third of its steps",
+            unit="nats", better="neither", low=None,
+        ),
+        Measure(
             name="spikes", label="spikes of the training loss", unit="spikes / run", digits=1,
             better="lower", margin=2.0, option="spikes", count=True,
         ),

@@ -19,6 +19,7 @@ SPIKE_DEFINITION = (
     f"Recovery: steps from the peak until it is back at the running median"
 )
 FINAL_GAIN = 0.95
+EQUAL_FEWEST = 5
 
 Reals = NDArray[np.float64]
 
@@ -90,6 +91,18 @@ def convergence_epochs(losses: Reals) -> float | None:
         return None
     target = losses[0] - FINAL_GAIN * (losses[0] - losses.min())
     return float(np.argmax(losses <= target) + 1)
+
+
+def loss_at(losses: Reals, steps: int) -> float:
+    """Mean of the losses [N] of the last tenth of the first `steps` steps, five of them at least.
+
+    Runs of other lengths are compared so after equally many steps, without training any longer. NaN for a run
+    that is shorter, or for fewer than five steps.
+    """
+    count = max(EQUAL_FEWEST, steps // 10)
+    if not count <= steps <= len(losses):
+        return float("nan")
+    return float(losses[steps - count : steps].mean())
 
 
 def bands(epochs: pd.DataFrame, cells: pd.DataFrame, column: str = "train_loss") -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from analysis.statistics import areas, curves
+from analysis.statistics import areas, curves, flags
 from analysis.statistics.catalogue import AREAS
 from analysis.statistics.run_scatter import RunNoise, run_noise
 from analysis.tables.conditions import Condition, conditions, filled
@@ -28,7 +28,8 @@ class Measures:
     Attributes:
         cells: one row per wanted cell of the grid: axes (`init` is the arm, see `analysis.tables.origins`),
         status,
-            network, and a column per measure (NaN where undefined). The index is 0, 1, 2, ...
+            network, and a column per measure (NaN where undefined), and the flags `still_falling` and
+            `collapsed` (null where undefined; `analysis.statistics.flags`). The index is 0, 1, 2, ...
         covariance: measure -> sampling covariance over patients [cells, cells], NaN where undefined.
         patients: measure -> number of patients behind it.
         positives: measure -> number of positive images (studies, per study) behind it.
@@ -127,27 +128,57 @@ def measure(evidence: Evidence) -> Measures:
     cells["convergence_epochs"] = (
         cells["cell_id"].map(converged).where(cells["status"] == "done").astype(float)
     )
-    _add_spikes(evidence, cells)
+    _add_curves(evidence, cells)
     measures = Measures(cells)
     for name in AREAS:
         known = cells[name] if name in cells else pd.Series(np.nan, cells.index)
         cells[name] = known.where(cells["status"] == "done").astype(float)
     _add_areas(evidence, measures)
+    cells["collapsed"] = flags.collapsed(cells)
     return measures
 
 
-def _add_spikes(evidence: Evidence, cells: pd.DataFrame) -> None:
-    """Spikes per run, their median height and recovery. A run that diverged has one more, without an end."""
+def _add_curves(evidence: Evidence, cells: pd.DataFrame) -> None:
+    """Spikes per run, their median height and recovery, and how the run ended.
+
+    A run that diverged has one spike more, without an end.
+    """
     found: dict[str, curves.Spikes | None] = {}
+    done = cells[cells["status"] == "done"]
+    ends = {
+        str(cell_id): flags.late_fall(losses.to_numpy(np.float64), flags.FEWEST_EPOCHS)
+        for cell_id, losses in evidence.epochs.sort_values("epoch").groupby("cell_id")["train_loss"]
+    }
+    equal: dict[str, float] = {}
+    shortest = _shortest(evidence, done)
     for batch in _batches(evidence, cells):
-        steps = read(evidence.out, "steps", filters=[("cell_id", "in", batch)]).to_pandas()
-        for cell_id, rows in steps.sort_values(["cell_id", "step"]).groupby("cell_id", sort=False):
-            found[str(cell_id)] = curves.spikes(rows["train_loss"].to_numpy(np.float64))
+        for cell_id, losses in _losses_by_cell(evidence, batch):
+            found[cell_id] = curves.spikes(losses)
+            ends[cell_id] = flags.late_fall(losses)
+            equal[cell_id] = curves.loss_at(losses, shortest)
+    known = [ends.get(name) if name in set(done["cell_id"]) else None for name in cells["cell_id"]]
+    cells["late_fall"] = [np.nan if end is None else end.fall for end in known]
+    cells["still_falling"] = pd.array([pd.NA if end is None else end.still for end in known], "boolean")
+    cells["equal_steps_loss"] = cells["cell_id"].map(equal).where(cells["status"] == "done").astype(float)
     runs = [found.get(cell_id) for cell_id in cells["cell_id"]]
     counts = np.array([np.nan if run is None else len(run.peak) for run in runs])
     cells["spikes"] = counts + (cells["failure"] == "diverged").to_numpy()
     cells["spike_height"] = [_median(run.height) if run else np.nan for run in runs]
     cells["spike_recovery_steps"] = [_median(run.recovery) if run else np.nan for run in runs]
+
+
+def _losses_by_cell(evidence: Evidence, names: list[str]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """The training loss of every step of the named cells, in order."""
+    steps = read(evidence.out, "steps", filters=[("cell_id", "in", names)]).to_pandas()
+    for cell_id, rows in steps.sort_values(["cell_id", "step"]).groupby("cell_id", sort=False):
+        yield str(cell_id), rows["train_loss"].to_numpy(np.float64)
+
+
+def _shortest(evidence: Evidence, done: pd.DataFrame) -> int:
+    """Steps of the shortest finished run, which is one at the smallest size; 0 without any."""
+    smallest = done.loc[done["train_images"] == done["train_images"].min(), "cell_id"]
+    lengths = [len(losses) for _, losses in _losses_by_cell(evidence, sorted(smallest))]
+    return min(lengths, default=0)
 
 
 def _median(values: NDArray[np.float64]) -> float:

@@ -132,6 +132,12 @@ TRIALS = (
     ),
     _text("weights_input", "what their first layer takes black and white for"),
     _real("learning_rate", "initial learning rate, from the range test", low=0),
+    _text(
+        "rate_at_edge",
+        "`low` or `high`: end of the range test's ladder that cut the choice of the rate off; `no`: none; "
+        "null of cells from before this was recorded",
+        ("no", "low", "high"),
+    ),
     _count("epochs", "epochs trained", "epochs"),
     _count(
         "best_epoch",
@@ -146,6 +152,20 @@ TRIALS = (
     _area("official_auroc", "AUROC on the official validation split, per image"),
     _area("official_auprc", "average precision on the official validation split, per image"),
     _area("official_study_auroc", "AUROC on the official validation split, per study (maximum over views)"),
+    Column(
+        "still_falling",
+        pa.bool_(),
+        "",
+        "the training loss was still falling when the run ended (analysis/statistics/flags.py); null where "
+        "its curve does not tell",
+    ),
+    Column(
+        "collapsed",
+        pa.bool_(),
+        "",
+        "trained worse and tests far worse than its neighbours in size (analysis/statistics/flags.py); null "
+        "where there are none",
+    ),
     *NETWORK,
     _span("range_test_seconds", "time of the range test; null after an interruption"),
     _span("feature_seconds", "time to compute the features of a frozen backbone"),
