@@ -169,6 +169,8 @@ def _add_curves(evidence: Evidence, cells: pd.DataFrame) -> None:
 
 def _losses_by_cell(evidence: Evidence, names: list[str]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """The training loss of every step of the named cells, in order."""
+    if not names:
+        return
     steps = read(evidence.out, "steps", filters=[("cell_id", "in", names)]).to_pandas()
     for cell_id, rows in steps.sort_values(["cell_id", "step"]).groupby("cell_id", sort=False):
         yield str(cell_id), rows["train_loss"].to_numpy(np.float64)
