@@ -1,6 +1,6 @@
 """The command `python -m analysis.calibration`."""
 
-from analysis.calibration.rates import main
+from analysis.calibration.command import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

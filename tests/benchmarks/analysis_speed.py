@@ -25,8 +25,9 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "helpers"), str(Path(__file__).p
 import cell_folders as folders  # noqa: E402
 
 import analysis  # noqa: E402
-from analysis.calibration.rates import CHEXPERT  # noqa: E402
-from analysis.calibration.simulate import logits, test_split  # noqa: E402
+from analysis.calibration.patients import draw_logits, draw_split  # noqa: E402
+from analysis.calibration.settings import CHEXPERT  # noqa: E402
+from analysis.calibration.worlds import Reading  # noqa: E402
 
 EPOCHS, STEPS = 100, 2_000
 
@@ -59,14 +60,14 @@ def write_evidence(out: Path, images: int) -> None:
         )
         for name in names
     ).to_parquet(folder / "steps.parquet")  # fmt: skip
-    patients, labels, shared = test_split(CHEXPERT, rng)
-    patients, labels, shared = patients[:images], labels[:images], shared[:images]
+    split = draw_split(CHEXPERT, Reading(), rng)
+    patients, labels = split.patients[:images], split.labels[:images].astype(np.float32)
     patient = pa.array([f"patient{p:05d}" for p in patients])
     image = pa.array(
         [f"CheXpert-v1.0/train/patient{p:05d}/study1/view{k}.jpg" for k, p in enumerate(patients)]
     )
     study = pa.array([f"patient{p:05d}/study1" for p in patients])
-    writer = None
+    writer, how = None, (CHEXPERT, Reading())
     for name, cell in zip(names, cells, strict=True):
         auroc = 0.84 + 0.01 * np.log2(cell["train_images"] / 5_000) + rng.normal(0, 0.004)
         table = pa.table(
@@ -74,7 +75,7 @@ def write_evidence(out: Path, images: int) -> None:
                 "cell_id": pa.repeat(name, len(labels)), "split": pa.repeat("test", len(labels)),
                 "image": image,
                 "patient": patient, "study": study, "label": labels,
-                "logit": logits(auroc, labels, shared, rng).astype(np.float32) / 1_000,
+                "logit": draw_logits(np.array([auroc]), np.zeros(1, int), split, how, rng)[0, :images],
             }
         )  # fmt: skip
         writer = writer or pq.ParquetWriter(folder / "predictions.parquet", table.schema, compression="zstd")

@@ -1,0 +1,111 @@
+"""Many grids of many cases, in blocks: in parallel, and each finished block kept, so that a run resumes.
+
+A block is some grids of one case. Its sums lie in `OUT/blocks`, under a name made of the case, the numbers of
+its grids and a fingerprint of the code: what lies there is not simulated again, and nothing of other code is
+taken. Which process simulates a block changes nothing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.calibration.cases import SUMS, Case, add_up, fingerprint
+
+GRIDS_PER_BLOCK = 25
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+Block = tuple[Case, int, int, Path]
+"""A case, its first grid and the one after its last, and the file that keeps the sums."""
+
+
+def blocks(cases: Sequence[Case], grids: int, out: Path) -> list[Block]:
+    """The blocks of all cases: the first block of each case first, so that early tables show every case."""
+    starts = range(0, grids, GRIDS_PER_BLOCK)
+    return [
+        (case, first, min(first + GRIDS_PER_BLOCK, grids), _file(case, first, grids, out))
+        for first in starts
+        for case in cases
+    ]
+
+
+def _file(case: Case, first: int, grids: int, out: Path) -> Path:
+    last = min(first + GRIDS_PER_BLOCK, grids) - 1
+    return out / "blocks" / f"{case.entropy:016x}-{fingerprint()}-{first:06d}-{last:06d}.parquet"
+
+
+def simulate_block(block: Block) -> Path:
+    """Simulate a block and keep its sums; written aside and renamed, so that a file is whole or not there."""
+    case, first, end, file = block
+    table = add_up(case, range(first, end))
+    aside = file.with_suffix(f".{os.getpid()}.part")
+    table.to_parquet(aside, index=False)
+    aside.replace(file)
+    return file
+
+
+def run(
+    cases: Sequence[Case],
+    grids: int,
+    out: Path,
+    processes: int,
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+) -> pd.DataFrame:
+    """Simulate what is missing of `grids` grids of every case; the sums of all, a row per case and claim."""
+    (out / "blocks").mkdir(parents=True, exist_ok=True)
+    wanted = blocks(cases, grids, out)
+    missing = [block for block in wanted if not block[3].exists()]
+    todo = sum(end - first for _, first, end, _ in missing)
+    say(
+        f"{len(cases)} cases of {grids:,} grids: {todo:,} of {len(cases) * grids:,} grids are to be simulated"
+    )
+    if missing:
+        _simulate(missing, processes, say)
+    return collect(wanted)
+
+
+def _simulate(missing: list[Block], processes: int, say: Callable[[str], None]) -> None:
+    began, shown = time.monotonic(), time.monotonic()
+    with _one_thread_each(), multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for done, _ in enumerate(pool.imap_unordered(simulate_block, missing), start=1):
+            now = time.monotonic()
+            if now - shown > 20 or done == len(missing):
+                shown = now
+                left = (now - began) / done * (len(missing) - done)
+                ends = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
+                say(f"{done:,} of {len(missing):,} blocks in {now - began:.0f} s; ends at about {ends}")
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started here use one thread each: their matrices are small."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def collect(wanted: Sequence[Block]) -> pd.DataFrame:
+    """Add up the blocks that are there, a row per case and claim."""
+    parts = [
+        pd.read_parquet(file).assign(
+            world=case.world, preset=case.preset, seeds=case.seeds, effect=case.effect
+        )
+        for case, _, _, file in wanted
+        if file.exists()
+    ]
+    keys = ["world", "preset", "seeds", "effect", "claim", "kind", "true"]
+    return pd.concat(parts).groupby(keys, sort=False, dropna=False)[list(SUMS)].sum(min_count=1).reset_index()

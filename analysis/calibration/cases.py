@@ -1,0 +1,169 @@
+"""A case: a world, a preset, a number of seeds and an effect; many grids of it are simulated and judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import analysis
+from analysis.calibration.settings import Setting
+from analysis.calibration.simulate import Design, design, draw
+from analysis.calibration.truth import planted, simulated_claims, true_effects
+from analysis.calibration.worlds import WORLDS, World, setting_of
+from analysis.claims.conjectures import CONJECTURES, Claim
+from analysis.claims.verdicts import Judged, Verdict, judge, overall
+
+EFFECTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""Planted effects, in margins."""
+ANY = "any claim"
+SUMS = (
+    "grids",
+    "wrong",
+    "right",
+    "estimated",
+    "covered",
+    "error",
+    "squared_error",
+    "standard_error",
+)
+"""What is added up over grids: counts, and of the estimates that there are their errors."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is simulated; `seed` and the number of a grid fix all of its random numbers."""
+
+    world: str
+    preset: str
+    seeds: int
+    effect: float
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.world}, {self.preset} with {self.seeds} seeds, {self.effect:g} margins"
+
+    @cached_property
+    def of_world(self) -> World:
+        """The world of that name."""
+        return next(world for world in WORLDS if world.name == self.world)
+
+    @cached_property
+    def setting(self) -> Setting:
+        """The preset as the world changes it."""
+        return setting_of(self.of_world, self.preset, self.seeds)
+
+    @cached_property
+    def entropy(self) -> int:
+        """Start of the random numbers, the same on every machine and for every order of cases."""
+        text = f"{self.world}|{self.preset}|{self.seeds}|{self.effect:g}|{self.seed}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def cases(worlds: Sequence[str], effects: Sequence[float], seed: int = 0) -> list[Case]:
+    """Every study of every world at every effect."""
+    return [
+        Case(world.name, preset, seeds, effect, seed)
+        for world in WORLDS
+        if world.name in worlds
+        for preset, seeds in world.studies
+        for effect in effects
+    ]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A case with its truth: what every claim's contrast is, and the verdict that this asks for."""
+
+    design: Design
+    claims: list[Claim]
+    true: list[float]
+    rights: list[Verdict]
+
+
+@lru_cache(maxsize=4)
+def plant(case: Case) -> Planted:
+    """The truth of a case, drawn once for all of its grids.
+
+    Raises:
+        ValueError: no AUROC can hold the effects.
+    """
+    claims = simulated_claims(case.setting)
+    rng = np.random.default_rng([case.entropy, 1])
+    truth = planted(case.setting, case.effect, rng, claims, case.of_world)
+    true = true_effects(truth, claims)
+    margins = [case.setting.margins.of(claim.metric) for claim in claims]
+    rights = [right_verdict(c, t, m) for c, t, m in zip(claims, true, margins, strict=True)]
+    return Planted(design(case.setting, truth, case.of_world), claims, true, rights)
+
+
+def right_verdict(claim: Claim, true: float, margin: float) -> Verdict:
+    """The verdict that a planted effect asks for: it is there if it reaches the margin, else it is not."""
+    sign = -1 if claim.expects == "negative" else 1
+    there = (abs(true) if claim.expects == "zero" else sign * true) > margin * (1 - 1e-9)
+    return "supported" if there == (claim.expects in ("positive", "negative")) else "refuted"
+
+
+def right_overall(claims: Sequence[Claim], rights: Sequence[Verdict], conjecture: int) -> Verdict:
+    """A conjecture's right verdict from those of the claims that it needs."""
+    needed = [r for c, r in zip(claims, rights, strict=True) if c.conjecture == conjecture and c.needed]
+    return "refuted" if "refuted" in needed else "supported"
+
+
+def judge_grid(case: Case, number: int) -> list[Judged]:
+    """Simulate grid `number` of a case and judge it as a real one is judged."""
+    it = plant(case)
+    measures = draw(it.design, np.random.default_rng([case.entropy, 2, number]))
+    return judge(measures, "natural", case.setting.margins, it.claims)
+
+
+def add_up(case: Case, numbers: Sequence[int]) -> pd.DataFrame:
+    """`SUMS` over grids: a row per claim, one per conjecture (`conjecture 1`) and one for any claim."""
+    it = plant(case)
+    names = [*(c.name for c in it.claims), *(f"conjecture {k}" for k in CONJECTURES), ANY]
+    total = np.zeros((len(names), len(SUMS)))
+    for number in numbers:
+        judged = judge_grid(case, number)
+        rows = [_scored(j, t, r) for j, t, r in zip(judged, it.true, it.rights, strict=True)]
+        wrong = any(row[1] for row in rows)
+        for conjecture in CONJECTURES:
+            verdict = overall([j for j in judged if j.claim.conjecture == conjecture])
+            rows.append(_outcome(verdict, right_overall(it.claims, it.rights, conjecture)))
+        rows.append((1.0, float(wrong), float("nan"), 0.0, 0.0, 0.0, 0.0, 0.0))
+        total += np.array(rows)
+    table = pd.DataFrame(total, columns=list(SUMS))
+    table.insert(0, "claim", names)
+    kinds = ["claim"] * len(it.claims) + ["conjecture"] * len(CONJECTURES) + ["any"]
+    table.insert(1, "kind", kinds)
+    table.insert(2, "true", it.true + [float("nan")] * (len(CONJECTURES) + 1))
+    return table
+
+
+def _outcome(verdict: Verdict, right: Verdict) -> tuple[float, ...]:
+    return (1.0, float(verdict not in (right, "undecided")), float(verdict == right), 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def _scored(judged: Judged, true: float, right: Verdict) -> tuple[float, ...]:
+    counted = _outcome(judged.verdict, right)[:3]
+    found = judged.found
+    if found is None or not np.isfinite(found.standard_error) or found.seed_part == "unknown":
+        return (*counted, 0.0, 0.0, 0.0, 0.0, 0.0)
+    error = found.estimate - true
+    covered = float(found.low <= true <= found.high)
+    return (*counted, 1.0, covered, error, error**2, found.standard_error)
+
+
+@lru_cache(maxsize=1)
+def fingerprint() -> str:
+    """Of the code that simulates and judges: sums of other code are not mixed with those of this."""
+    root = Path(analysis.__file__).parent
+    rooms = ("statistics", "claims", "calibration")
+    digest = hashlib.sha256()
+    for file in (file for room in rooms for file in sorted((root / room).glob("*.py"))):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
