@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import analysis
 from analysis.calibration.settings import Setting
 from analysis.calibration.simulate import Design, design, draw
 from analysis.calibration.truth import planted, simulated_claims, true_effects
@@ -161,7 +160,7 @@ def _scored(judged: Judged, true: float, right: Verdict) -> tuple[float, ...]:
 @lru_cache(maxsize=1)
 def fingerprint() -> str:
     """Of the code that simulates and judges: sums of other code are not mixed with those of this."""
-    root = Path(analysis.__file__).parent
+    root = Path(__file__).parents[1]
     rooms = ("statistics", "claims", "calibration")
     digest = hashlib.sha256()
     for file in (file for room in rooms for file in sorted((root / room).glob("*.py"))):
