@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sweeps.spaces import Phantom, Preset, grid
-from transfusion.cell import ARCHITECTURES, FREEZES, Recipe
+from transfusion.architectures import Architecture
+from transfusion.cell import FREEZES, Recipe
+
+STUDIED: tuple[Architecture, ...] = (
+    "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny"
+)  # fmt: skip
+"""The networks of the presets: those that the study compared."""
 
 
 def smoke() -> Preset:
@@ -40,7 +46,7 @@ def demo() -> Preset:
         name="demo",
         summary="the whole grid on the embedded data, sized for two CPU cores",
         space=grid(
-            architecture=ARCHITECTURES,
+            architecture=STUDIED,
             train_images=(48, 96, 192, 384),
             init=("random", "photos", "consolidation"),
             freeze=FREEZES,
@@ -67,7 +73,7 @@ def chexpert() -> Preset:
         name="chexpert",
         summary="the study's own recipe on CheXpert; needs --data and GPUs",
         space=grid(
-            architecture=ARCHITECTURES,
+            architecture=STUDIED,
             train_images=(5_000, 50_000, 100_000, 200_000),
             init=("random", "imagenet", "consolidation"),
             freeze=FREEZES,

@@ -9,14 +9,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("transfusion", "sweeps", "analysis")
 
-TRIAL_TYPES = {"transfusion.cell", "transfusion.problems", "transfusion.files", "transfusion.weights_input"}
+TRIAL_TYPES = {
+    "transfusion.architectures", "transfusion.cell", "transfusion.files", "transfusion.problems",
+    "transfusion.weights_input",
+}  # fmt: skip
 ROOMS: dict[str, set[str]] = {
     "transfusion": set(),
     "sweeps": set(),
     "transfusion.problems": set(),
     "transfusion.files": set(),
     "transfusion.weights_input": set(),
-    "transfusion.cell": {"transfusion.problems", "transfusion.weights_input"},
+    "transfusion.architectures": set(),
+    "transfusion.cell": {"transfusion.architectures", "transfusion.problems", "transfusion.weights_input"},
     "transfusion.images": {"transfusion.problems"},
     "transfusion.data": TRIAL_TYPES | {"transfusion.images"},
     "transfusion.layouts": TRIAL_TYPES | {"transfusion.data", "transfusion.images"},

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
+from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.problems import SettingError
 from transfusion.weights_input import DEFAULT, InputScale
 
@@ -23,15 +24,11 @@ bytes of every image, cells by the fields that differ from their default; featur
 rounded to float16.
 """
 
-Architecture = Literal[
-    "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny"
-]
 Init = Literal["random", "imagenet", "photos", "consolidation"]
 Freeze = Literal["none", "backbone"]
 Balance = Literal["natural", "balanced"]
 Kind = Literal["upstream", "grid"]
 
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 INITS: tuple[Init, ...] = get_args(Init)
 FREEZES: tuple[Freeze, ...] = get_args(Freeze)
 BALANCES: tuple[Balance, ...] = get_args(Balance)
@@ -65,7 +62,7 @@ class Cell:
     kind: Kind = field(default="grid", metadata={"choices": KINDS})
     finding: str = field(default="Edema", metadata={"help": "which finding of the data is trained"})
     architecture: Architecture = field(
-        metadata={"choices": ARCHITECTURES, "plural": "architectures", "help": "networks"}
+        metadata={"choices": tuple(ARCHITECTURES), "plural": "architectures", "help": "networks"}
     )
     train_images: int = field(
         metadata={"least": 1, "plural": "train_images", "words": "{:,} images", "help": "data set sizes"}

@@ -16,13 +16,14 @@ import pytorch_lightning as pl
 import torch
 import torchvision
 
+from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied, cell_id, upstream_of
 from transfusion.data import image_cache
 from transfusion.data.table import Table
 from transfusion.files import atomic
-from transfusion.networks import architectures, weights
-from transfusion.networks.architectures import Network, build
+from transfusion.networks import weights
 from transfusion.networks.initialization import copy_stages, load_stages, save_stages
+from transfusion.networks.network import Network, build
 from transfusion.problems import SettingError
 from transfusion.records import attempts, results
 from transfusion.records.failures import DivergedError, Failure, StoppedError, failure_of
@@ -201,7 +202,7 @@ def _train(
     """
     folder, device, hooks = place.folder, place.device, place.hooks
     network.to(device).to(memory_format=torch.channels_last)
-    metrics |= architectures.size_of(cell.architecture, recipe.image_size)
+    metrics |= ARCHITECTURES[cell.architecture].size(recipe.image_size)
     trained: torch.nn.Module = network
     frozen = cell.freeze == "backbone"
     if frozen and recipe.frozen_views:

@@ -118,6 +118,17 @@ NETWORK = (
     _count("macs", "multiply-adds for one image", "multiply-adds"),
 )
 
+MARKERS = tuple(".,ov^<>12348spP*hH+xXDd|_")
+"""Markers of points, as matplotlib names them."""
+
+LOOKS = (
+    _text("network", "name of the network in figures and tables"),
+    _text("family", "family of the network: those of one stand together"),
+    _text("colour", "colour of the network, #RRGGBB"),
+    _text("marker", "marker of the network", MARKERS),
+)
+"""How a network is called and drawn; null takes what is known of it, else its own name in gray."""
+
 TRIALS = (
     _text("cell_id", "identity of the cell: a hash of all that changes its result"),
     *AXES,
@@ -167,6 +178,7 @@ TRIALS = (
         "where there are none",
     ),
     *NETWORK,
+    *LOOKS,
     _span("range_test_seconds", "time of the range test; null after an interruption"),
     _span("feature_seconds", "time to compute the features of a frozen backbone"),
     _span("train_seconds", "time inside training"),

@@ -18,12 +18,12 @@ from sweeps.inputs import data
 from sweeps.planning import named_weights
 from sweeps.planning.named_weights import Given, NamedWeights
 from sweeps.planning.plan import PlannedCell
-from transfusion.cell import ARCHITECTURES, Architecture, Cell, Recipe, Supplied
+from transfusion.architectures import ARCHITECTURES, Architecture
+from transfusion.cell import Cell, Recipe, Supplied
 from transfusion.data.table import Table
 from transfusion.images.decoding import decode
 from transfusion.layouts import imagenet
 from transfusion.networks import weights
-from transfusion.networks.architectures import RESNETS
 from transfusion.problems import InputError, Problem
 from transfusion.training import input_check
 from transfusion.weights_input import DEFAULT
@@ -57,7 +57,7 @@ def open_pretrained(
 ) -> Pretrained:
     """Find, and check, what the wanted cells with `init=imagenet` start from.
 
-    A file of `--weights` comes first, then torchvision's for the ResNets, then the folder of `--imagenet`.
+    A file of `--weights` comes first, then torchvision's where it has one, then the folder of `--imagenet`.
 
     Args:
         options: the files of `--weights`, and what is said of them.
@@ -74,7 +74,7 @@ def open_pretrained(
     files: dict[Architecture, Path] = {}
     named: list[NamedWeights] = []
     for architecture in needed:
-        if architecture not in given and architecture not in RESNETS:
+        if architecture not in given and not ARCHITECTURES[architecture].downloadable():
             continue
         try:
             file = given.get(architecture) or weights.torchvision_file(architecture)
@@ -89,7 +89,7 @@ def open_pretrained(
             scale = scales.get(architecture, DEFAULT)
             accepted = architecture in accepts
             named.append(replace(one, scale=scale, notes=found.notes(), accepted=accepted))
-    without = [one for one in needed if one not in given and one not in RESNETS]
+    without = [one for one in needed if one not in given and not ARCHITECTURES[one].downloadable()]
     images = None
     if without and folder is not None:
         try:

@@ -23,8 +23,8 @@ from sweeps.planning.memory import needed_bytes
 from sweeps.planning.resources import GpuError, Resources, larger_share
 from sweeps.planning.speeds import Speed, Speeds
 from sweeps.spaces import Preset
-from transfusion.cell import Architecture, Cell
-from transfusion.networks import architectures
+from transfusion.architectures import Architecture
+from transfusion.cell import Cell
 from transfusion.problems import SettingError
 from transfusion.training import acceleration
 
@@ -246,7 +246,7 @@ def one(check: Check, architecture: Architecture, workers: Workers, peak: float)
     return Found(
         architecture,
         speed,
-        share_of_peak=alone["images_per_second"] * 3 * architectures.macs(architecture, size) / peak,
+        share_of_peak=alone["images_per_second"] * 3 * ARCHITECTURES[architecture].macs(size) / peak,
         host_memory=max(answer["host_memory"] for answer in together),
         compiled=compiling["outcome"],
         compile_seconds=compiling["seconds"],
@@ -326,7 +326,7 @@ def needs(check: Check, found: Sequence[Found]) -> machine.Needs:
     """What the plan needs of the machine beside its devices."""
     at_hand, recipe = check.at_hand, check.preset.recipe
     trials = max([at_hand.slots(one.speed.share) for one in found if one.speed] or [1])
-    networks = [architectures.size_of(name, recipe.image_size)["parameters"] for name in check.networks]
+    networks = [ARCHITECTURES[name].parameters for name in check.networks]
     weights = 4 * max(networks)
     phantom = check.preset.phantom
     images = max(most_images(check.wanted, recipe), phantom.images if phantom else 0)

@@ -19,8 +19,8 @@ from typing import Any, Literal
 import torch
 
 from sweeps.planning.speeds import NOTHING, Speeds
-from transfusion.cell import NATURAL_IMAGES, SCHEMA, Architecture, Cell, Recipe
-from transfusion.networks import architectures
+from transfusion.architectures import ARCHITECTURES, Architecture
+from transfusion.cell import NATURAL_IMAGES, SCHEMA, Cell, Recipe
 
 Device = Literal["cpu", "cuda"]
 
@@ -32,21 +32,8 @@ GPU_SPREAD = 2.0
 """By how much a guess for a GPU may be off, in either direction: the slowest and the fastest card that
 computes in a type are further apart than that, most are not."""
 
-EFFICIENCY: dict[Architecture, tuple[float, float]] = {
-    "resnet50": (1.05, 0.84),
-    "resnet34": (1.45, 0.92),
-    "resnet18": (1.7, 0.93),
-    "cbr_large_wide": (1.65, 1.05),
-    "cbr_large_tall": (2.6, 1.15),
-    "cbr_small": (1.75, 1.1),
-    "cbr_tiny": (1.25, 1.0),
-}
-"""Arithmetic of training over that of a matrix product, on one core, at the two `EFFICIENCY_SIZES`. It
-exceeds 1: multiply-adds with padding count but are left out on small maps
-(`transfusion.networks.convolution`). For a
-GPU it is 1: what `GPU_MACS_PER_SECOND` guesses is training itself."""
-
 EFFICIENCY_SIZES = (24, 224)
+"""Pixels at which `Spec.efficiency` was measured."""
 
 HEAD_STEP_SECONDS: dict[Device, float] = {"cpu": 2e-3, "cuda": 2e-3}
 """Of a training step of a frozen backbone's head, nearly all of it Lightning's loop; measured on one core
@@ -75,12 +62,14 @@ Factors = dict[tuple[Architecture, int], float]
 
 def efficiency(device: Device, architecture: Architecture, image_size: int) -> float:
     """That of the architecture at this image size: between the sizes at which it is known by the logarithm of
-    the size, beyond them that of the nearer one."""
-    if device == "cuda":
+    the size, beyond them that of the nearer one. 1 where nobody has measured it, and for a GPU: what
+    `GPU_MACS_PER_SECOND` guesses is training itself."""
+    known = ARCHITECTURES[architecture].efficiency
+    if device == "cuda" or known is None:
         return 1.0
     small, large = EFFICIENCY_SIZES
     place = math.log(image_size / small) / math.log(large / small)
-    at_small, at_large = EFFICIENCY[architecture]
+    at_small, at_large = known
     return at_small + (at_large - at_small) * min(1.0, max(0.0, place))
 
 
@@ -173,17 +162,16 @@ class CostModel:
 
     def image_seconds(self, architecture: Architecture, recipe: Recipe, share: float = 1.0) -> float:
         """Seconds of arithmetic to train on one image once, on this share of a GPU."""
-        macs = architectures.size_of(architecture, recipe.image_size)["macs"]
+        macs = ARCHITECTURES[architecture].macs(recipe.image_size)
         speed = self.macs_per_second * efficiency(self.device, architecture, recipe.image_size)
         part = share if self.device == "cuda" else 1.0
         return self.factor(architecture, recipe.image_size) * 3 * macs / (speed * part)
 
     def step_seconds(self, architecture: Architecture, recipe: Recipe) -> float:
         """Seconds of one training step besides its images."""
-        size = architectures.size_of(architecture, recipe.image_size)
+        spec = ARCHITECTURES[architecture]
         seconds = (
-            size["parameters"] * SECONDS_PER_PARAMETER[self.device]
-            + size["depth"] * SECONDS_PER_LAYER[self.device]
+            spec.parameters * SECONDS_PER_PARAMETER[self.device] + spec.depth * SECONDS_PER_LAYER[self.device]
         )
         return self.factor(architecture, recipe.image_size) * seconds
 
@@ -201,7 +189,7 @@ class CostModel:
             share: of a GPU that it trains on.
         """
         forward = FORWARD_SHARE * self.image_seconds(cell.architecture, recipe, share)
-        parameters = architectures.size_of(cell.architecture, recipe.image_size)["parameters"]
+        parameters = ARCHITECTURES[cell.architecture].parameters
         fixed = SECONDS_PER_CELL + parameters * INITIAL_SECONDS_PER_PARAMETER
         epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs
         evaluated = 0 if cell.finding in NATURAL_IMAGES else self.evaluation_images

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from transfusion.cell import Architecture, Cell, Freeze, Recipe
-from transfusion.networks import architectures
+from transfusion.architectures import Architecture
+from transfusion.cell import Cell, Freeze, Recipe
+from transfusion.networks.network import build, parameters
 from transfusion.training.process_state import CONTEXT_BYTES
 from transfusion.training.task import EVALUATION_BATCH
 
@@ -68,7 +69,7 @@ def estimate(
         elements += output.numel()
 
     with torch.device("meta"):
-        network = architectures.build(architecture).eval()
+        network = build(architecture).eval()
         for layer in network.modules():
             if not list(layer.children()):
                 layer.register_forward_hook(count)
@@ -77,4 +78,4 @@ def estimate(
     training = 0 if frozen else COPIES_OF_ACTIVATIONS * elements * batch_size
     evaluating = elements * max(EVALUATION_BATCH, batch_size if frozen else 0) // 2
     copies = 1 if frozen else COPIES_OF_WEIGHTS
-    return 4 * copies * architectures.parameters(network) + element_bytes * max(training, evaluating)
+    return 4 * copies * parameters(network) + element_bytes * max(training, evaluating)

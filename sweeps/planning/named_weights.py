@@ -11,21 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transfusion.cell import ARCHITECTURES, NATURAL_IMAGES, Architecture, Cell
+from transfusion.architectures import ARCHITECTURES, Architecture
+from transfusion.cell import NATURAL_IMAGES, Cell
 from transfusion.problems import Problem
 from transfusion.weights_input import DEFAULT, EXPECTED, InputError, InputScale, parse
 
-TORCHVISION = {
-    "f37072fd": "torchvision IMAGENET1K_V1",
-    "b627a593": "torchvision IMAGENET1K_V1",
-    "0676ba61": "torchvision IMAGENET1K_V1",
-    "11ad3fa6": "torchvision IMAGENET1K_V2",
-    "5c106cde": "torchvision, earlier file",
-    "333f7ec4": "torchvision, earlier file",
-    "19c8e357": "torchvision, earlier file",
-}
-"""Torchvision's published weights of the three ResNets by the start of their sha256, which their file names
-tell (resnet18-f37072fd.pth)."""
+TORCHVISION = {digits: name for spec in ARCHITECTURES.values() for digits, name in spec.published().items()}
+"""Torchvision's published weights by the start of their sha256, which their file names tell
+(resnet18-f37072fd.pth)."""
 
 NATURAL = ("natural", "imagenet")
 """What `--weights-origin` may say of weights from natural images."""

@@ -17,9 +17,9 @@ from sweeps.planning.cost import CostModel
 from sweeps.planning.history import History
 from sweeps.planning.named_weights import NamedWeights, of_cell
 from sweeps.planning.resources import larger_share
+from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import NOTHING_SUPPLIED, SCHEMA, Cell, Recipe, Supplied, cell_id, upstream_of
 from transfusion.files import atomic
-from transfusion.networks import architectures
 
 
 @dataclass(frozen=True)
@@ -135,16 +135,23 @@ def write(plan: Plan, path: Path) -> None:
     by_id = {planned.id: planned.cell for planned in plan.cells}
     rows: list[dict[str, Any]] = []
     for planned in plan.cells:
-        numbers = architectures.size_of(planned.cell.architecture, plan.recipe.image_size)
+        facts = facts_of(planned.cell.architecture, plan.recipe.image_size)
         axes = {name: getattr(planned.cell, name) for name in _AXES}
         above = by_id.get(planned.upstream) if planned.upstream else None
         start = of_cell(planned.cell, above, plan.weights)
-        rows.append({"cell_id": planned.id, **axes, "upstream": planned.upstream, **start, **numbers})
+        rows.append({"cell_id": planned.id, **axes, "upstream": planned.upstream, **start, **facts})
     table = pa.Table.from_pandas(pd.DataFrame(rows).astype(_TYPES), preserve_index=False)
     if path.exists() and pq.read_table(path).equals(table):
         return
     with atomic(path) as temporary:
         pq.write_table(table, temporary)
+
+
+def facts_of(architecture: Architecture, image_size: int) -> dict[str, Any]:
+    """The columns of `trials` that say what a network is and how it is drawn."""
+    spec = ARCHITECTURES[architecture]
+    looks = {"network": spec.label, "family": spec.family, "colour": spec.colour, "marker": spec.marker}
+    return {**spec.size(image_size), **looks}
 
 
 _AXES = tuple(field.name for field in dataclasses.fields(Cell))

@@ -18,7 +18,7 @@ import torch
 
 from sweeps.planning.memory import Key
 from sweeps.planning.resources import Resources
-from transfusion.cell import Architecture
+from transfusion.architectures import Architecture
 from transfusion.files import atomic
 
 VERSION = 1

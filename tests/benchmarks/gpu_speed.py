@@ -38,10 +38,11 @@ from side_by_side import WELL, outcome_of, side_by_side  # noqa: E402
 
 from sweeps.planning.memory import needed_bytes  # noqa: E402
 from sweeps.planning.resources import Resources  # noqa: E402
-from transfusion.cell import ARCHITECTURES, Architecture, Cell, Recipe  # noqa: E402
+from transfusion.architectures import ARCHITECTURES, Architecture  # noqa: E402
+from transfusion.cell import Cell, Recipe  # noqa: E402
 from transfusion.data.table import Table  # noqa: E402
 from transfusion.layouts import chexpert  # noqa: E402
-from transfusion.networks import architectures  # noqa: E402
+from transfusion.networks.network import build  # noqa: E402
 from transfusion.phantom import writing  # noqa: E402
 from transfusion.training import acceleration  # noqa: E402
 from transfusion.training.process_state import cap_memory  # noqa: E402
@@ -112,7 +113,7 @@ def against_the_peer(chosen: list[Architecture], images: int, workers: int) -> N
             finally:
                 acceleration.COMPILE_SECONDS = before
             best = max(ours, compiled)
-            share = best * 6 * architectures.macs(architecture, SIZE) / peak
+            share = best * 6 * ARCHITECTURES[architecture].macs(SIZE) / peak
             print(
                 f"| {architecture} | {theirs:,.0f} | {ours:,.0f} | {compiled:,.0f} | {compiling:.0f} "
                 f"| {best / theirs:.1f} | {share:.2f} |",
@@ -125,7 +126,7 @@ def peer_speed(architecture: Architecture, table: Table, images: int, workers: i
     recipe = Recipe(image_size=SIZE, batch_size=BATCH)
     cell = Cell(architecture=architecture, train_images=images)
     parts, _, outputs = peer.loaders(cell, recipe, table, workers)
-    module = peer.Classifier(architectures.build(architecture, outputs), recipe, binary=True)
+    module = peer.Classifier(build(architecture, outputs), recipe, binary=True)
     clock = Clock()
     trainer = pl.Trainer(
         accelerator="gpu", devices=1, max_epochs=3, logger=False, enable_checkpointing=False,

@@ -21,9 +21,9 @@ from statistics import median
 import numpy as np
 import torch
 
-from transfusion.cell import ARCHITECTURES, Architecture, Recipe
-from transfusion.networks import architectures
-from transfusion.networks.architectures import build
+from transfusion.architectures import ARCHITECTURES, Architecture
+from transfusion.cell import Recipe
+from transfusion.networks.network import build
 from transfusion.training import acceleration
 from transfusion.training.fitting import Hooks, fit
 from transfusion.training.module import TrainingModule, masked_loss
@@ -47,7 +47,7 @@ def main() -> None:
     for size in options.sizes:
         for architecture in options.architectures:
             real, resident = speeds(architecture, size, device, options.epochs)
-            operations = 6 * architectures.macs(architecture, size)
+            operations = 6 * ARCHITECTURES[architecture].macs(size)
             print(
                 f"| {size} | {architecture} | {resident:,.1f} | {real:,.1f} | {real / resident:.2f} "
                 f"| {real * operations / peak:.2f} |",

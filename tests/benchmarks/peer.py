@@ -39,8 +39,8 @@ from sweeps.presets import PRESETS
 from transfusion.cell import Cell, Recipe, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert, photos
-from transfusion.networks.architectures import build
 from transfusion.networks.convolution import Convolution
+from transfusion.networks.network import build
 from transfusion.training.range_test import choose
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

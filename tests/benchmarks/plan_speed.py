@@ -11,7 +11,8 @@ from sweeps.planning import history, plan
 from sweeps.planning.cost import CostModel
 from sweeps.presets import demo
 from sweeps.spaces import cells, grid
-from transfusion.cell import ARCHITECTURES, FREEZES, cell_id
+from transfusion.architectures import ARCHITECTURES
+from transfusion.cell import FREEZES, cell_id
 from transfusion.records import results
 
 RECIPE = demo().recipe

@@ -22,8 +22,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from transfusion.cell import ARCHITECTURES, Architecture
-from transfusion.networks.architectures import build
+from transfusion.architectures import ARCHITECTURES, Architecture
+from transfusion.networks.network import build
 from transfusion.training.module import masked_loss
 from transfusion.training.optimizer import Adam
 

@@ -32,8 +32,8 @@ from sweeps.spaces import Preset
 from transfusion.cell import Cell, cell_id, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
-from transfusion.networks.architectures import build
 from transfusion.networks.initialization import save_stages
+from transfusion.networks.network import build
 from transfusion.phantom import writing
 from transfusion.records import results
 

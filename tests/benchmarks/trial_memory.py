@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.presets import demo
-from transfusion.cell import ARCHITECTURES, Architecture, Cell, upstream_of
+from transfusion.architectures import ARCHITECTURES, Architecture
+from transfusion.cell import Cell, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing

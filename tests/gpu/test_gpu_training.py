@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from transfusion.cell import ARCHITECTURES, Cell, upstream_of
+from transfusion.architectures import ARCHITECTURES
+from transfusion.cell import Cell, upstream_of
 from transfusion.training import acceleration
 from transfusion.training.fitting import Hooks
 from transfusion.training.metrics import auroc

@@ -9,10 +9,11 @@ import torch
 from imagenet_folder import write_images
 from pretended_cuda import pretended
 
-from transfusion.cell import ARCHITECTURES, Cell, Recipe, Supplied, upstream_of
+from transfusion.architectures import ARCHITECTURES
+from transfusion.cell import Cell, Recipe, Supplied, upstream_of
 from transfusion.layouts import imagenet
 from transfusion.networks import weights
-from transfusion.networks.architectures import build
+from transfusion.networks.network import build
 from transfusion.records import attempts
 from transfusion.training import acceleration
 from transfusion.training.fitting import Hooks

@@ -4,9 +4,9 @@ import pytest
 from ray import tune
 from ray.tune.search.variant_generator import generate_variants
 
-from sweeps.presets import PRESETS, chexpert, demo, smoke
+from sweeps.presets import PRESETS, STUDIED, chexpert, demo, smoke
 from sweeps.spaces import cells, grid, grid_search
-from transfusion.cell import ARCHITECTURES, Cell
+from transfusion.cell import Cell
 from transfusion.problems import SettingError
 
 
@@ -16,7 +16,7 @@ def test_the_demo_spans_the_whole_grid():
     assert len(sizes) == 4
     expected = {
         Cell(architecture=a, train_images=n, init=init, freeze=freeze)
-        for a in ARCHITECTURES
+        for a in STUDIED
         for n in sizes
         for init, freeze in [
             ("random", "none"),

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import (
-    ARCHITECTURES,
     FREEZES,
     INITS,
     NOTHING_SUPPLIED,

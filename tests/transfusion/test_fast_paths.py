@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from transfusion import trial
-from transfusion.cell import ARCHITECTURES, Cell, Recipe, upstream_of
-from transfusion.networks.architectures import build
+from transfusion.architectures import ARCHITECTURES
+from transfusion.cell import Cell, Recipe, upstream_of
+from transfusion.networks.network import build
 from transfusion.training import fitting
 from transfusion.training.augmentation import evaluation_inputs, training_inputs
 from transfusion.training.features import feature_task

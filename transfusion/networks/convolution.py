@@ -17,6 +17,11 @@ SMALL_MAP = 16
 class Convolution(nn.Conv2d):
     """A `Conv2d` of one group, without dilation, padded by zeros. `of` makes one of a `Conv2d` in place."""
 
+    @staticmethod
+    def can_be(layer: nn.Conv2d) -> bool:
+        """Whether `of` takes `layer`."""
+        return layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+
     @classmethod
     def of(cls, layer: nn.Conv2d) -> None:
         """Let `layer`, weights and all, compute as this class does.
@@ -24,7 +29,7 @@ class Convolution(nn.Conv2d):
         Raises:
             ValueError: it has groups, dilation, or another padding.
         """
-        if layer.groups != 1 or layer.dilation != (1, 1) or layer.padding_mode != "zeros":
+        if not cls.can_be(layer):
             raise ValueError(f"found {layer}, expected one group, no dilation, and padding by zeros")
         layer.__class__ = cls
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from transfusion.networks.architectures import Network
+from transfusion.networks.network import Network
 
 
 class WeightsError(ValueError):

@@ -17,10 +17,10 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor
 
-from transfusion.cell import Architecture
+from transfusion.architectures import ARCHITECTURES, Architecture, Torchvision
 from transfusion.files import atomic
 from transfusion.networks import weights_file, weights_names
-from transfusion.networks.architectures import build
+from transfusion.networks.network import build
 from transfusion.problems import InputError, Problem
 
 TIMEOUT_SECONDS = 20
@@ -133,15 +133,19 @@ def fingerprint(file: Path) -> str:
 
 
 def torchvision_file(architecture: Architecture) -> Path:
-    """Torchvision's ImageNet weights of a ResNet in torch.hub's cache, downloaded there if need be.
+    """Torchvision's ImageNet weights of `architecture` in torch.hub's cache, downloaded there if need be.
 
-    These are `IMAGENET1K_V1`: the first recipe, which all three ResNets share and studies of transfer used.
+    These are its entry's `weights`; for the ResNets `IMAGENET1K_V1`, which studies of transfer used.
 
     Raises:
         InputError: the file is not there and cannot be downloaded: its address, and where to put it by hand;
             or it does not have the sha256 that its name tells.
+        ValueError: torchvision has none.
     """
-    url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
+    backbone = ARCHITECTURES[architecture].backbone
+    if not isinstance(backbone, Torchvision) or backbone.weights is None:
+        raise ValueError(f"found {architecture}, expected a network with weights of torchvision's")
+    url = torchvision.models.get_model_weights(backbone.name)[backbone.weights].url
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = folder / Path(urlparse(url).path).name
     digest = file.stem.rpartition("-")[2]

@@ -12,21 +12,20 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
+import torchvision
 from torch import Tensor
 
-from transfusion.cell import ARCHITECTURES, Architecture
-from transfusion.networks.architectures import RESNETS, build
+from transfusion.architectures import ARCHITECTURES, Architecture, Torchvision
+from transfusion.networks.network import build
 
 OPTIONAL = "num_batches_tracked"
 """Counters that older files lack and nothing uses."""
 
-SEQUENCE = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
-"""Places in `Sequential(*resnet.children())`: 2 and 3 are the ReLU and the pooling."""
-
 STAGE = re.compile(r"(?:stem|layer|block|conv|bn|norm)\d*|[0-7]")
-"""First part of a name that belongs to the backbone; all else below a prefix is a head, or is not needed."""
+"""First part of a name that belongs to the backbone of some network."""
 
 PREFERRED = (("encoder_q", "encoder_k"), ("online", "target"), ("teacher", "student"), ("", "momentum"))
 """Of two networks in one file, which one its authors go on with: MoCo, BYOL, DINO, and copies by momentum."""
@@ -92,17 +91,37 @@ def _own(architecture: Architecture) -> dict[str, Tensor]:
 def _namings(architecture: Architecture, own: Iterable[str]) -> list[dict[str, str]]:
     """Each naming as its name -> our name."""
     namings = [{name: name for name in own}]
-    if architecture in RESNETS:
-        torchvisions = {name.removeprefix("stem."): name for name in own}
+    backbone = ARCHITECTURES[architecture].backbone
+    if isinstance(backbone, Torchvision):
+        torchvisions = {_torchvisions(name, backbone): name for name in own}
+        places = _places(backbone.name)
         namings.append(torchvisions)
         namings.append(
             {
-                f"{SEQUENCE[first]}{dot}{rest}": ours
+                f"{places[first]}{dot}{rest}": ours
                 for name, ours in torchvisions.items()
                 for first, dot, rest in [name.partition(".")]
             }
         )
     return namings
+
+
+def _torchvisions(name: str, backbone: Torchvision) -> str:
+    """Torchvision's name of our tensor `name`: that of its stage's submodule, and what follows."""
+    stage, _, rest = name.partition(".")
+    parts = backbone.stages[stage]
+    if len(parts) == 1:
+        return f"{parts[0]}.{rest}"
+    last, _, rest = rest.partition(".")
+    return f"{next(part for part in parts if part.rpartition('.')[2] == last)}.{rest}"
+
+
+@lru_cache
+def _places(name: str) -> dict[str, str]:
+    """Child of a torchvision network -> its place in `Sequential(*network.children())`."""
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name, weights=None)
+    return {child: str(place) for place, (child, _) in enumerate(network.named_children())}
 
 
 def _checked(
@@ -111,11 +130,12 @@ def _checked(
     """What of `naming` is there below `prefix`, and what is wrong with it, in the file's own names."""
     below = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
     names = {ours: below[theirs] for theirs, ours in naming.items() if theirs in below}
+    firsts = {theirs.split(".")[0] for theirs in naming}
     missing = [theirs for theirs in naming if theirs not in below and not theirs.endswith(OPTIONAL)]
     extra = [
         rest
         for rest in below
-        if rest not in naming and STAGE.fullmatch(rest.split(".")[0]) and not rest.endswith(OPTIONAL)
+        if rest not in naming and _of_backbone(rest.split(".")[0], firsts) and not rest.endswith(OPTIONAL)
     ]
     first = next(iter(own))
     shapes = [
@@ -135,6 +155,11 @@ def _checked(
         ("", shapes),
     )
     return Fit(prefix, names, tuple(text for head, group in groups for text in _short(head, group)))
+
+
+def _of_backbone(first: str, firsts: set[str]) -> bool:
+    """Whether a name that begins so belongs to the backbone; all else is a head, or is not needed."""
+    return first in firsts or STAGE.fullmatch(first) is not None
 
 
 def _shapes(own: Tensor, *, gray: bool) -> tuple[tuple[int, ...], ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from transfusion.cell import Recipe
-from transfusion.networks.architectures import Network
+from transfusion.networks.network import Network
 from transfusion.training import acceleration
 from transfusion.training.augmentation import evaluation_inputs, training_inputs
 from transfusion.training.randomness import VIEWS, torch_generator

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from transfusion.cell import Architecture
-from transfusion.networks.architectures import build
+from transfusion.architectures import Architecture
 from transfusion.networks.initialization import copy_stages
+from transfusion.networks.network import build
 from transfusion.training.augmentation import evaluation_inputs
 from transfusion.weights_input import NAMED, InputScale
 

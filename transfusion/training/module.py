@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from transfusion.cell import Recipe
-from transfusion.networks.architectures import Network
 from transfusion.networks.initialization import freeze_stages
+from transfusion.networks.network import Network
 from transfusion.records.failures import DivergedError
 from transfusion.training.augmentation import evaluation_inputs, training_inputs
 from transfusion.training.metrics import auroc

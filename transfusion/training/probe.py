@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from transfusion.cell import Architecture, Recipe
-from transfusion.networks import architectures
+from transfusion.architectures import Architecture
+from transfusion.cell import Recipe
+from transfusion.networks.network import build
 from transfusion.training import acceleration
 from transfusion.training.augmentation import training_inputs
 from transfusion.training.fitting import Hooks, find_learning_rate, fit
@@ -74,7 +75,7 @@ class Probe:
             cap_memory(place.share)
         self.device = torch.device(place.device)
         self.recipe = _short(recipe)
-        self.network = architectures.build(architecture, batch_norm_momentum=recipe.batch_norm_momentum)
+        self.network = build(architecture, batch_norm_momentum=recipe.batch_norm_momentum)
         self.network.reduced = acceleration.reduced_type(self.device)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.step_seconds = 0.0

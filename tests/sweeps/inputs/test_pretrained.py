@@ -6,7 +6,7 @@ from imagenet_folder import write_images
 
 from sweeps import full_grid
 from transfusion.networks import weights
-from transfusion.networks.architectures import build
+from transfusion.networks.network import build
 from transfusion.records import results
 
 

@@ -17,9 +17,9 @@ from sweeps.planning.estimate import estimate
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.planning.speeds import Speed, Speeds
-from sweeps.presets import chexpert, demo
+from sweeps.presets import STUDIED, chexpert, demo
 from sweeps.progress import expectation
-from transfusion.cell import ARCHITECTURES, Cell, Recipe
+from transfusion.cell import Cell, Recipe
 from transfusion.training import probe
 from transfusion.training.probe_worker import Answers
 
@@ -126,11 +126,11 @@ def test_the_table_has_every_architecture_and_one_that_dies_does_not_end_the_che
     workers.failing = "resnet34"
     status, text = checked(monkeypatch, capsys, workers, CPU, WELL)
     assert status == 1
-    for name in ARCHITECTURES:
+    for name in STUDIED:
         assert f"{name} {'no' if name == 'resnet34' else 'yes float32 100.0 80.0'}" in text
     assert "resnet34: does not train here: the process died (signal 11)" in text
     kept = speeds.recall(CPU)
-    assert {one.architecture for one in kept.measured} == set(ARCHITECTURES) - {"resnet34"}
+    assert {one.architecture for one in kept.measured} == set(STUDIED) - {"resnet34"}
     assert {(one.images_per_second, one.trials) for one in kept.measured} == {(40.0, 2)}
 
 
@@ -314,7 +314,7 @@ def test_steps_of_a_frozen_head_count():
 
 
 def test_what_a_core_reaches_at_24_pixels_is_not_taken_for_224():
-    for name in ARCHITECTURES:
+    for name in STUDIED:
         at = [efficiency("cpu", name, size) for size in (16, 24, 64, 224, 512)]
         assert at[0] == at[1] > at[2] > at[3] == at[4]
         assert efficiency("cuda", name, 24) == 1
@@ -338,4 +338,4 @@ def test_guesses_for_a_gpu_are_ranges_of_what_is_guessed_alone():
 
 def test_the_default_plan_is_all_that_a_check_needs():
     assert preset_of(options_of(["--check"])) == demo()
-    assert set(check.Check(demo(), tuple(demo().cells()), CPU).networks) == set(ARCHITECTURES)
+    assert set(check.Check(demo(), tuple(demo().cells()), CPU).networks) == set(STUDIED)

@@ -15,7 +15,8 @@ from sweeps.planning.named_weights import NamedWeights
 from sweeps.planning.resources import Resources
 from sweeps.presets import demo
 from sweeps.spaces import cells, grid
-from transfusion.cell import ARCHITECTURES, FREEZES, Cell, Supplied, cell_id, upstream_of
+from transfusion.architectures import ARCHITECTURES
+from transfusion.cell import FREEZES, Cell, Supplied, cell_id, upstream_of
 from transfusion.records import attempts, results
 
 DATA = "fingerprint"

@@ -9,8 +9,9 @@ import torch
 from sweeps import full_grid
 from sweeps.planning.memory import MARGIN, estimate, measured_peaks, needed_bytes
 from sweeps.planning.resources import Resources, _checked, larger_share, of_machine, runs_on
-from transfusion.cell import ARCHITECTURES, Cell, Recipe
-from transfusion.networks.architectures import build, parameters
+from transfusion.architectures import ARCHITECTURES
+from transfusion.cell import Cell, Recipe
+from transfusion.networks.network import build, parameters
 from transfusion.problems import SettingError
 from transfusion.training.process_state import CONTEXT_BYTES, cap_memory
 

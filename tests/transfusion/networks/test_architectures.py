@@ -1,11 +1,12 @@
-"""Parameter counts against arithmetic and the paper; stages; multiply-adds."""
+"""The facts of every entry against the network that is built of it, the paper and arithmetic; stages."""
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
-from transfusion.cell import ARCHITECTURES
-from transfusion.networks.architectures import CBR_SHAPES, RESNETS, build, depth, macs, parameters, size_of
+from transfusion.architectures import ARCHITECTURES, Cbr, Torchvision
+from transfusion.networks.network import Network, build, parameters
 
 PARAMETERS = {
     "cbr_large_tall": 8_537_121,
@@ -16,6 +17,10 @@ PARAMETERS = {
     "resnet34": 21_285_185,
     "resnet50": 23_510_081,
 }
+CBR = [name for name, spec in ARCHITECTURES.items() if isinstance(spec.backbone, Cbr)]
+TORCHVISION = {
+    name: spec.backbone for name, spec in ARCHITECTURES.items() if isinstance(spec.backbone, Torchvision)
+}
 PRINTED_IN_THE_PAPER = {
     "cbr_large_tall": 8_532_480,
     "cbr_large_wide": 8_432_128,
@@ -24,13 +29,58 @@ PRINTED_IN_THE_PAPER = {
 }
 
 
+def convolutions(architecture: str, size: int) -> tuple[Network, list[tuple[nn.Conv2d, torch.Size]]]:
+    """A network without content, and its convolutions with the shapes of their outputs for a square image."""
+    seen = []
+    with torch.device("meta"):
+        network = build(architecture).eval()
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.register_forward_hook(lambda layer, _, output: seen.append((layer, output.shape)))
+        network(torch.empty(1, 3, size, size))
+    return network, seen
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_entry_states_what_its_network_is(architecture):
+    """A new entry: write what this finds."""
+    network, seen = convolutions(architecture, 1024)
+    per_pixel = [0] * 11
+    for layer, shape in seen:
+        per_pixel[(1024 // shape[-1]).bit_length() - 1] += layer.weight.numel()
+    while not per_pixel[-1]:
+        per_pixel.pop()
+    found = {
+        "parameters": parameters(network),
+        "depth": sum(
+            isinstance(layer, nn.Conv2d | nn.Linear) and "downsample" not in name
+            for name, layer in network.named_modules()
+        ),
+        "features": network.head.in_features,
+        "macs_per_pixel": tuple(per_pixel),
+    }
+    assert {name: getattr(ARCHITECTURES[architecture], name) for name in found} == found
+
+
+@pytest.mark.parametrize("size", [17, 24, 225])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_multiply_adds_are_those_of_the_shapes_that_layers_see(architecture, size):
+    network, seen = convolutions(architecture, size)
+    counted = sum(shape.numel() * layer.weight[0].numel() for layer, shape in seen)
+    assert ARCHITECTURES[architecture].macs(size) == counted + network.head.weight.numel()
+
+
+@pytest.mark.parametrize("architecture", PARAMETERS)
 def test_parameters_with_one_logit(architecture):
-    assert parameters(build(architecture)) == PARAMETERS[architecture]
-    assert size_of(architecture, 32)["parameters"] == PARAMETERS[architecture]
+    assert ARCHITECTURES[architecture].parameters == PARAMETERS[architecture]
 
 
-@pytest.mark.parametrize("architecture", CBR_SHAPES)
+def test_no_two_networks_look_alike():
+    for words in ("label", "colour", "marker"):
+        assert len({getattr(spec, words) for spec in ARCHITECTURES.values()}) == len(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("architecture", CBR)
 def test_the_papers_counts_by_its_convention(architecture):
     """Convolution weights except the first layer's, plus a five-class head without bias."""
     network = build(architecture, outputs=5)
@@ -47,10 +97,11 @@ def test_gray_images_are_repeated_to_three_channels(architecture):
         torch.testing.assert_close(network(gray), network(gray.repeat(1, 3, 1, 1)))
 
 
-@pytest.mark.parametrize("architecture", RESNETS)
-def test_resnets_compute_what_torchvisions_do(architecture):
+@pytest.mark.parametrize("architecture", TORCHVISION)
+def test_torchvisions_networks_compute_what_they_do_there(architecture):
     torch.manual_seed(0)
-    reference = RESNETS[architecture](weights=None, num_classes=1).eval()
+    name = TORCHVISION[architecture].name
+    reference = torchvision.models.get_model(name, weights=None, num_classes=1).eval()
     network = build(architecture).eval()
     ours = {name.replace("stages.stem.", "").replace("stages.", ""): name for name in network.state_dict()}
     state = {
@@ -70,7 +121,7 @@ def test_named_stages_and_depth():
     assert [name for name, _ in build("cbr_large_tall").stages.named_children()] == [
         f"block{i}" for i in range(1, 6)
     ]
-    assert {a: depth(build(a)) for a in ARCHITECTURES} == {
+    assert {name: ARCHITECTURES[name].depth for name in PARAMETERS} == {
         "resnet50": 50, "resnet34": 34, "resnet18": 18,
         "cbr_large_wide": 5, "cbr_large_tall": 6, "cbr_small": 5, "cbr_tiny": 5,
     }  # fmt: skip
@@ -79,9 +130,9 @@ def test_named_stages_and_depth():
 def test_multiply_adds_by_hand():
     """CBR-Tiny at 32 pixels: output pixels x kernel area x channels in x channels out, layer by layer."""
     by_hand = 25 * (32**2 * 3 * 32 + 16**2 * 32 * 64 + 8**2 * 64 * 128 + 4**2 * 128 * 256) + 256
-    assert macs("cbr_tiny", 32) == by_hand
-    assert macs("resnet50", 224) == pytest.approx(4.09e9, rel=0.01)
-    assert macs("cbr_large_wide", 224) == pytest.approx(15.6e9, rel=0.01)
+    assert ARCHITECTURES["cbr_tiny"].macs(32) == by_hand
+    assert ARCHITECTURES["resnet50"].macs(224) == pytest.approx(4.09e9, rel=0.01)
+    assert ARCHITECTURES["cbr_large_wide"].macs(224) == pytest.approx(15.6e9, rel=0.01)
 
 
 def test_pooling_comes_after_all_blocks_but_the_fifth_of_large_tall():

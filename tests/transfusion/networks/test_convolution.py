@@ -9,9 +9,9 @@ from plain_network import plain
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from transfusion.cell import ARCHITECTURES
-from transfusion.networks.architectures import build
+from transfusion.architectures import ARCHITECTURES
 from transfusion.networks.convolution import Convolution, taps
+from transfusion.networks.network import build
 
 SHAPES = [
     (size, kernel, stride, padding)

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from transfusion.networks.architectures import build
 from transfusion.networks.initialization import (
     WeightsError,
     copy_stages,
@@ -11,6 +10,7 @@ from transfusion.networks.initialization import (
     load_stages,
     save_stages,
 )
+from transfusion.networks.network import build
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from torch import nn
 
 from transfusion.cell import Cell, Recipe, Supplied, cell_id, upstream_of
 from transfusion.networks import weights
-from transfusion.networks.architectures import build
 from transfusion.networks.initialization import copy_stages
+from transfusion.networks.network import build
 from transfusion.problems import InputError
 from transfusion.trial import initial_network, run_trial
 
@@ -179,7 +179,7 @@ def test_nothing_in_a_file_runs(tmp_path):
 
 def serve(monkeypatch, url):
     """Let torchvision name `url` as the address of its weights."""
-    enum = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(url=url))
+    enum = {"IMAGENET1K_V1": SimpleNamespace(url=url)}
     monkeypatch.setattr(torchvision.models, "get_model_weights", lambda name: enum)
 
 

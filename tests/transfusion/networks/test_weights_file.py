@@ -16,7 +16,7 @@ from safetensors.torch import save_file, save_model
 from torch import nn
 
 from transfusion.networks import weights, weights_file, weights_names
-from transfusion.networks.architectures import build
+from transfusion.networks.network import build
 from transfusion.problems import InputError
 
 

@@ -9,7 +9,7 @@ import torch._dynamo
 import torch._inductor.config
 from torch import nn
 
-from transfusion.networks.architectures import build
+from transfusion.networks.network import build
 from transfusion.training import acceleration
 
 COMPILE = torch.compile

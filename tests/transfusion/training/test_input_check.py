@@ -10,7 +10,7 @@ from torch import nn
 
 from transfusion.images.decoding import decode
 from transfusion.layouts import photos
-from transfusion.networks.architectures import build
+from transfusion.networks.network import build
 from transfusion.training import input_check
 from transfusion.weights_input import DEFAULT, NAMED, scale
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from transfusion.networks.architectures import build
+from transfusion.networks.network import build
 from transfusion.training.optimizer import Adam
 
 

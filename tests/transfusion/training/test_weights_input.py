@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 
 from transfusion.cell import Cell, Recipe, Supplied, cell_id
-from transfusion.networks.architectures import build
+from transfusion.networks.network import build
 from transfusion.training.augmentation import evaluation_inputs
 from transfusion.weights_input import DEFAULT, NAMED, InputError, parse, scale
 

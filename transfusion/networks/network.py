@@ -1,38 +1,19 @@
-"""The seven networks, each a sequence of named stages and a linear head.
+"""`build` makes the network of an entry of `ARCHITECTURES`: a sequence of named stages and a linear head.
 
-CBR (convolution, batch normalisation, ReLU) follows Raghu et al. 2019 (arXiv 1902.07208), appendix A;
-the ResNets are torchvision's. A network is `Network(stages, head)`: "the first k stages" means the same
-for every architecture, which is what copying and freezing are defined by.
+"The first k stages" means the same for every architecture, which is what copying and freezing are defined by.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from functools import lru_cache
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from transfusion.cell import Architecture
+from transfusion.architectures import ARCHITECTURES, Architecture, Cbr, Torchvision
 from transfusion.networks.convolution import Convolution
 from transfusion.weights_input import DEFAULT, InputScale
-
-CBR_SHAPES: dict[str, tuple[int, tuple[int, ...], int]] = {
-    "cbr_large_tall": (7, (32, 64, 128, 256, 512), 4),
-    "cbr_large_wide": (7, (64, 128, 256, 512), 4),
-    "cbr_small": (7, (32, 64, 128, 256), 4),
-    "cbr_tiny": (5, (32, 64, 128, 256), 4),
-}
-"""Kernel size, widths, number of max-pools. The paper's text gives CBR-Tiny widths of 64-128-256-512, but
-its printed parameter count fits only the widths used here."""
-
-RESNETS: dict[str, Callable[..., torchvision.models.ResNet]] = {
-    "resnet18": torchvision.models.resnet18,
-    "resnet34": torchvision.models.resnet34,
-    "resnet50": torchvision.models.resnet50,
-}
 
 
 class Network(nn.Module):
@@ -91,83 +72,41 @@ def build(architecture: Architecture, outputs: int = 1, batch_norm_momentum: flo
         outputs: logits of the head, one for each finding or class.
         batch_norm_momentum: weight of the newest batch in the running statistics.
     """
-    if architecture in RESNETS:
-        stages, features = _resnet_stages(architecture)
-    else:
-        stages, features = _cbr_stages(*CBR_SHAPES[architecture])
-    network = Network(stages, features, outputs)
+    spec = ARCHITECTURES[architecture]
+    backbone = spec.backbone
+    stages = _cbr_stages(backbone) if isinstance(backbone, Cbr) else _torchvision_stages(backbone)
+    network = Network(stages, spec.features, outputs)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = batch_norm_momentum
-        elif isinstance(layer, nn.Conv2d):
+        elif isinstance(layer, nn.Conv2d) and Convolution.can_be(layer):
             Convolution.of(layer)
     return network
 
 
-def _cbr_stages(kernel: int, widths: tuple[int, ...], pools: int) -> tuple[OrderedDict[str, nn.Module], int]:
+def _cbr_stages(backbone: Cbr) -> OrderedDict[str, nn.Module]:
     stages: OrderedDict[str, nn.Module] = OrderedDict()
+    widths, kernel = backbone.widths, backbone.kernel
     for block, (below, width) in enumerate(zip((3, *widths), widths, strict=False), start=1):
         convolution = nn.Conv2d(below, width, kernel, padding=kernel // 2, bias=False)
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
         layers: list[nn.Module] = [convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-        if block <= pools:
+        if block <= backbone.pools:
             layers.append(nn.MaxPool2d(3, stride=2, padding=1))
         stages[f"block{block}"] = nn.Sequential(*layers)
-    return stages, widths[-1]
+    return stages
 
 
-def _resnet_stages(architecture: str) -> tuple[OrderedDict[str, nn.Module], int]:
-    net = RESNETS[architecture](weights=None)
-    stem = nn.Sequential(OrderedDict(conv1=net.conv1, bn1=net.bn1, relu=net.relu, maxpool=net.maxpool))
-    stages: OrderedDict[str, nn.Module] = OrderedDict(
-        stem=stem, layer1=net.layer1, layer2=net.layer2, layer3=net.layer3, layer4=net.layer4
-    )
-    return stages, net.fc.in_features
+def _torchvision_stages(backbone: Torchvision) -> OrderedDict[str, nn.Module]:
+    """Each stage is its one submodule, or a sequence of several under the last parts of their names."""
+    net = torchvision.models.get_model(backbone.name, weights=None)
+    stages: OrderedDict[str, nn.Module] = OrderedDict()
+    for stage, names in backbone.stages.items():
+        parts = OrderedDict((name.rpartition(".")[2], net.get_submodule(name)) for name in names)
+        stages[stage] = nn.Sequential(parts) if len(parts) > 1 else net.get_submodule(names[0])
+    return stages
 
 
 def parameters(network: nn.Module) -> int:
     """Number of weights, buffers excluded."""
     return sum(weight.numel() for weight in network.parameters())
-
-
-def depth(network: nn.Module) -> int:
-    """Number of weighted layers from input to output; a ResNet's shortcut projections do not count."""
-    return sum(
-        isinstance(layer, nn.Conv2d | nn.Linear) and "downsample" not in name
-        for name, layer in network.named_modules()
-    )
-
-
-@lru_cache
-def size_of(architecture: Architecture, image_size: int) -> dict[str, int]:
-    """`parameters`, `depth` and `macs` of a network with one logit."""
-    with torch.device("meta"):
-        network = build(architecture)
-    return {
-        "parameters": parameters(network),
-        "depth": depth(network),
-        "macs": macs(architecture, image_size),
-    }
-
-
-def macs(architecture: Architecture, image_size: int) -> int:
-    """Multiply-adds of one forward pass of one square image of `image_size` pixels, one logit.
-
-    Counted from the shapes that the built network's convolutions and head see; nothing is computed.
-    """
-    total = 0
-
-    def count(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(layer, nn.Conv2d):
-            total += output[0].numel() * layer.weight[0].numel()
-        elif isinstance(layer, nn.Linear):
-            total += layer.weight.numel()
-
-    with torch.device("meta"):
-        network = build(architecture).eval()
-        for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                layer.register_forward_hook(count)
-        network(torch.empty(1, 3, image_size, image_size))
-    return total
