@@ -20,14 +20,20 @@ from analysis.figures.canvas import (
     styled,
     title,
 )
-from analysis.figures.palette import MEAN, look, ordered
+from analysis.figures.palette import MEAN
 from analysis.names import init_name
 from analysis.statistics.power_law import PowerLaw
+from analysis.tables.networks import Networks
 
 
 @styled
 def gains(
-    estimates: pd.DataFrame, *, inits: Sequence[str], margin: float, metric: str = "test_auroc"
+    estimates: pd.DataFrame,
+    *,
+    networks: Networks,
+    inits: Sequence[str],
+    margin: float,
+    metric: str = "test_auroc",
 ) -> Figure:
     """Conjecture 4: what pretraining gains over training from scratch, by size, a line per network.
 
@@ -46,9 +52,9 @@ def gains(
             empty(axes, "no finished pair of cells yet")
             continue
         drawn.append(rows)
-        for position, name in enumerate(ordered(set(rows["architecture"].dropna()))):
+        for position, name in enumerate(networks.ordered(set(rows["architecture"].dropna()))):
             line = rows[rows["architecture"] == name].sort_values("train_images")
-            style = look(name)
+            style = networks[name]
             axes.plot(
                 line["train_images"] * (1 + 0.02 * (position - 3)),
                 line["estimate"],
@@ -57,7 +63,7 @@ def gains(
                 linewidth=0.8,
                 markersize=4,
                 alpha=0.8,
-                label=style.label,
+                label=style.network,
             )
         mean = rows[rows["architecture"].isna()].sort_values("train_images")
         axes.axhspan(-margin, margin, color="#000000", alpha=0.06, linewidth=0)
@@ -82,7 +88,9 @@ def gains(
 
 
 @styled
-def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = "test_auroc") -> Figure:
+def learning_curve(
+    levels: pd.DataFrame, *, networks: Networks, law: PowerLaw | None, metric: str = "test_auroc"
+) -> Figure:
     """Conjecture 3: AUROC from scratch by size, a line per network, with the power law of their mean."""
     figure, (axes,) = new_figure()
     axes.set_title("From scratch: what more data promises")
@@ -90,8 +98,8 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
     if rows.empty:
         empty(axes, "no finished cell from scratch yet")
         return figure
-    for name in ordered(set(rows["architecture"])):
-        line, style = rows[rows["architecture"] == name].sort_values("train_images"), look(name)
+    for name in networks.ordered(set(rows["architecture"])):
+        line, style = rows[rows["architecture"] == name].sort_values("train_images"), networks[name]
         axes.plot(
             line["train_images"],
             line["estimate"],
@@ -99,7 +107,7 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
             marker=style.marker,
             linewidth=0.9,
             markersize=4,
-            label=style.label,
+            label=style.network,
         )
     sizes = sorted(set(rows["train_images"].astype(int)))
     if law is not None:
@@ -123,7 +131,7 @@ def learning_curve(levels: pd.DataFrame, *, law: PowerLaw | None, metric: str = 
 
 
 @styled
-def range_tests(curves: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+def range_tests(curves: pd.DataFrame, cells: pd.DataFrame, *, networks: Networks) -> Figure:
     """The learning-rate range tests of the cells from scratch at the largest size, the chosen rates marked.
 
     Args:
@@ -137,7 +145,7 @@ def range_tests(curves: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         empty(axes, "no range test yet")
         return figure
     for cell in cells.itertuples():
-        line, style = joined[joined["cell_id"] == cell.cell_id], look(cell.architecture)
+        line, style = joined[joined["cell_id"] == cell.cell_id], networks[cell.architecture]
         if line.empty:
             continue
         first = cell.Index == cells.index[cells["architecture"] == cell.architecture][0]
@@ -146,7 +154,7 @@ def range_tests(curves: pd.DataFrame, cells: pd.DataFrame) -> Figure:
             line["loss"],
             color=style.colour,
             linewidth=1,
-            label=style.label if first else None,
+            label=style.network if first else None,
         )
         if np.isfinite(cell.learning_rate):
             at = np.interp(np.log(cell.learning_rate), np.log(line["learning_rate"]), line["loss"])

@@ -43,25 +43,29 @@ def study_figures(evidence: Evidence, measures: Measures, estimates: pd.DataFram
     fitted = trained[(trained["train_images"] == largest) & (trained["status"] == "done")]
     losses = curves.bands(evidence.epochs, fitted)
     lines = evidence.epochs.merge(fitted[["cell_id", "architecture"]], on="cell_id")
+    networks = evidence.networks
     findings = cells["finding"].dropna()
     return {
         "figure1": lambda: _figure1(evidence, trained),
         "figure2": lambda: study.training_losses(
-            losses, lines, title="CBR-Large-Wide and the ResNets", train_images=largest,
+            losses, lines, networks=networks, title="CBR-Large-Wide and the ResNets", train_images=largest,
             wanted=("cbr_large_wide", "resnet18", "resnet34", "resnet50"),
         ),
         "figure3": lambda: study.training_losses(
-            losses, lines, title="The five large networks", train_images=largest, wanted=LARGE
+            losses, lines, networks=networks, title="The five large networks", train_images=largest,
+            wanted=LARGE,
         ),
         "figure4": lambda: study.auroc_by_size(
-            levels, cells, architecture=FOCUS, natural=natural, title="data and pretraining",
-            arms=[("random", "none"), *((arm, "none") for arm in pretrained)],
+            levels, cells, networks=networks, architecture=FOCUS, natural=natural,
+            title="data and pretraining", arms=[("random", "none"), *((arm, "none") for arm in pretrained)],
         ),
         "figure5": lambda: study.auroc_by_network(
-            levels, scratch, published=published(str(findings.iloc[0]) if len(findings) else "")
+            levels, scratch, networks=networks,
+            published=published(str(findings.iloc[0]) if len(findings) else ""),
         ),
         "figure6": lambda: study.auroc_by_size(
-            levels, cells, architecture=FOCUS, natural=natural, title="in-domain pretraining",
+            levels, cells, networks=networks, architecture=FOCUS, natural=natural,
+            title="in-domain pretraining",
             arms=[("random", "none"), ("consolidation", "none"), ("consolidation", "backbone")],
         ),
     }  # fmt: skip
@@ -82,9 +86,12 @@ def conjecture_figures(
     return {
         "verdicts": lambda: verdicts_at_a_glance(verdicts),
         "verdicts_column": lambda: verdicts_at_a_glance(verdicts, narrow=True),
-        "learning_curve": lambda: conjecture.learning_curve(level_rows(estimates), law=law),
+        "learning_curve": lambda: conjecture.learning_curve(
+            level_rows(estimates), networks=evidence.networks, law=law
+        ),
         "gains": lambda: conjecture.gains(
             estimates,
+            networks=evidence.networks,
             inits=[
                 *([evidence.natural] if evidence.natural else []),
                 "consolidation",
@@ -92,7 +99,9 @@ def conjecture_figures(
             ],
             margin=margins.auroc,
         ),
-        "range_tests": lambda: conjecture.range_tests(evidence.range_tests, largest),
+        "range_tests": lambda: conjecture.range_tests(
+            evidence.range_tests, largest, networks=evidence.networks
+        ),
     }
 
 
@@ -123,7 +132,9 @@ def _figure1(evidence: Evidence, trained: pd.DataFrame, architecture: str = "res
         if found is not None:
             runs[int(cell.seed)] = found
             epochs = max(epochs, int(mine["epoch"].max()))
-    return study.training_spikes(runs, architecture=architecture, train_images=size, epochs=epochs)
+    return study.training_spikes(
+        runs, networks=evidence.networks, architecture=architecture, train_images=size, epochs=epochs
+    )
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:

@@ -22,16 +22,21 @@ from analysis.figures.canvas import (
     size_axis,
     styled,
 )
-from analysis.figures.palette import PUBLISHED, arm_style, look, ordered
+from analysis.figures.palette import PUBLISHED, arm_style
 from analysis.names import arm_name
 from analysis.statistics.curves import SPIKE_DEFINITION, Spikes
+from analysis.tables.networks import Networks
+
+AUROC = "test_auroc"
 
 ROOM = 0.15
 """Area that an axis shows beyond the lowest and the highest estimate."""
 
 
 @styled
-def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images: int, epochs: int) -> Figure:
+def training_spikes(
+    runs: dict[int, Spikes], *, networks: Networks, architecture: str, train_images: int, epochs: int
+) -> Figure:
     """Figure 1: the training loss of one network over training, spikes marked.
 
     Args:
@@ -39,10 +44,10 @@ def training_spikes(runs: dict[int, Spikes], *, architecture: str, train_images:
         epochs: length of the run.
     """
     figure, (axes,) = new_figure(height=2.9)
-    style = look(architecture)
-    axes.set_title(f"{style.label} from scratch, {train_images:,} images")
+    style = networks[architecture]
+    axes.set_title(f"{style.network} from scratch, {train_images:,} images")
     if not runs:
-        empty(axes, f"no training loss of {style.label} yet")
+        empty(axes, f"no training loss of {style.network} yet")
         return figure
     for index, (seed, run) in enumerate(sorted(runs.items())):
         at = run.step / run.step[-1] * epochs
@@ -91,7 +96,13 @@ def _told(runs: dict[int, Spikes]) -> str:
 
 @styled
 def training_losses(
-    bands: pd.DataFrame, curves: pd.DataFrame, *, title: str, train_images: int, wanted: Iterable[str]
+    bands: pd.DataFrame,
+    curves: pd.DataFrame,
+    *,
+    networks: Networks,
+    title: str,
+    train_images: int,
+    wanted: Iterable[str],
 ) -> Figure:
     """Figures 2 and 3: training loss by epoch, a line per network.
 
@@ -103,12 +114,12 @@ def training_losses(
     figure, (axes,) = new_figure()
     axes.set_title(title)
     wanted = set(wanted)
-    there = [name for name in ordered(set(bands["architecture"])) if name in wanted]
+    there = [name for name in networks.ordered(set(bands["architecture"])) if name in wanted]
     if not there:
         empty(axes, "no finished training yet")
         return figure
     for name in there:
-        style, rows = look(name), bands[bands["architecture"] == name]
+        style, rows = networks[name], bands[bands["architecture"] == name]
         seeds = int(rows["seeds"].max())
         if seeds > 1:
             for _, one in curves[curves["architecture"] == name].groupby("cell_id"):
@@ -123,13 +134,13 @@ def training_losses(
             color=style.colour,
             marker=style.marker,
             markevery=every,
-            label=f"{style.label} (n = {seeds})",
+            label=f"{style.network} (n = {seeds})",
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (nats)")
     legend(figure)
-    absent = [look(name).label for name in ordered(wanted) if name not in there]
+    absent = [networks[name].network for name in networks.ordered(wanted) if name not in there]
     note(
         figure,
         f"From scratch, {train_images:,} training images. n: seeds. Band: 95 % interval over seeds; one seed "
@@ -143,23 +154,23 @@ def auroc_by_size(
     levels: pd.DataFrame,
     points: pd.DataFrame,
     *,
+    networks: Networks,
     architecture: str,
     arms: list[tuple[str, str]],
     natural: str | None,
     title: str,
-    metric: str = "test_auroc",
 ) -> Figure:
     """Figures 4 and 6: one network's AUROC against the size of the data set, a line per arm.
 
     Args:
         levels: rows of `estimates` that are levels (with `train_images init freeze`).
-        points: the cells, one row per seed, with the metric.
+        points: the cells, one row per seed, with their AUROC.
         arms: (init, freeze) in the figure.
     """
     figure, (axes,) = new_figure()
-    style = look(architecture)
-    axes.set_title(f"{style.label}: {title}")
-    rows = levels[(levels["metric"] == metric) & (levels["architecture"] == architecture)]
+    style = networks[architecture]
+    axes.set_title(f"{style.network}: {title}")
+    rows = levels[(levels["metric"] == AUROC) & (levels["architecture"] == architecture)]
     seen, sizes, absent = pd.DataFrame(), set(), []
     for position, (init, freeze) in enumerate(arms):
         line = rows[(rows["init"] == init) & (rows["freeze"] == freeze)].sort_values("train_images")
@@ -188,12 +199,12 @@ def auroc_by_size(
         ]
         if (line["seeds"] > 1).any():
             at = one["train_images"] * shift * 1.012
-            axes.plot(at, one[metric], ".", color=style.colour, alpha=0.45, markersize=3)
+            axes.plot(at, one[AUROC], ".", color=style.colour, alpha=0.45, markersize=3)
     if seen.empty:
-        empty(axes, f"no finished cell of {style.label} yet")
+        empty(axes, f"no finished cell of {style.network} yet")
         return figure
     size_axis(axes, sizes)
-    axes.set_ylabel(area_label(metric))
+    axes.set_ylabel(area_label(AUROC))
     axes.set_ylim(
         *_room(rows[pd.Series(zip(rows["init"], rows["freeze"], strict=True), rows.index).isin(arms)])
     )
@@ -204,7 +215,12 @@ def auroc_by_size(
 
 @styled
 def auroc_by_network(
-    levels: pd.DataFrame, points: pd.DataFrame, *, published: list[Published], metric: str = "test_auroc"
+    levels: pd.DataFrame,
+    points: pd.DataFrame,
+    *,
+    networks: Networks,
+    published: list[Published],
+    metric: str = "test_auroc",
 ) -> Figure:
     """Figures 5a and 5b: AUROC from scratch against parameters and against depth, largest and smallest size.
 
@@ -219,9 +235,9 @@ def auroc_by_network(
         for axes in panels:
             empty(axes, "no finished cell from scratch yet")
         return figure
-    networks = points.drop_duplicates("architecture").set_index("architecture")
+    facts = points.drop_duplicates("architecture").set_index("architecture")
     sizes = sorted({int(rows["train_images"].max()), int(rows["train_images"].min())}, reverse=True)
-    names = ordered(set(rows["architecture"]))
+    names = networks.ordered(set(rows["architecture"]))
     apart = {name: 1.035 ** (k - (len(names) - 1) / 2) for k, name in enumerate(names)}
     for axes, column, label, letter in zip(
         panels, ("parameters", "depth"), ("parameters", "depth (layers with weights)"), "ab", strict=True
@@ -229,8 +245,8 @@ def auroc_by_network(
         for size in sizes:
             largest = size == sizes[0]
             for one in rows[rows["train_images"] == size].itertuples():
-                style = look(one.architecture)
-                at = networks.loc[one.architecture, column] * apart[one.architecture]
+                style = networks[one.architecture]
+                at = facts.loc[one.architecture, column] * apart[one.architecture]
                 low, high = (
                     abs(end - one.estimate) if np.isfinite(end) else 0.0 for end in (one.low, one.high)
                 )
@@ -251,24 +267,22 @@ def auroc_by_network(
                 if len(dots) > 1:
                     axes.plot([at * 1.04] * len(dots), dots, ".", color=style.colour, alpha=0.5, markersize=4)
         for value in published:
-            if value.architecture in networks.index and value.init == "random":
+            if value.architecture in facts.index and value.init == "random":
                 axes.plot(
-                    networks.loc[value.architecture, column], value.auroc, "*", color=PUBLISHED, markersize=8
+                    facts.loc[value.architecture, column], value.auroc, "*", color=PUBLISHED, markersize=8
                 )
         axes.set_xscale("log")
         axes.set_xlabel(label)
         axes.set_title(f"5{letter}: AUROC by {column}")
     panels[0].set_ylim(*_room(rows[rows["train_images"].isin(sizes)]))
-    panels[1].xaxis.set_major_locator(
-        FixedLocator(sorted(set(networks["depth"].dropna().astype(float)))[::2])
-    )
+    panels[1].xaxis.set_major_locator(FixedLocator(sorted(set(facts["depth"].dropna().astype(float)))[::2]))
     panels[1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     panels[1].xaxis.set_minor_locator(NullLocator())
     for axes in panels:
         axes.set_ylabel(area_label(metric))
     handles = [
-        Line2D([], [], color=look(a).colour, marker=look(a).marker, linestyle="", label=look(a).label)
-        for a in ordered(set(rows["architecture"]))
+        Line2D([], [], color=one.colour, marker=one.marker, linestyle="", label=one.network)
+        for one in (networks[name] for name in names)
     ]
     handles += [
         Line2D(
@@ -282,7 +296,7 @@ def auroc_by_network(
         )
         for size in sizes
     ]
-    if any(value.architecture in networks.index for value in published):
+    if any(value.architecture in facts.index for value in published):
         handles.append(
             Line2D(
                 [],

@@ -19,6 +19,7 @@ from analysis.statistics.catalogue import Margins
 from analysis.statistics.curves import SPIKE_DEFINITION
 from analysis.statistics.measures import Measures
 from analysis.tables.collect import Collection, completeness
+from analysis.tables.networks import Networks
 from analysis.tables.origins import left_out, starts
 from analysis.tables.store import Evidence
 
@@ -83,7 +84,7 @@ def write(
         "<h2>Conclusion</h2>",
         prose(conclusion),
         *(
-            _conjecture(number, verdicts, estimates, image, left_out(evidence.trials))
+            _conjecture(number, verdicts, estimates, image, left_out(evidence.trials), evidence.networks)
             for number in CONJECTURES
         ),
         "<h2>The study's own findings</h2>",
@@ -92,14 +93,14 @@ def write(
         ),
         tables.findings(findings),
         "<h3>Published AUROC beside ours</h3>",
-        tables.published(published, natural=natural, data=name),
+        tables.published(published, natural=natural, data=name, networks=evidence.networks),
         "<h2>What is here and what is missing</h2>",
         _missing(evidence, measures, collection),
         *_weights(evidence),
         "<h2>Every condition</h2>",
         details(
             "Test and official split, training loss, convergence and spikes of every condition",
-            tables.levels(estimates),
+            tables.levels(estimates, evidence.networks),
         ),
         "<h2>Patients and labels</h2>",
         _labels(evidence),
@@ -147,6 +148,7 @@ def _conjecture(
     estimates: pd.DataFrame,
     image: Callable[[str], str],
     beside: str,
+    networks: Networks,
 ) -> str:
     rows = verdicts[verdicts["conjecture"] == number]
     overall = rows[rows["claim"] == "overall"].iloc[0]
@@ -158,7 +160,7 @@ def _conjecture(
         for row in lacking.itertuples()
     ]
     verdict = str(overall["verdict"])
-    behind = tables.contrasts(number, estimates)
+    behind = tables.contrasts(number, estimates, networks)
     return "\n".join(
         [
             f'<h2 id="conjecture{number}">{number}. {escape(CONJECTURES[number])}: '

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.draw import level_rows
-from analysis.figures.palette import look, ordered
 from analysis.names import init_name
 from analysis.report.html import escape, number, paragraph, table
+from analysis.tables.networks import Networks
 
 LEVEL_METRICS = (
     "test_auroc", "test_auprc", "test_study_auroc", "test_study_auprc", "official_auroc", "official_auprc",
@@ -82,10 +82,10 @@ def _intervals(rows: pd.DataFrame) -> list[str]:
     return [with_interval(row) for _, row in rows.iterrows()]
 
 
-def contrasts(conjecture: int, estimates: pd.DataFrame) -> str:
+def contrasts(conjecture: int, estimates: pd.DataFrame, networks: Networks) -> str:
     """What stands behind a conjecture besides its claims; rows of `estimates`."""
     if conjecture in BY_CONJECTURE:
-        return _levels_from_scratch(BY_CONJECTURE[conjecture], estimates)
+        return _levels_from_scratch(BY_CONJECTURE[conjecture], estimates, networks)
     kinds = ("gain", "power_law") if conjecture == 3 else ("difference",)
     chosen = estimates["kind"].isin(kinds) & estimates["architecture"].isna()
     rows = estimates[chosen & estimates["metric"].isin(GAINS)]
@@ -102,7 +102,7 @@ def contrasts(conjecture: int, estimates: pd.DataFrame) -> str:
     return _source("estimates.parquet, column name") + table(shown, stack=True)
 
 
-def _levels_from_scratch(metrics: tuple[str, ...], estimates: pd.DataFrame) -> str:
+def _levels_from_scratch(metrics: tuple[str, ...], estimates: pd.DataFrame, networks: Networks) -> str:
     """A row per network from scratch, at the smallest and the largest size."""
     rows = level_rows(estimates)
     rows = rows[(rows["init"] == "random") & rows["metric"].isin(metrics)]
@@ -110,30 +110,30 @@ def _levels_from_scratch(metrics: tuple[str, ...], estimates: pd.DataFrame) -> s
         return ""
     sizes = rows["train_images"].agg(["min", "max"]).tolist()
     rows = rows[rows["train_images"].isin(sizes)]
-    wide = _wide(rows, ["architecture", "train_images"], metrics)
+    wide = _wide(rows, ["architecture", "train_images"], metrics, networks)
     wide = wide.sort_values("train_images", ascending=False, kind="stable")
-    return _source("estimates.parquet, levels from scratch") + table(_named(wide), stack=True)
+    return _source("estimates.parquet, levels from scratch") + table(_named(wide, networks), stack=True)
 
 
-def levels(estimates: pd.DataFrame) -> str:
+def levels(estimates: pd.DataFrame, networks: Networks) -> str:
     """A row per condition: its areas with intervals on both splits, training loss, convergence and spikes."""
     rows = level_rows(estimates)
     if rows.empty:
         return paragraph("No cell has finished yet.")
-    wide = _wide(rows, ["architecture", "train_images", "init", "freeze"], LEVEL_METRICS)
-    return _source("estimates.parquet") + table(_named(wide))
+    wide = _wide(rows, ["architecture", "train_images", "init", "freeze"], LEVEL_METRICS, networks)
+    return _source("estimates.parquet") + table(_named(wide, networks))
 
 
-def _wide(rows: pd.DataFrame, axes: list[str], metrics: tuple[str, ...]) -> pd.DataFrame:
+def _wide(rows: pd.DataFrame, axes: list[str], metrics: tuple[str, ...], networks: Networks) -> pd.DataFrame:
     shown = rows.assign(text=_intervals(rows))
     wide = shown.pivot_table(index=axes, columns="metric", values="text", aggfunc="first", sort=False)
     wide = wide.reindex(columns=[m for m in metrics if m in wide]).reset_index()
-    place = {name: k for k, name in enumerate(ordered(set(wide["architecture"])))}
+    place = {name: k for k, name in enumerate(networks.ordered(set(wide["architecture"])))}
     return wide.sort_values("architecture", key=lambda names: names.map(place), kind="stable")
 
 
-def _named(wide: pd.DataFrame) -> pd.DataFrame:
-    wide = wide.assign(architecture=[look(name).label for name in wide["architecture"]])
+def _named(wide: pd.DataFrame, networks: Networks) -> pd.DataFrame:
+    wide = wide.assign(architecture=[networks[name].network for name in wide["architecture"]])
     if "init" in wide:
         wide = wide.assign(init=[init_name(name) for name in wide["init"]])
     return wide
@@ -174,7 +174,7 @@ def findings(rows: pd.DataFrame) -> str:
     )
 
 
-def published(rows: pd.DataFrame, *, natural: str, data: str) -> str:
+def published(rows: pd.DataFrame, *, natural: str, data: str, networks: Networks) -> str:
     """Published AUROC beside ours; rows of `published`."""
     size = [f"{int(n):,}" if pd.notna(n) else "all" for n in rows["train_images"]]
     sources = "; ".join(dict.fromkeys(rows["source"]))
@@ -183,7 +183,7 @@ def published(rows: pd.DataFrame, *, natural: str, data: str) -> str:
         + table(
             pd.DataFrame(
                 {
-                    "network": [look(name).label for name in rows["architecture"]],
+                    "network": [networks[name].network for name in rows["architecture"]],
                     "data": rows["data"] + ", " + rows["finding"],
                     "images": size,
                     "from": [init_name(name) if name != "random" else "scratch" for name in rows["init"]],

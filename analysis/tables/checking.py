@@ -6,6 +6,7 @@ the file itself states are not read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def impossible(data: pa.Table, table: str, file: Path) -> list[str]:
 
 def _possible(value: Any, column: Column) -> bool:
     if pa.types.is_string(column.type):
-        return isinstance(value, str) and (not column.words or value in column.words)
+        fits = not column.pattern or (isinstance(value, str) and re.fullmatch(column.pattern[0], value))
+        return bool(isinstance(value, str) and fits and (not column.words or value in column.words))
     if pa.types.is_boolean(column.type) or isinstance(value, bool):
         return pa.types.is_boolean(column.type) and isinstance(value, bool)
     if not isinstance(value, int | float) or (pa.types.is_integer(column.type) and value != value // 1):
@@ -169,7 +171,7 @@ def _column(file: Path, stored: pq.ParquetFile, column: Column, never_null: bool
 
 def _stated_sound(stored: pq.ParquetFile, group: int, column: Column, never_null: bool) -> bool:
     """Whether the file itself says that all numbers of the column in a row group lie in its range."""
-    bounded = column.low is not None or column.words or column.ours
+    bounded = column.low is not None or column.words or column.ours or column.pattern
     if not bounded and not never_null and not pa.types.is_integer(column.type):
         return True
     index = stored.schema_arrow.get_field_index(column.name)
@@ -177,7 +179,14 @@ def _stated_sound(stored: pq.ParquetFile, group: int, column: Column, never_null
         return False
     chunk = stored.metadata.row_group(group).column(index)
     stated = chunk.statistics
-    if column.words or column.ours or stated is None or not stated.has_min_max or not stated.has_null_count:
+    if (
+        column.words
+        or column.ours
+        or column.pattern
+        or stated is None
+        or not stated.has_min_max
+        or not stated.has_null_count
+    ):
         return False
     if not isinstance(stated.min, int | float):  # halves are stated as bytes
         return False
@@ -199,7 +208,9 @@ def _bad(data: pa.Array, column: Column, never_null: bool) -> pa.Array:
     if pa.types.is_null(data.type):
         return pa.array([never_null] * len(data))
     bad = pa.array(np.zeros(len(data), bool))
-    if pa.types.is_string(column.type) and not column.words:
+    if column.pattern:
+        bad = pc.invert(pc.match_substring_regex(data.cast(pa.string()), f"^{column.pattern[0]}$"))
+    elif pa.types.is_string(column.type) and not column.words:
         bad = _misnamed(data, column, never_null)
     elif pa.types.is_string(column.type):
         bad = pc.invert(pc.is_in(data.cast(pa.string()), value_set=pa.array(column.words)))

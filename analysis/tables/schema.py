@@ -28,6 +28,7 @@ class Column:
     Attributes:
         words: the only values that it may have; empty where any will do.
         ours: names that this code knows, to be spelled so; others may be there as well.
+        pattern: what a text must match as a whole, and that in words; None where any will do.
         low, high: the ends of its range, themselves in it; None where there is none.
         default: what a null of an axis stands for; None where an axis may not be null.
     """
@@ -41,11 +42,14 @@ class Column:
     high: float | None = None
     ours: tuple[str, ...] = ()
     default: str | int | None = None
+    pattern: tuple[str, str] | None = None
 
     def expected(self) -> str:
         """What may stand in it, in words."""
         if self.words:
             return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
+        if self.pattern:
+            return self.pattern[1]
         kind = {"string": "text", "int64": "a whole number", "bool": "true or false"}
         of_kind = kind.get(str(self.type), "a number")
         if self.low is None:
@@ -118,15 +122,18 @@ NETWORK = (
     _count("macs", "multiply-adds for one image", "multiply-adds"),
 )
 
-MARKERS = tuple(".,ov^<>12348spP*hH+xXDd|_")
-"""Markers of points, as matplotlib names them."""
-
 LOOKS = (
     _text("network", "name of the network in figures and tables"),
     _text("family", "family of the network: those of one stand together"),
-    _text("colour", "colour of the network, #RRGGBB"),
-    _text("marker", "marker of the network", MARKERS),
-)
+    Column(
+        "colour", pa.string(), "", "colour of the network",
+        pattern=("#[0-9A-Fa-f]{6}", "a colour as #RRGGBB"),
+    ),
+    Column(
+        "marker", pa.string(), "", "marker of the network",
+        pattern=("[.,ov^<>12348spP*hH+xXDd|_]", "one of matplotlib's markers, such as o"),
+    ),
+)  # fmt: skip
 """How a network is called and drawn; null takes what is known of it, else its own name in gray."""
 
 TRIALS = (

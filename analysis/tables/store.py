@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.tables.networks import Networks, networks
 from analysis.tables.origins import natural_arm
 from analysis.tables.schema import EvidenceError, UnreadableError, arrow_schema, conform
 
@@ -71,6 +72,11 @@ class Evidence:
     def published(self) -> pd.DataFrame:
         """Published AUROC beside ours; `PUBLISHED`. Empty before the first `analysis.run`."""
         return read(self.out, "published").to_pandas()
+
+    @cached_property
+    def networks(self) -> Networks:
+        """What the networks are called and how they are drawn."""
+        return networks(self.trials)
 
     @property
     def natural(self) -> str | None:

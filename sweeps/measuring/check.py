@@ -23,7 +23,7 @@ from sweeps.planning.memory import needed_bytes
 from sweeps.planning.resources import GpuError, Resources, larger_share
 from sweeps.planning.speeds import Speed, Speeds
 from sweeps.spaces import Preset
-from transfusion.architectures import Architecture
+from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell
 from transfusion.problems import SettingError
 from transfusion.training import acceleration

@@ -269,3 +269,11 @@ def test_a_grid_has_one_finding(tables, tmp_path):
     assert "found Edema, Mass among the cells of the grid" in problem
     tables["trials"]["kind"] = ["grid", "upstream", None]
     check(write(tmp_path, tables))
+
+
+def test_colours_and_markers_that_cannot_be_drawn_are_refused(tables, tmp_path):
+    tables["trials"]["colour"] = ["#12345", "#a1B2c3", None]
+    tables["trials"]["marker"] = ["o", "circle", None]
+    first, second = refused(tmp_path, tables)
+    assert first.endswith("column colour, row 1: found '#12345', expected a colour as #RRGGBB")
+    assert "column marker, row 2: found 'circle', expected one of matplotlib's markers, such as o" in second

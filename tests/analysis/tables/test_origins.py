@@ -180,7 +180,7 @@ def test_long_names_and_names_with_dollars_stay_inside_of_their_figures(name, tm
             "high": [0.2, 0.3], "seeds": 1, "patients": 9, "positives": 3, "seed_part": "runs",
         }
     )  # fmt: skip
-    figure = conjecture.gains(arms, inits=[name], margin=0.01)
+    figure = conjecture.gains(arms, networks=Networks({}), inits=[name], margin=0.01)
     draw.save(figure, tmp_path, "gains")
     assert (tmp_path / "gains.png").stat().st_size > 1000
     (axes,) = figure.axes
