@@ -18,6 +18,7 @@ from analysis.names import arm_name
 from analysis.report import tables
 from analysis.statistics.measures import measure
 from analysis.tables import origins, store
+from analysis.tables.networks import Networks
 from sweeps.planning.named_weights import TORCHVISION
 
 V1 = {"resnet18": "f37072fd" + "0" * 56, "resnet34": "b627a593" + "0" * 56, "resnet50": "0676ba61" + "0" * 56}
@@ -159,7 +160,7 @@ def test_conclusion_and_report_name_what_is_left_out(tmp_path):
     assert "radimagenet (sha 1a2b3c4d)" in text
     assert "ImageNet" not in text
     estimates = estimate_table(measures, grid_of(measures, found.natural), None)
-    assert "radimagenet (sha 1a2b3c4d)" in tables.levels(estimates)
+    assert "radimagenet (sha 1a2b3c4d)" in tables.levels(estimates, found.networks)
 
 
 def test_both_lists_of_torchvisions_files_hold_what_torchvision_publishes():
