@@ -35,7 +35,7 @@ from transfusion.training.fitting import Hooks, fit
 from transfusion.training.module import TrainingModule
 from transfusion.training.process_state import cap_memory, clean_slate, release, resident_bytes
 from transfusion.training.randomness import WEIGHTS, stream
-from transfusion.training.task import Task, finding_task, imagenet_task, photos_task
+from transfusion.training.task import CPU, Task, finding_task, imagenet_task, photos_task
 
 NO_HOOKS = Hooks()
 
@@ -208,10 +208,11 @@ def _train(
     if frozen and recipe.frozen_views:
         start = time.perf_counter()
         task = feature_task(network, task, recipe, cell.seed, device, place.cache)
-        trained, frozen = network.head, False
         metrics["feature_seconds"] = time.perf_counter() - start
         if device.type == "cuda":
             _note_peak(metrics)
+        device = CPU
+        trained, frozen = network.to(device).head, False
 
     module = TrainingModule(trained, task, recipe, seed=cell.seed, frozen=frozen)
     epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs

@@ -114,7 +114,8 @@ def test_every_arm(run, init, freeze, views, balance):
         _, gpu = run(one, recipe)
     trained = {"convolution_backward."} if freeze == "none" else set()
     assert {name for name in ("convolution_backward.",) if types_of(gpu, name)} == trained
-    assert types_of(gpu, "_fused_adam_.") == {"float32"}
+    on_the_device = freeze == "none" or not views  # a head on features trains on the CPU
+    assert types_of(gpu, "_fused_adam_.") == ({"float32"} if on_the_device else set())
 
 
 def test_images_in_colour_are_pretrained_on_and_others_start_from_it(run, tmp_path):

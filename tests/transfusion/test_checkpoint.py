@@ -121,3 +121,18 @@ def test_a_slow_disk_gets_fewer_checkpoints(run, monkeypatch):
     record, _ = run("slow", hooks=Hooks(saved=saved, checkpoint_seconds=2.0, stop_seconds=1e9))
     assert record["status"] == "done"
     assert len(written) == 2, "that of the folder, and one checkpoint: the next is due 495 seconds later"
+
+
+def test_a_head_ends_in_the_same_bits_as_by_lightnings_loop(run, monkeypatch):
+    recipe = dataclasses.replace(RECIPE, epochs=4)
+    cell = dataclasses.replace(CELL, init="photos", freeze="backbone")
+    for folder in ("plain", "lightning"):
+        run(folder, upstream_of(cell, recipe), recipe)
+    trained = []
+    original = fitting.HeadTrainer.fit
+    monkeypatch.setattr(fitting.HeadTrainer, "fit", lambda *a: trained.append(1) or original(*a))
+    plain = run("plain", cell, recipe)
+    monkeypatch.setattr(fitting, "trains_features", lambda network, inputs: False)
+    lightning = run("lightning", cell, recipe)
+    assert (len(trained), plain[0]["status"]) == (1, "done")
+    assert_same(plain, lightning)

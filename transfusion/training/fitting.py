@@ -19,6 +19,7 @@ from transfusion.files import atomic, unwatched
 from transfusion.records.failures import StoppedError
 from transfusion.training import acceleration
 from transfusion.training.augmentation import training_inputs
+from transfusion.training.head_fitting import HeadTrainer, trains_features
 from transfusion.training.module import TrainingModule, masked_loss
 from transfusion.training.randomness import RANGE_TEST, stream, torch_generator
 from transfusion.training.range_test import RangeTest, range_test
@@ -72,6 +73,10 @@ def fit(module: TrainingModule, epochs: int, device: torch.device, checkpoint: P
         module.ladder = find_learning_rate(module, device)
         module.range_test_seconds = time.perf_counter() - start
         module.step_seconds = module.range_test_seconds / len(module.ladder.losses)
+    keeper = Keeper(checkpoint, hooks)
+    if trains_features(module.network, module.task.inputs):
+        HeadTrainer(module, epochs, keeper).fit(checkpoint if resumed else None)
+        return
     compile_where_worth(module, epochs - done, device)
     trainer = pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -79,7 +84,7 @@ def fit(module: TrainingModule, epochs: int, device: torch.device, checkpoint: P
         max_epochs=epochs,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        callbacks=[Keeper(checkpoint, hooks)],
+        callbacks=[keeper],
         # A trial is one process: without this, Lightning takes a batch job's tasks for the trial's own.
         plugins=[LightningEnvironment()],
         logger=False,

@@ -83,9 +83,14 @@ class TrainingModule(pl.LightningModule):
 
     # -- data
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that is trained, counted from 0; also without a trainer."""
+        return len(self.epochs)
+
     def train_dataloader(self) -> Batches:
-        order = stream(self.seed, ORDER, self.current_epoch)
-        rows = self.task.training_rows(self.current_epoch, order)
+        order = stream(self.seed, ORDER, self.epoch)
+        rows = self.task.training_rows(self.epoch, order)
         skip = len(self.begun["sizes"]) if self.begun else 0
         return Batches(self.task, rows, self.recipe.batch_size, self.device, skip)
 
@@ -126,7 +131,7 @@ class TrainingModule(pl.LightningModule):
 
     def _start_epoch(self) -> None:
         self.freeze_backbone()
-        self.affine = torch_generator(self.seed, AFFINE, self.current_epoch)
+        self.affine = torch_generator(self.seed, AFFINE, self.epoch)
         self.step_losses, self.step_sizes = [], []
         self.epoch_start = time.perf_counter()
 
@@ -159,7 +164,7 @@ class TrainingModule(pl.LightningModule):
             self.steps.extend(losses[:first].tolist())
             raise DivergedError(
                 f"training loss became {losses[first]} at step {len(self.steps) + 1} in epoch "
-                f"{self.current_epoch + 1}, learning rate {rate:.3g}"
+                f"{self.epoch + 1}, learning rate {rate:.3g}"
             )
         self.steps.extend(losses.tolist())
         train_loss = float(np.average(losses, weights=self.step_sizes))
@@ -168,12 +173,12 @@ class TrainingModule(pl.LightningModule):
         area = auroc(targets[:, 0].numpy(), logits[:, 0].numpy()) if targets.is_floating_point() else None
         score = (0.0 if area is None else area, -selection_loss)
         if score > self.best_score:
-            self.best_epoch, self.best_score = self.current_epoch + 1, score
+            self.best_epoch, self.best_score = self.epoch + 1, score
             self.best_state = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.plateau.step(train_loss)
         self.epochs.append(
             {
-                "epoch": self.current_epoch + 1,
+                "epoch": self.epoch + 1,
                 "train_loss": train_loss,
                 "selection_loss": selection_loss,
                 "selection_auroc": area,
