@@ -1,8 +1,8 @@
 """Training of a head on features, step by step, without Lightning's loop around each of its small steps.
 
-Such a step multiplies a batch of features with one column of weights: a loop made for large networks takes longer
-than that, and on a GPU so does the launch of its kernels. Module, hooks and checkpoint are the same, and so are
-the results, to the bit.
+Such a step multiplies a batch of features with one column of weights: a loop made for large networks takes
+longer than that, and on a GPU so does the launch of its kernels. Module, hooks and checkpoint are the same,
+and so are the results, to the bit.
 """
 
 from __future__ import annotations
