@@ -18,12 +18,11 @@ from sweeps.presets import DEFAULT, PRESETS
 from sweeps.spaces import Preset, with_axes
 from transfusion.cell import AXES, Recipe
 from transfusion.images.reading import INTENSITY_HELP
+from transfusion.layouts.readers import READERS
 from transfusion.problems import SettingError
 from transfusion.records.code_version import code_version
 from transfusion.weights_input import EXPECTED
 
-DATASETS = ("chexpert", "nih", "table")
-"""What `--data` may be; without `--data` it is the embedded phantom."""
 LOGGERS = ("mlflow", "wandb")
 AXIS = "axis "
 """Before the name of an axis among the parser's values."""
@@ -66,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "(default: the embedded phantom)",
     )
     p.add_argument(
-        "--dataset", choices=DATASETS,
+        "--dataset", choices=READERS,
         help="what --data is: CheXpert's layout, NIH ChestX-ray14, or a CSV with the columns that follow "
         "(default: chexpert)",
     )  # fmt: skip

@@ -17,7 +17,7 @@ from transfusion.data.part_counts import PartCounts
 from transfusion.data.splits import Shares, assign
 from transfusion.data.table import Table
 from transfusion.images import reading
-from transfusion.layouts import chexpert, csv_table, nih
+from transfusion.layouts.readers import READERS, Request
 from transfusion.phantom import writing
 from transfusion.problems import InputError, Problem, SettingError
 
@@ -148,23 +148,11 @@ def read_table(
         optional: those that are read of a CSV of the user's own where they are there.
     """
     data: Path | None = options.data
-    distinct = options.distinct_ids
-    if options.dataset == "table":
-        image, patient = options.path_column, options.patient_column
-        if image is None or patient is None or data is None:
-            given = {"--path-column": image, "--patient-column": patient, "--data": data}
-            missing = ", ".join(name for name, value in given.items() if value is None)
-            raise SettingError(f"{missing}: found nothing, expected with --dataset table")
-        return csv_table.read(
-            data,
-            path_column=image,
-            patient_column=patient,
-            part_column=options.part_column,
-            findings=findings,
-            optional=optional,
-            distinct_ids=distinct,
-        )
     if data is None:
+        if options.dataset == "table":
+            columns = {"--path-column": options.path_column, "--patient-column": options.patient_column}
+            missing = ", ".join([*(name for name, value in columns.items() if value is None), "--data"])
+            raise SettingError(f"{missing}: found nothing, expected with --dataset table")
         if preset.phantom is None or options.dataset != "chexpert":
             raise SettingError(
                 f"--data: found nothing, expected the folder of the data (preset {preset.name}, "
@@ -174,17 +162,25 @@ def read_table(
         data = writing.write(
             out / "phantom", images=embedded.images, size=embedded.size, difficulty=embedded.difficulty
         )
-    if options.dataset == "nih":
-        return nih.read(data, distinct_ids=distinct)
-    known = [finding for finding in findings if finding in chexpert.FINDINGS]
-    return chexpert.read(data, views=preset.recipe.views, findings=known, distinct_ids=distinct)
+    return READERS[options.dataset].read(
+        Request(
+            data=data,
+            findings=tuple(findings),
+            optional=tuple(optional),
+            views=preset.recipe.views,
+            path_column=options.path_column,
+            patient_column=options.patient_column,
+            part_column=options.part_column,
+            distinct_ids=options.distinct_ids,
+        )
+    )
 
 
 def name_of(options: Options) -> str:
     """What the report calls the data."""
     if options.data is None:
         return "the embedded phantom"
-    return {"chexpert": "CheXpert", "nih": "ChestX-ray14"}.get(options.dataset, options.data.name)
+    return READERS[options.dataset].name or options.data.name
 
 
 def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> Table:

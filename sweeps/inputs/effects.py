@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sweeps.options import Options
 from transfusion.data.part_counts import PartCounts
+from transfusion.layouts.readers import READERS
 from transfusion.problems import Problem
 
 OF_A_TABLE = {
@@ -23,13 +24,6 @@ OF_A_TABLE = {
 }
 BOTH = {"--views": "views", "--blank": "blank", "--uncertain": "uncertain"}
 """Options that are settings of the recipe, too."""
-
-NONE_BY_CONSTRUCTION = {
-    ("nih", "views"): "ChestX-ray14, whose images are all frontal",
-    ("nih", "uncertain"): "ChestX-ray14, which has no -1",
-    ("nih", "blank"): "ChestX-ray14, which has no empty labels",
-    ("table", "views"): "a table of your own, whose views are not known",
-}
 
 
 @dataclass(frozen=True)
@@ -66,6 +60,7 @@ def without_effect(options: Options, trained: Sequence[str]) -> list[Problem]:
         trained: the findings that the grid trains, upstream ones too.
     """
     told = said(options)
+    nothing = READERS[options.dataset].without
     problems = _twice(options)
     for option, name in OF_A_TABLE.items():
         value = getattr(options, name)
@@ -74,10 +69,10 @@ def without_effect(options: Options, trained: Sequence[str]) -> list[Problem]:
             problems.append(Problem(f"{option} {value}", options.dataset, expected, "drop the option"))
     uses = {"views": [told.views], "blank": [told.blank], "uncertain": [text for text, _ in told.policies]}
     for name, texts in uses.items():
-        if what := NONE_BY_CONSTRUCTION.get((options.dataset, name)):
+        if what := nothing.get(name):
             expected = "data for which it changes something"
             problems += [Problem(text, what, expected, "drop the option") for text in texts if text]
-    if options.dataset != "nih":
+    if "uncertain" not in nothing:
         problems += [
             _untrained(text, finding, trained) for text, finding in told.policies if finding not in trained
         ]
