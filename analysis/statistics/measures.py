@@ -74,8 +74,8 @@ class Measures:
         return {}
 
     @cached_property
-    def projections(self) -> dict[Hashable, tuple[NDArray[np.float64], int, bool]]:
-        """What designs of the planned cells leave of them, by their cells (see `seeds`)."""
+    def projections(self) -> dict[Hashable, tuple[NDArray[np.float64], int]]:
+        """What designs of the planned cells leave of them, and its rank, by their cells (see `seeds`)."""
         return {}
 
     def with_results(
@@ -99,7 +99,7 @@ class Measures:
     def noise(self, metric: str) -> dict[tuple[str, str], RunNoise]:
         """(init, freeze) -> scatter of single runs around smooth learning curves (see `run_scatter`)."""
         if metric not in self._noise:
-            self._noise[metric] = run_noise(self.cells, metric, self.covariance.get(metric))
+            self._noise[metric] = run_noise(self.cells, metric, self.covariance.get(metric), self.projections)
         return self._noise[metric]
 
     @cached_property

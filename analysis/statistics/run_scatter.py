@@ -13,6 +13,7 @@ leave in them (Grubbs 1948, J. Am. Stat. Assoc. 43: 243-264; here for any patter
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,18 +47,25 @@ class RunNoise:
     networks: dict[str, Scatter]
 
 
-def run_noise(cells: pd.DataFrame, metric: str, covariance: Reals | None) -> dict[tuple[str, str], RunNoise]:
+def run_noise(
+    cells: pd.DataFrame,
+    metric: str,
+    covariance: Reals | None,
+    projections: dict[Hashable, tuple[Reals, int]],
+) -> dict[tuple[str, str], RunNoise]:
     """The scatter of single runs by arm (init, freeze); arms with too few sizes or networks are left out.
 
     Args:
         covariance: over patients [cells, cells], whose part is taken off; None for measures without patients.
+        projections: of cells of the same plan, by their rows; those that are lacking are added.
     """
     found: dict[tuple[str, str], RunNoise] = {}
     usable = cells[np.isfinite(cells[metric].to_numpy(float))]
     for arm, rows in usable.groupby(["init", "freeze", "balance"], sort=False):
-        design = learning_curves(rows)
-        left = np.eye(len(rows)) - design @ np.linalg.pinv(design)
-        freedom = len(rows) - int(np.linalg.matrix_rank(design))
+        key = ("curves", rows.index.to_numpy().tobytes())
+        if key not in projections:
+            projections[key] = _beyond_curves(rows)
+        left, freedom = projections[key]
         if freedom < FEWEST_DEGREES_OF_FREEDOM or arm[2] != "natural":
             continue
         squares = (left @ rows[metric].to_numpy(float)) ** 2
@@ -70,6 +78,13 @@ def run_noise(cells: pd.DataFrame, metric: str, covariance: Reals | None) -> dic
             names = rows["architecture"].to_numpy()
             found[arm[0], arm[1]] = RunNoise(pooled, _by_network(names, left, squares, explained, pooled))
     return found
+
+
+def _beyond_curves(rows: pd.DataFrame) -> tuple[Reals, int]:
+    """Projection on what the smooth curves leave of these cells [rows, rows], and its rank."""
+    design = learning_curves(rows)
+    left = np.eye(len(rows)) - design @ np.linalg.pinv(design)
+    return left, len(rows) - int(np.linalg.matrix_rank(design))
 
 
 def _by_network(

@@ -116,10 +116,11 @@ def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.flo
     cells = measures.cells[pool]
     by_network = cells.groupby("architecture")[metric]
     mean = (by_network.transform("mean") + 0.5 / by_network.transform("size")).to_numpy(float)
+    repeated = bool(cells.duplicated(list(CONDITION)).any())
     key = ("counts", pool.tobytes())
     if key not in measures.projections:
-        measures.projections[key] = _beyond_levels(cells)
-    left, freedom, repeated = measures.projections[key]
+        measures.projections[key] = _beyond_levels(cells, repeated)
+    left, freedom = measures.projections[key]
     if freedom < 1:
         return UNKNOWN
     residual = left @ values[pool]
@@ -128,17 +129,13 @@ def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.flo
     return SeedsPart("measured" if repeated else "runs", variance, variance**2 / (freedom + 2))
 
 
-def _beyond_levels(cells: pd.DataFrame) -> tuple[NDArray[np.float64], int, bool]:
-    """Projection on what conditions (if none is repeated: what levels of the axes) leave, and its rank.
-
-    Returns:
-        The projection [cells, cells], its rank, whether a condition is repeated.
-    """
+def _beyond_levels(cells: pd.DataFrame, repeated: bool) -> tuple[NDArray[np.float64], int]:
+    """Projection on what conditions (if none is repeated: levels of the axes) leave [cells, cells], and its
+    rank."""
     levels = list(CONDITION)
-    repeated = bool(cells.duplicated(levels).any())
     if repeated:
         design = pd.get_dummies(cells[levels].astype(str).agg(" ".join, axis=1)).to_numpy(float)
     else:
         design = np.hstack([pd.get_dummies(cells[name]).to_numpy(float) for name in levels])
     left = np.eye(len(cells)) - design @ np.linalg.pinv(design)
-    return left, len(cells) - int(np.linalg.matrix_rank(design)), repeated
+    return left, len(cells) - int(np.linalg.matrix_rank(design))
