@@ -1,8 +1,8 @@
 """Do the tests notice small faults? `python tests/mutants.py analysis/statistics [--each 10] [--seed 0]`.
 
-A copy of the tree gets one fault at a time: a comparison flipped, a sign, a constant, an `and` for an `or`, a
-`not` dropped. The tests of the same room run on it, and those that `--also` names. Faults that no test noticed
-are listed, to be read one by one: some change no result.
+A copy of the tree gets one fault at a time: a comparison flipped, a sign, a constant, `and` for `or`, a `not`
+dropped. The tests of the same room run on it, and those that `--also` names. Faults that no test noticed are
+listed, to be read one by one: some change no result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FLIPPED = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.And: ast.Or, ast.Or: ast.And,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
 }  # fmt: skip
 
