@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
@@ -64,7 +65,10 @@ def run(out: str | Path, margins: dict[str, float] | None = None, to: str | Path
     """
     out = Path(out)
     if not out.is_dir():
-        raise EvidenceError(f"{out}: found no such folder; expected the --out folder of a sweep")
+        beside = [one.name for one in out.parent.iterdir() if one.is_dir()] if out.parent.is_dir() else []
+        near = get_close_matches(out.name, beside, 1)
+        found = f"no such folder, but {out.parent / near[0]}" if near else "no such folder"
+        raise EvidenceError(f"{out}: found {found}; expected the --out folder of a sweep")
     place = out if to is None else Path(to)
     with alone(place):
         if place != out:

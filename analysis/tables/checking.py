@@ -25,7 +25,7 @@ FIRST = 5
 """How many rows, or values, a problem names."""
 MOST_ROWS_COMPARED = 50_000_000
 """A longer table is not searched for repeated rows: only a sweep's own steps are so many."""
-ADVICE = "Columns, types and meanings: analysis/tables/schema.py"
+ADVICE = "Correct these tables, or write them anew. Columns, types and meanings: analysis/tables/schema.py"
 
 
 def check(out: Path) -> None:
@@ -98,7 +98,7 @@ def _table(table: str, file: Path) -> Iterator[str]:
     try:
         stored = pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as problem:
-        yield f"{file}: found no readable Parquet file ({problem}); expected the table {table}"
+        yield f"{file}: found no readable Parquet file ({problem}); expected the table {table}: copy it again"
         return
     names = stored.schema_arrow.names
     if missing := [name for name in REQUIRED[table] if name not in names]:

@@ -217,7 +217,9 @@ def _read_result(folder: Path) -> dict[str, Any]:
         }
     except OSError as problem:
         return _unreadable(folder.name, f"{file}: found no file that can be read ({problem.strerror})")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    except KeyError as problem:
+        return _unreadable(folder.name, f"{file}: found no {problem} in it, expected a cell's result")
+    except (ValueError, TypeError, AttributeError, RecursionError) as problem:
         return _unreadable(folder.name, f"{file}: found no valid result ({problem!r})")
     if found["status"] not in ("done", "failed"):
         said = f"status: found {found['status']!r}, expected done or failed"

@@ -222,10 +222,12 @@ def _trial(folder: Path, reports: list[dict[str, Any]]) -> dict[str, Any]:
         ) from problem
     axes = _axes(config) if isinstance(config, dict) else None
     if axes is None:
-        found = _listed(tuple(sorted(map(str, config or ())))) or "nothing"
+        keys = _listed(tuple(sorted(config))) if isinstance(config, dict) else f"a {type(config).__name__}"
+        found = keys or "nothing"
         raise EvidenceError(
-            f"{file}: found {found}; expected at least {', '.join(AXES)} "
-            f"(and {', '.join(REQUIRED['trials'][3:6])}) at the top or one level below"
+            f"{file}: found {found}; expected the trial's configuration with {', '.join(AXES)} "
+            f"(and {', '.join(REQUIRED['trials'][3:6])}) at the top or one level below: put them "
+            "into the param_space"
         )
     last = reports[-1] if reports else {}
     last = {**last, **{new: last.get(old) for old, new in RENAMED.items() if new not in last}}

@@ -97,10 +97,7 @@ def load(out: str | Path) -> Evidence:
     """
     out = Path(out)
     if not (evidence_folder(out) / "trials.parquet").exists():
-        raise EvidenceError(
-            f"{out}: found no evidence/trials.parquet; expected the --out folder of a sweep. "
-            f"If it holds cells/, run: python -m analysis {out}"
-        )
+        raise EvidenceError(_nothing_in(out))
     trials = read(out, "trials").to_pandas()
     duplicates = trials["cell_id"][trials["cell_id"].duplicated()]
     if len(duplicates):
@@ -109,6 +106,19 @@ def load(out: str | Path) -> Evidence:
             f"{duplicates.iloc[0]} first; expected one row per cell"
         )
     return Evidence(out, trials, read(out, "epochs").to_pandas(), read_sweep(out))
+
+
+def _nothing_in(out: Path) -> str:
+    """What to say of a folder without tables: what it holds, or that it was not analysed yet."""
+    if (out / "cells").is_dir():
+        return f"{out}: found cells without tables; make them: python -m analysis {out}"
+    names = sorted(one.name for one in out.iterdir() if not one.name.startswith(".")) if out.is_dir() else []
+    inside = [name for name in names if any((out / name / one).is_dir() for one in ("cells", "evidence"))]
+    if inside:
+        return f"{out}: found no results, but some in {inside[0]}; name that folder: {out / inside[0]}"
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
+    expected = "the --out folder of a sweep, with cells or evidence in it"
+    return f"{out}: found {shown or 'nothing'}; expected {expected}"
 
 
 def read(out: Path, table: str, *, names_as_categories: bool = False, filters: Any = None) -> pa.Table:
@@ -128,7 +138,7 @@ def read(out: Path, table: str, *, names_as_categories: bool = False, filters: A
         data = pq.read_table(file, columns=names, filters=filters)
     except (pa.ArrowException, OSError) as problem:
         raise UnreadableError(
-            f"{file}: found no readable Parquet file ({problem}); expected the table {table}"
+            f"{file}: found no readable Parquet file ({problem}); expected the table {table}: copy it again"
         ) from problem
     data = conform(data, table, file)
     if names_as_categories:

@@ -70,7 +70,8 @@ def describe(head: bytes) -> tuple[str, str]:
     if head and all(byte in b"\t\n\r\x0c" or byte >= 32 for byte in head):
         try:
             head[:-3].decode()
-            return "a text", "correct the path, or fetch the file again"
+            words = " ".join(head.decode(errors="replace").split())
+            return f"a text ({words[:40]!r})", "correct the path, or fetch the file again"
         except UnicodeDecodeError:
             pass
     return "no image", "write it as PNG, JPEG or TIFF, or drop its row"

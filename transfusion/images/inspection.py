@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from transfusion.images import file_kind, jpeg, png
+from transfusion.images import file_kind, jpeg, png, surroundings
 from transfusion.images.picture import FORMATS, PictureError, check_size
 from transfusion.problems import Problem
 
@@ -25,6 +25,11 @@ START, END = 4096, 4096
 
 SLICE = 256
 """Files that a thread takes at a time."""
+
+MISSING = "no such file"
+
+UNREAD = (b"\xff\xf7", b"\xff\xc3")
+"""How frames begin in JPEG-LS and in lossless JPEG."""
 
 SAID_ONCE = 20
 """More problems than this of the same words become one, with a count."""
@@ -94,8 +99,12 @@ def said_once(problems: Sequence[Problem]) -> list[Problem]:
     told = []
     for problem in problems:
         group = alike[_words(problem)]
+        if problem.found == MISSING and problem is group[0] and len(group) > SAID_ONCE:
+            problem = replace(problem, found=MISSING + surroundings.missing(Path(problem.where)))
+            group[0] = problem
         if len(group) <= SAID_ONCE:
-            told.append(problem)
+            hint = surroundings.missing(Path(problem.where)) if problem.found == MISSING else ""
+            told.append(replace(problem, found=problem.found + hint))
         elif problem is group[0]:
             places = ", ".join(one.where for one in group[:3])
             told.append(
@@ -114,7 +123,7 @@ def _inspect_entry(file: Path) -> Look:
     try:
         entry = file.stat()
     except FileNotFoundError:
-        return _bad(file, "no such file", "an image", "unpack the data set again, or drop the row")
+        return _bad(file, MISSING, "an image", "correct the path, unpack the data set again, or drop the row")
     except PermissionError:
         return _no_permission(file)
     except (OSError, ValueError) as error:  # a link to itself, a name that is too long, one that no disk has
@@ -160,6 +169,8 @@ def _inspect_stream(file: Path, stream: BinaryIO, size: int) -> Look:
                 with Image.open(stream, formats=("JPEG",)) as image:
                     found = jpeg.Frame(0, 8, *image.size, components=len(image.getbands()))
             except Image.UnidentifiedImageError:
+                if jpeg.EOI not in _end(stream, size) and not any(mark in head for mark in UNREAD):
+                    return _cut(file, "JPEG")
                 name, advice = file_kind.describe(head)
                 return _bad(file, name, "an image that is read", advice)
         check_size(found.width, found.height)

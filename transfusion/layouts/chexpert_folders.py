@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from transfusion.layouts.recognise import contents
 from transfusion.problems import InputError, Problem
 
 FOLDERS = ("CheXpert-v1.0-small", "CheXpert-v1.0")
@@ -41,6 +42,9 @@ def folder_of(data: Path) -> Path:
     advice = "name the folder that CheXpert was unpacked to (--data)"
     if data.is_file():
         text, advice = "a file", f"{advice}, or say that it is a table of your own (--dataset table)"
+    elif data.is_dir() and not text.startswith("no permission"):
+        there, instead = contents(data, "chexpert")
+        text, advice = f"{text}, but {there}", instead or advice
     raise InputError([Problem(str(data), text, expected, advice)])
 
 

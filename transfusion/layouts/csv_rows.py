@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
@@ -69,13 +70,19 @@ class Rows:
         return str(number) if number == line else f"{number} (line {line})"
 
 
-def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] | None = ()) -> Rows:
+def read_rows(
+    path: Path,
+    columns: Sequence[str],
+    optional: Sequence[str] | None = (),
+    options: Mapping[str, str] | None = None,
+) -> Rows:
     """Reads the file.
 
     Args:
         path: the file, see `csv_text.read_text`.
         columns: names that must be in the header, in any order; others may be there too.
         optional: names that are read where they are; None for all that are there.
+        options: name of a column -> the option of the command that named it.
 
     Raises:
         InputError: no text, columns that are missing or named twice, rows that are longer or shorter than the
@@ -97,7 +104,7 @@ def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] | None
         )
     wanted = list(dict.fromkeys([*columns, *(names if optional is None else optional)]))
     wanted = [name for name in wanted if name in names or name in columns]
-    problems = header_problems(path, header_row, names, columns, wanted)
+    problems = header_problems(path, header_row, names, columns, wanted, options or {})
     if problems:
         raise InputError(problems)
     places = {name: names.index(name) for name in wanted}
@@ -214,7 +221,12 @@ def _lines(text: str, separator: str, skipped: int) -> np.ndarray:
 
 
 def header_problems(
-    path: Path, row: int, names: Sequence[str], columns: Sequence[str], wanted: Sequence[str]
+    path: Path,
+    row: int,
+    names: Sequence[str],
+    columns: Sequence[str],
+    wanted: Sequence[str],
+    options: Mapping[str, str],
 ) -> list[Problem]:
     """Columns that are missing, with what comes near, and columns that are read and there twice."""
     place, problems = f"{path}, row {row}", []
@@ -223,9 +235,17 @@ def header_problems(
         found = f"the columns {', '.join(map(repr, names[:40]))}{' and more' if len(names) > 40 else ''}"
         expected = ", ".join(f"a column {name!r}" for name in missing)
         near = ", ".join(f"{close!r} for {name!r}" for name in missing if (close := nearest(name, names)))
-        advice = (
-            f"correct the header (is it {near}?)" if near else "correct the header, or name another column"
-        )
+        meant = [f"{options[name]} {_quoted(close)}" for name in missing
+                 if name in options and (close := nearest(name, names))]  # fmt: skip
+        named = sorted({options[name] for name in missing if name in options})
+        if not near and sum(any(sign.isdigit() for sign in name) for name in names) > len(names) / 2:
+            advice = "write a header above the first row, which looks like data"
+        elif near:
+            advice = f"correct the header (is it {near}?)" + (
+                f", or name it: {' '.join(meant)}" if meant else ""
+            )
+        else:
+            advice = "correct the header" + (f", or name other columns ({', '.join(named)})" if named else "")
         problems.append(Problem(place, found, expected, advice))
     counts = Counter(names)
     problems += [
@@ -234,6 +254,11 @@ def header_problems(
         if counts[name] > 1 and name
     ]
     return problems
+
+
+def _quoted(name: str) -> str:
+    """The name as a shell takes it."""
+    return shlex.quote(name)
 
 
 def nearest(name: str, names: Sequence[str]) -> str | None:

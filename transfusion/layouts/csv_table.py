@@ -15,7 +15,7 @@ from transfusion.data.splits import given_parts
 from transfusion.data.table import Split, Table, content_fingerprint, split_patients
 from transfusion.layouts import dicom_patients
 from transfusion.layouts.csv_rows import read_rows
-from transfusion.layouts.image_paths import locate, normalised, path_problems
+from transfusion.layouts.image_paths import folders_beside, locate, normalised, path_problems
 from transfusion.layouts.label_csv import parse_labels
 from transfusion.problems import InputError
 
@@ -33,7 +33,8 @@ def read(
     """Reads `csv`; its paths are relative to its folder.
 
     Args:
-        csv: the file, with a header.
+        csv: the file, with a header. An image that is not where its path says is looked for in the folders
+            beside it, too.
         path_column: path of the image.
         patient_column: whose image it is: all images of a patient stay in one part. `dicom:PatientID` is the
             element of that name in the images' own headers.
@@ -52,11 +53,15 @@ def read(
     named = (part_column,) if part_column else ()
     keyword = dicom_patients.keyword_of(patient_column)
     whose = () if keyword else (patient_column,)
-    rows = read_rows(csv, (path_column, *whose, *named, *findings), optional)
+    options = dict.fromkeys(findings, "--finding") | {path_column: "--path-column"}
+    options |= dict.fromkeys(whose, "--patient-column") | dict.fromkeys(named, "--part-column")
+    rows = read_rows(csv, (path_column, *whose, *named, *findings), optional, options)
     present = tuple(name for name in dict.fromkeys((*findings, *optional)) if name in rows.columns)
     texts = rows.columns[path_column]
     problems = path_problems(texts, rows.where)
-    located = locate(csv.parent, pd.Series(map(normalised, texts)), texts, rows.where)
+    located = locate(
+        csv.parent, pd.Series(map(normalised, texts)), texts, rows.where, also=folders_beside(csv)
+    )
     if keyword is None:
         patients = pd.Series(rows.columns[patient_column])
     elif problems or located.problems:  # no file is opened by a path that is not in order

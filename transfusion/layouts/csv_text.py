@@ -37,7 +37,6 @@ ENCODINGS = (
 """Byte order marks; those of UTF-32 come first, since they begin as those of UTF-16."""
 
 OTHER_FORMATS = (
-    (b"PK\x03\x04", "an Excel workbook or a ZIP archive", "save it as CSV, or unpack it"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save it as CSV"),
     (b"PAR1", "a Parquet file", "write it as CSV"),
     (b"%PDF", "a PDF document", "write it as CSV"),
@@ -73,10 +72,12 @@ def read_text(path: Path) -> str:
         advice = f"name it: {', '.join(map(repr, inside[:5]))} is there" if inside else "name the file"
         raise _error(path, "a folder", "a CSV of labels", advice) from None
     except (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
-        found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        found = f"data that cannot be unpacked ({' '.join(str(error).split()) or type(error).__name__})"
         raise _error(path, found, TEXT, "fetch the file again or export it anew") from error
     if not data.strip():
         raise _error(path, "an empty file", TEXT, "fetch the file again or export it anew")
+    if data[:4] == b"PK\x03\x04":
+        raise _error(path, *_archive(data))
     for start, found, advice in OTHER_FORMATS:
         if data.lstrip()[: len(start)] == start:
             raise _error(path, found, TEXT, advice)
@@ -141,6 +142,18 @@ def _unpacked(data: bytes) -> bytes:
             if len(members) == 1 and members[0].lower().endswith((".csv", ".tsv", ".txt")):
                 return archive.read(members[0])
     return data
+
+
+def _archive(data: bytes) -> tuple[str, str, str]:
+    """(What it is, what was expected, what to do) of a ZIP archive that is not one table."""
+    try:
+        names = [name for name in zipfile.ZipFile(io.BytesIO(data)).namelist() if not name.endswith("/")]
+    except zipfile.BadZipFile:
+        return "an Excel workbook or a ZIP archive, cut off", TEXT, "fetch it again, or save it as CSV"
+    if any(name.startswith("xl/") for name in names):
+        return "an Excel workbook", TEXT, "save the sheet as CSV"
+    listed = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+    return f"a ZIP archive of {listed or 'nothing'}", TEXT, "unpack it, and name the table in it"
 
 
 def _encoding(data: bytes) -> str:

@@ -63,8 +63,11 @@ def path_problems(texts: Sequence[str], where: Where) -> list[Problem]:
     outside = [position for position, text in enumerate(texts) if leaves(text)]
     groups = [outside] if len(outside) > SAID_ONCE else [[position] for position in outside]
     for rows in filter(None, groups):
-        expected, advice = "a path inside the data folder, separated by /", "correct the path"
-        if len(rows) > 1:
+        expected = "a path inside the data folder, separated by /"
+        advice = "correct the path: it begins at the folder of the table"
+        if "://" in texts[rows[0]]:
+            advice = "fetch the images, and write their paths from the folder of the table on"
+        elif len(rows) > 1:
             advice = "cut what stands before the folder of the data off all of them"
         more = f" and {len(rows) - 1:,} more such paths" if len(rows) > 1 else ""
         problems.append(Problem(where(rows), f"{texts[rows[0]]}{more}", expected, advice))
@@ -77,6 +80,31 @@ def leaves(text: str) -> bool:
         return False
     plain = normalised(text)
     return ABSOLUTE.match(plain) is not None or plain == ".." or plain.startswith("../")
+
+
+NO_IMAGES = re.compile(r"mask|seg|annot|label|heat|thumb|overlay|cache", re.IGNORECASE)
+"""Names of folders beside a table that may hold files of the same names that are not its images."""
+
+MOST_FOLDERS = 50
+"""Where more lie beside a table, its paths have to name them."""
+
+
+def folders_beside(table: Path) -> list[str]:
+    """Folders beside a table that its images may lie in, and those of the same name in them.
+
+    Unpacking often leaves the table beside the folder of its images, or with the images of a folder in a
+    folder of the same name.
+    """
+    try:
+        with os.scandir(table.parent) as entries:
+            names = sorted(one.name for one in entries if one.is_dir() and not one.name.startswith("."))
+    except OSError:
+        return []
+    if len(names) > MOST_FOLDERS:
+        return []
+    likely = [name for name in names if not NO_IMAGES.search(name)]
+    twice = [f"{name}/{name}" for name in likely if (table.parent / name / name).is_dir()]
+    return [*likely, *twice]
 
 
 @dataclass(frozen=True)

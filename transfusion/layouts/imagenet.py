@@ -17,6 +17,7 @@ from transfusion.data.survey import read_as, survey
 from transfusion.data.table import Table, content_fingerprint, patient_hashes
 from transfusion.images.inspection import look_at, said_once
 from transfusion.images.reading import AS_STATED
+from transfusion.layouts.recognise import contents
 from transfusion.problems import InputError, Problem
 
 TRAINING_FOLDERS = ("train", "ILSVRC/Data/CLS-LOC/train", ".")
@@ -108,6 +109,9 @@ def _training_folder(folder: Path) -> Path:
         raise InputError([Problem(str(folder), found, expected, "name one of them (--imagenet)")])
     found = "no folder of a class" if folder.is_dir() else "no such folder"
     advice = "name the folder that ImageNet was unpacked to (--imagenet)"
+    if folder.is_dir():
+        held, instead = contents(folder, "imagenet")
+        found, advice = f"{found}, but {held}", instead or advice
     raise InputError([Problem(str(folder), found, expected, advice)])
 
 

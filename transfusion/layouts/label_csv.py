@@ -16,6 +16,25 @@ LABELS = "1, 0, -1 or blank"
 LABEL = re.compile(r"(?:[+-]?[01](?:\.0*)?)?", re.ASCII)
 
 
+WORDS = {
+    **dict.fromkeys(("yes", "y", "true", "t", "positive", "pos", "present", "abnormal"), "write 1"),
+    **dict.fromkeys(("no", "n", "false", "f", "negative", "neg", "absent", "normal"), "write 0"),
+    **dict.fromkeys(("na", "n/a", "nan", "none", "null", "?", "unknown", "-", "."), "empty the field"),
+    **dict.fromkeys(("uncertain", "possible", "maybe", "equivocal"), "write -1"),
+}
+"""What is often written for a label, and what to do about it."""
+
+
+def _advice(spelling: str) -> str:
+    if (known := WORDS.get(spelling.casefold())) is not None:
+        return f"{known}, or correct the field"
+    try:
+        value = float(spelling.replace(",", "."))
+    except ValueError:
+        return "correct or empty the field"
+    return "decide for 1 or 0, by a threshold" if value % 1 else "correct or empty the field"
+
+
 def parse_labels(rows: Rows, findings: Sequence[str]) -> tuple[dict[str, np.ndarray], list[Problem]]:
     """float32 columns in {1, 0, -1, NaN}, and a problem for every spelling that is none of these."""
     labels, problems = {}, []
@@ -27,6 +46,6 @@ def parse_labels(rows: Rows, findings: Sequence[str]) -> tuple[dict[str, np.ndar
                 values[code] = float(spelling) + 0.0 if spelling else np.nan
                 continue
             where = rows.where(np.flatnonzero(codes == code), finding)
-            problems.append(Problem(where, repr(spelling), LABELS, "correct or empty the field"))
+            problems.append(Problem(where, repr(spelling), LABELS, _advice(spelling)))
         labels[finding] = values[codes]
     return labels, problems

@@ -17,9 +17,10 @@ import pandas as pd
 from transfusion.data.checks import image_problems
 from transfusion.data.identifiers import id_problems
 from transfusion.data.table import Table, content_fingerprint, split_patients
-from transfusion.layouts.csv_rows import Rows, read_rows
+from transfusion.layouts.csv_rows import Rows, nearest, read_rows
 from transfusion.layouts.csv_text import read_text
 from transfusion.layouts.image_paths import Located, folded, locate, normalised, path_problems, stem
+from transfusion.layouts.recognise import contents
 from transfusion.problems import InputError, Problem
 
 FINDINGS = (
@@ -108,9 +109,12 @@ def _entries_of(data: Path) -> Path:
     found = [data / name for name in ENTRIES if (data / name).exists()]
     advice = "name the folder that ChestX-ray14 was unpacked to (--data)"
     if not found:
-        text = "none" if data.exists() else "no such folder"
+        text = "no such folder"
         if data.is_file():
             text, advice = "a file", f"{advice}, or say that it is a table of your own (--dataset table)"
+        elif data.is_dir():
+            there, instead = contents(data, "nih")
+            text, advice = f"no list of entries, but {there}", instead or advice
         raise InputError([Problem(str(data), text, f"{' or '.join(ENTRIES)} in it", advice)])
     if len({file.read_bytes() for file in found}) > 1:
         text = f"{' and '.join(file.name for file in found)}, which differ"
@@ -136,7 +140,9 @@ def _parse_findings(rows: Rows) -> tuple[dict[str, np.ndarray], list[Problem]]:
                 else f"{combination!r} (unknown: {', '.join(unknown)})"
             )
             at = rows.where(members, "Finding Labels")
-            problems.append(Problem(at, found, expected, "correct the field"))
+            near = [close for name in unknown if (close := nearest(name, FINDINGS))]
+            advice = f"correct the field (is it {near[0]!r}?)" if near else "correct the field"
+            problems.append(Problem(at, found, expected, advice))
         elif "No Finding" in findings and len(findings) > 1:
             at = rows.where(members, "Finding Labels")
             expected = "'No Finding' alone, or findings"

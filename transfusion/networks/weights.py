@@ -110,7 +110,9 @@ def _misfit(
     advice = f"name a file of {architecture} (--weights {architecture}=FILE)"
     if "two networks" in text:
         advice = "save the one that you mean as a file of its own"
-    elif fits := weights_names.others(found, architecture):
+    elif any("nearest: " in problem for problem in fitted.problems):
+        advice = f"rename these tensors and torch.save them anew, or {advice}"
+    if "two networks" not in text and (fits := weights_names.others(found, architecture)):
         advice = f"it fits {fits[0]}: --weights {fits[0]}={file}"
     return Problem(str(file), text, f"the weights of {architecture}", advice)
 

@@ -7,6 +7,7 @@ file can run code.
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import json
 import pickle
@@ -57,8 +58,14 @@ SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x93NUMPY", "a NumPy array", "NAMES"),
     (0, b"GGUF", "a GGUF file, of a language model", "SAVE"),
     (4, b"TFL3", "a TensorFlow Lite model", "KERAS"),
+    (128, b"DICM", "a DICOM image", "OTHER"),
+    (0, b"\x89PNG", "a PNG image", "OTHER"),
+    (0, b"\xff\xd8\xff", "a JPEG image", "OTHER"),
+    (0, b"%PDF", "a PDF document", "OTHER"),
+    (0, b"PAR1", "a Parquet file", "OTHER"),
 )
 ADVICE = {
+    "OTHER": "name the file of the weights",
     "KERAS": "convert it to PyTorch: kernels from H, W, in, out to out, in, H, W; gamma, beta and moving "
     "statistics to weight, bias, running_mean and running_var; and torch.save the result",
     "UNPACK": "unpack it and name the file inside",
@@ -80,10 +87,7 @@ def tensors(file: Path) -> dict[str, Tensor]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        said = str(error.strerror)
-        if file.is_dir() and (inside := sorted(one.name for one in file.iterdir())):
-            said += f", which holds {_some(inside)}"
-        raise InputError([_problem(file, said, "correct the path or its permissions")]) from error
+        raise InputError([_problem(file, *_unopened(file, error))]) from error
     if (other := _other(content, file)) is not None:
         raise InputError([_problem(file, *other)])
     loaded = _safetensors(content, file) if content[8:9] == b"{" else _saved(content, file)
@@ -94,6 +98,22 @@ def tensors(file: Path) -> dict[str, Tensor]:
         held = _some([f"{name} ({type(value).__name__})" for name, value in loaded.items()])
         raise InputError([_problem(file, f"no tensors, but {held or 'an empty dictionary'}", ADVICE["SAVE"])])
     return found
+
+
+def _unopened(file: Path, error: OSError) -> tuple[str, str]:
+    """Why a file cannot be opened, with what lies there instead, and what to do."""
+    folder = file if file.is_dir() else file.parent
+    try:
+        inside = sorted(one.name for one in folder.iterdir())
+    except OSError:
+        inside = []
+    if file.is_dir():
+        return f"a folder, which holds {_some(inside) or 'nothing'}", "name a file in it"
+    if not isinstance(error, FileNotFoundError):
+        return str(error.strerror).lower(), "change its permissions (chmod)"
+    near = difflib.get_close_matches(file.name, inside, 1, 0.6)
+    found = f"no such file, but {near[0]!r} beside it" if near else "no such file"
+    return found, f"is it {folder / near[0]}?" if near else "correct the path"
 
 
 def _flat(loaded: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Tensor]]:

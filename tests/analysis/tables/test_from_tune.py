@@ -63,7 +63,7 @@ def test_errors_name_the_file_and_what_is_expected(
         read_experiment(tmp_path / "empty", tmp_path / "out")
     write_trial(tmp_path / "tune" / "t", {"lr": 0.1})
     assert main([str(tmp_path / "out"), "--from-tune", str(tmp_path / "tune")]) == 2
-    assert "expected at least architecture, train_images" in capsys.readouterr().err
+    assert "expected the trial's configuration with architecture, train_images" in capsys.readouterr().err
     (tmp_path / "sweep" / "cells").mkdir(parents=True)
     with pytest.raises(EvidenceError, match="a sweep's own cells"):
         read_experiment(tmp_path / "tune", tmp_path / "sweep")
@@ -114,7 +114,11 @@ def test_nested_reports_have_names_with_a_slash(tmp_path: Path) -> None:
             "train_images: found 'all', expected a whole",
         ),
         (CONFIG | {"architecture": 18}, {"test_auroc": 0.8}, "architecture: found 18, expected text"),
-        (["resnet18", 100], {"test_auroc": 0.8}, "expected at least architecture, train_images"),
+        (
+            ["resnet18", 100],
+            {"test_auroc": 0.8},
+            "expected the trial's configuration with architecture, train_images",
+        ),
         (CONFIG, {"train_loss": -1.0}, "train_loss: found -1.0, expected a number, at least 0"),
     ],
 )

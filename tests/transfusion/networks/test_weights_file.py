@@ -297,8 +297,8 @@ def test_a_path_that_is_no_file_is_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "model.safetensors").touch()
     for name, found in (
-        ("folder", "Is a directory, which holds model.safetensors"),
-        ("none", "No such file"),
+        ("folder", "a folder, which holds model.safetensors"),
+        ("none", "no such file"),
     ):
         with pytest.raises(InputError, match=found):
             weights.read(tmp_path / name, "cbr_tiny")

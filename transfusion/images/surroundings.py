@@ -1,0 +1,43 @@
+"""What lies where a file was looked for, so that an error can say more than that it is not there."""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+from pathlib import Path
+
+SHOWN = 4
+"""Names that are told of a folder."""
+
+MOST_ENTRIES = 20_000
+"""Of a larger folder, names are not compared."""
+
+
+def missing(file: Path) -> str:
+    """Why there is no such file: a folder above it is not there either; else the name that comes nearest."""
+    above = file.parent
+    if above.is_dir():
+        names = _names(above)
+        close = difflib.get_close_matches(file.name, names[:MOST_ENTRIES], 1, 0.75)
+        return f"; {close[0]!r} is there" if close else f"; that folder holds {listed(names)}"
+    absent = above
+    while not absent.parent.is_dir() and absent.parent != absent:
+        absent = absent.parent
+    return f"; {absent.parent} holds no {absent.name!r}, but {listed(_names(absent.parent))}"
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """`'a', 'b', 'c', 'd' and 12 more`, or `nothing`."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more if names else "nothing"
+
+
+def entries(folder: Path) -> tuple[str, ...]:
+    """Names in a folder, hidden ones left out; none where it cannot be read."""
+    try:
+        return tuple(sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(".")))
+    except OSError:
+        return ()
+
+
+_names = lru_cache(maxsize=64)(entries)
