@@ -6,12 +6,10 @@ them go to the cluster, where this package has to be installed, and paths are th
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,18 +19,16 @@ from typing import Any
 
 import ray
 
+from sweeps.execution import ray_session
 from sweeps.options import Options
 from sweeps.processes.stop import handlers_restored, heeded
 from transfusion.problems import SettingError
 
-PREFIX = "ray://"
 PATHS = ("out", "data", "cache", "imagenet", "study")
 POLL_SECONDS = 1.0
 """How soon a signal is passed on."""
 ATTEMPTS = 3
 """To connect, where somebody listens."""
-KNOCK_SECONDS = 10.0
-"""How long an address may take to answer at all."""
 
 
 class Command:
@@ -117,11 +113,9 @@ def connect(address: str) -> None:
     Raises:
         SettingError: no answer from there.
     """
-    knock(address)
+    ray_session.probe(address)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    with suppress(ImportError, AttributeError):  # Ray's own start of a cluster does so, its client does not
-        tokens = importlib.import_module("ray._private.authentication.authentication_token_setup")
-        tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    ray_session.use_token()
     for attempt in range(1, ATTEMPTS + 1):
         try:
             ray.init(address)
@@ -134,22 +128,6 @@ def connect(address: str) -> None:
                     f"--address {address}: found no cluster ({error}), expected Ray's client server, mostly "
                     "port 10001 of the head node; check it, and that ~/.ray/auth_token is the cluster's"
                 ) from error
-
-
-def knock(address: str) -> None:
-    """Find out in seconds, where Ray takes minutes, that nobody listens at `[ray://]HOST:PORT`.
-
-    Raises:
-        SettingError: nobody does.
-    """
-    host, _, port = address.removeprefix(PREFIX).rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            f"--address {address}: found no answer ({error}), expected auto on a node of the cluster, "
-            "HOST:6379 of its head, or ray://HOST:10001; check it, and that its port is open to this machine"
-        ) from error
 
 
 @contextmanager

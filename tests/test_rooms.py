@@ -29,8 +29,10 @@ ROOMS: dict[str, set[str]] = {
     "transfusion.networks": TRIAL_TYPES | {"transfusion.records"},
     "transfusion.training": TRIAL_TYPES
     | {"transfusion.data", "transfusion.layouts", "transfusion.networks", "transfusion.records"},
+    "transfusion.study": {"transfusion.cell", "transfusion.data"},
     "transfusion.trial": TRIAL_TYPES
-    | {"transfusion.data", "transfusion.networks", "transfusion.records", "transfusion.training"},
+    | {"transfusion.data", "transfusion.networks", "transfusion.records", "transfusion.study"}
+    | {"transfusion.training"},
     "sweeps.console": set(),
     "sweeps.spaces": {"transfusion"},
     "sweeps.options": set(),
@@ -43,19 +45,35 @@ ROOMS: dict[str, set[str]] = {
     "sweeps.progress": {"transfusion", "sweeps.planning"},
     "sweeps.processes": set(),
     "sweeps.storage": {"transfusion", "sweeps.processes"},
-    "sweeps.remote": {"transfusion", "sweeps.options", "sweeps.processes"},
+    "sweeps.places": {"transfusion", "sweeps.storage"},
+    "sweeps.which_code": {"transfusion"},
+    "sweeps.remote": {"transfusion", "sweeps.options", "sweeps.processes", "sweeps.execution"},
     "sweeps.inputs": {
-        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.planning", "sweeps.storage",
+        "transfusion", "sweeps.options", "sweeps.places", "sweeps.spaces", "sweeps.planning",
+        "sweeps.storage",
     },
     "sweeps.execution": {
-        "transfusion", "sweeps.planning", "sweeps.processes", "sweeps.storage", "sweeps.remote",
+        "transfusion", "sweeps.planning", "sweeps.processes", "sweeps.storage", "sweeps.places",
+        "sweeps.which_code",
     },
     "sweeps.record": {"transfusion", "sweeps.spaces", "sweeps.planning", "sweeps.inputs"},
     "sweeps.measuring": {
         "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.command_line", "sweeps.planning",
         "sweeps.inputs",
     },
-    "sweeps.full_grid": {"transfusion", "sweeps", "analysis"},
+    "sweeps.ownership": {"transfusion", "sweeps.places", "sweeps.processes", "sweeps.storage"},
+    "sweeps.connection": {
+        "transfusion", "sweeps.options", "sweeps.planning", "sweeps.processes", "sweeps.execution",
+    },
+    "sweeps.drafting": {
+        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.planning", "sweeps.inputs",
+        "sweeps.progress",
+    },
+    "sweeps.conclusion": {
+        "transfusion", "sweeps.planning", "sweeps.processes", "sweeps.progress", "analysis",
+    },
+    "sweeps.sweep": {"transfusion", "sweeps"},
+    "sweeps.full_grid": {"transfusion", "sweeps"},
     "analysis.names": set(),
     "analysis.tables": {"analysis.names"},
     "analysis.statistics": {"analysis.names", "analysis.tables"},

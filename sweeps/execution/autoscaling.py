@@ -1,21 +1,15 @@
-"""A cluster whose workers come when they are asked for: what its autoscaler offers, and waiting for it.
-
-Ray's names for its autoscaler's state are private; they stand here alone.
-"""
+"""A cluster whose workers come when they are asked for: what its autoscaler offers, and waiting for it."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import ray
-from ray._private import ray_constants
 from ray.autoscaler.sdk import request_resources
-from ray.experimental.internal_kv import _internal_kv_get
 
 from sweeps.execution.placement import Node
+from sweeps.execution.ray_session import autoscaler_report, offered_workers
 from transfusion.problems import SettingError
 
 OFFER_SECONDS = 30.0
@@ -46,9 +40,9 @@ def present() -> bool:
 
     Every head reports on its nodes; without an autoscaler each node is a type of its own, named by its id.
     """
-    report = _report()
+    report = autoscaler_report()
     types = {*(report.get("active_nodes") or {}), *(report.get("idle_nodes") or {})}
-    return bool(types - {f"node_{node['NodeID']}" for node in ray.nodes()}) or bool(_offered())
+    return bool(types - {f"node_{node['NodeID']}" for node in ray.nodes()}) or bool(offered_workers())
 
 
 def ask(bundles: Sequence[Mapping[str, float]]) -> None:
@@ -71,7 +65,7 @@ def wait_for_workers(cpus: int, gpus_per_trial: float | None, say: Say) -> None:
     if cores():
         return
     patience = time.monotonic() + REPORT_SECONDS
-    while not _report() and time.monotonic() < patience:
+    while not autoscaler_report() and time.monotonic() < patience:
         time.sleep(0.5)
     if not present():
         raise SettingError(
@@ -96,7 +90,7 @@ def wait_for_workers(cpus: int, gpus_per_trial: float | None, say: Say) -> None:
 
 def first_request(cpus: int, gpus_per_trial: float | None) -> dict[str, float]:
     """What the first worker must have: a GPU unless none is wanted, or none is offered."""
-    offered = _offered()
+    offered = offered_workers()
     if gpus_per_trial == 0 or (offered and not any(one.get("GPU") for one in offered)):
         return {"CPU": float(cpus)}
     return {"CPU": float(cpus), "GPU": 1.0}
@@ -112,21 +106,7 @@ def cores() -> float:
     return sum(node.cores for node in nodes().values())
 
 
-def _report() -> dict[str, Any]:
-    """The autoscaler's last report; empty where there is none."""
-    text = _internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
-    return (json.loads(text) if text else {}).get("autoscaler_report") or {}
-
-
 def _starting() -> bool:
     """Whether the autoscaler is starting a node."""
-    report = _report()
+    report = autoscaler_report()
     return bool(report.get("pending_nodes") or report.get("pending_launches"))
-
-
-def _offered() -> list[dict[str, float]]:
-    """Resources of every kind of worker that the autoscaler may start, where it tells."""
-    config = ray._private.state.state.get_cluster_config()
-    if config is None:
-        return []
-    return [dict(group.resources) for group in config.node_group_configs if group.max_count != 0]

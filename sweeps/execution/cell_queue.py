@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from sweeps.execution.devices import Devices
@@ -47,6 +49,22 @@ class Watcher(Protocol):
     def finished(self, cell_id: str, status: str) -> None: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """Who watches a run, and what ends it early.
+
+    Attributes:
+        stop: its reason says, at the end, whether and why the run ended early.
+        fail_fast: ask to stop at the first failure.
+        callbacks: further ones of Tune, to watch with.
+    """
+
+    watcher: Watcher
+    stop: Stop
+    fail_fast: bool = False
+    callbacks: Sequence[Callback] = ()
+
+
 class CellQueue(Searcher):
     """Hands Tune the next cell whose upstream is done and that can start at once (`placement`): the largest
     share first, then the most urgent.
@@ -54,28 +72,26 @@ class CellQueue(Searcher):
     An upstream cell is as urgent as all that waits for it.
 
     Args:
+        states: `done` or `failed` by id, of the cells that finished in earlier runs.
         devices: where cells can start.
-        done, failed: ids of the cells that finished in earlier runs.
         record: writes the failure of a cell that cannot be trained.
-        fail_fast: ask to stop at the first failure.
     """
 
     def __init__(
         self,
         cells: Sequence[PlannedCell],
         *,
+        states: Mapping[str, str],
         devices: Devices,
-        done: set[str],
-        failed: set[str],
         record: Record,
-        watcher: Watcher,
-        stop: Stop,
-        fail_fast: bool = False,
+        control: Control,
     ):
         super().__init__(metric="train_loss", mode="min")
         self.devices = devices
-        self.done, self.failed = set(done), set(failed)
-        self.record, self.watcher, self.stop, self.fail_fast = record, watcher, stop, fail_fast
+        self.done = {one for one, state in states.items() if state == "done"}
+        self.failed = set(states) - self.done
+        self.record, self.fail_fast = record, control.fail_fast
+        self.watcher, self.stop = control.watcher, control.stop
         urgency = {planned.id: planned.seconds for planned in cells}
         for planned in cells:
             if planned.upstream in urgency:
@@ -85,7 +101,7 @@ class CellQueue(Searcher):
         self.died: dict[str, PlannedCell] = {}
         self.losses: Counter[str] = Counter()
         self.node_losses: Counter[str] = Counter()
-        self.blocked = bool(failed)
+        self.blocked = bool(self.failed)
 
     # -- what Tune asks and tells
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-from ray import tune
+from typing import TYPE_CHECKING, Any
 
 from transfusion.problems import SettingError
+
+if TYPE_CHECKING:
+    from ray import tune
 
 PROJECT = "transfusion-sweep"
 
 
-def callbacks(tensorboard: bool, logger: str | None, out: Path) -> list[tune.Callback]:
-    """The callbacks that were asked for.
-
-    MLflow writes to `MLFLOW_TRACKING_URI`, or to a database in `out`; Weights & Biases takes its key from
-    `WANDB_API_KEY` or its own login. Neither is read or kept here.
+def refuse_missing(tensorboard: bool, logger: str | None) -> None:
+    """Make sure that what was asked for is installed; Ray is not imported for that.
 
     Raises:
-        SettingError: the package is not installed.
+        SettingError: it is not.
     """
     needed = [name for name, asked in (("tensorboardX", tensorboard), (logger, logger)) if asked and name]
     for name in needed:
@@ -31,6 +29,14 @@ def callbacks(tensorboard: bool, logger: str | None, out: Path) -> list[tune.Cal
             raise SettingError(
                 f"{option}: found no package {name}; install it: pip install 'transfusion-sweep[{extra}]'"
             )
+
+
+def callbacks(tensorboard: bool, logger: str | None, out: Path) -> list[tune.Callback]:
+    """The callbacks that were asked for.
+
+    MLflow writes to `MLFLOW_TRACKING_URI`, or to a database in `out`; Weights & Biases takes its key from
+    `WANDB_API_KEY` or its own login. Neither is read or kept here.
+    """
     found: list[tune.Callback] = []
     if tensorboard:
         from ray.tune.logger import TBXLoggerCallback

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sweeps.inputs.data import label_counts, name_of, one_class_subsets, trained_findings
 from sweeps.options import Options
+from sweeps.spaces import Preset
 from transfusion.cell import Cell, Recipe
 from transfusion.data.part_counts import PartCounts, became, what_it_decides
 from transfusion.data.table import Table
@@ -38,8 +39,9 @@ class DataSummary:
     notes: tuple[str, ...]
 
 
-def summarize(table: Table, wanted: Sequence[Cell], recipe: Recipe, options: Options) -> DataSummary:
+def summarize(table: Table, preset: Preset, options: Options) -> DataSummary:
     """Count the labels of every trained finding, and say what they can and cannot show."""
+    wanted, recipe = preset.cells(), preset.recipe
     of_grid, upstream = trained_findings(wanted, recipe)
     counts = label_counts(table, [*of_grid, *upstream], recipe)
     notes = [text for finding in of_grid for text in what_it_decides(counts, finding)]

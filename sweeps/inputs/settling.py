@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from sweeps.inputs import data, pretrained
+from sweeps.places import Places
 from sweeps.planning.plan import PlannedCell
-from sweeps.storage.object_store import ObjectStore
 from transfusion.cell import Recipe
 from transfusion.data import content, equal_images
 from transfusion.data.table import Table
@@ -39,28 +38,9 @@ class Inputs:
         return self.table.fingerprint, self.origin.supplied.imagenet
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where a sweep keeps what it knows.
-
-    Attributes:
-        out: the folder of the sweep.
-        cache: where decoded images lie.
-        store: what `out` mirrors, if anything.
-    """
-
-    out: Path
-    cache: Path
-    store: ObjectStore | None = None
-
-    def records(self) -> list[Path]:
-        """The folders of what images held."""
-        return [self.out / FOLDER, self.cache]
-
-
 def recall(inputs: Inputs, places: Places) -> Inputs:
     """`inputs` named by the bytes of their images, as far as they are known without reading all."""
-    return _each(inputs, lambda table: content.recalled(table, places.records()))
+    return _each(inputs, lambda table: content.recalled(table, [places.out / FOLDER, places.cache]))
 
 
 def settle(
@@ -77,7 +57,7 @@ def settle(
     table, origin = inputs.table, inputs.origin
     if missing:
         table = data.prepare(table, recipe, places.cache, console)
-        origin = pretrained.prepare(origin, missing, recipe, places.out / "cells", places.cache, console)
+        origin = pretrained.prepare(origin, missing, recipe, places.cells, places.cache, console)
     ready = _each(Inputs(table, origin), lambda one: data.settle(one, console))
     for one in (ready.table, ready.origin.imagenet):
         if one is not None:

@@ -30,8 +30,6 @@ from transfusion.training import acceleration
 
 OK, FAILED = 0, 1
 
-HINT = "The same command with --check shows within minutes what this machine can train, and what is wrong."
-
 SECONDS = 0.4
 """That an epoch of a measurement is to last."""
 

@@ -16,11 +16,13 @@ class History:
     folder: OUT/cells.
     records: of every finished cell, whichever plan it belongs to.
     unfinished: ids of the cells that have a folder but no result.
+    retry_failed: failed cells count as missing. A loss that is not finite stays: it is a result.
     """
 
     folder: Path
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     unfinished: frozenset[str] = frozenset()
+    retry_failed: bool = False
 
     def exhausted_share(self, cell_id: str) -> float | None:
         """The largest share of a device at which an unfinished or failed cell ran out of memory, or None."""
@@ -29,7 +31,7 @@ class History:
         return None
 
 
-def read(folder: Path) -> History:
+def read(folder: Path, retry_failed: bool = False) -> History:
     """The history in `folder`; empty if there is none.
 
     Raises:
@@ -39,4 +41,4 @@ def read(folder: Path) -> History:
         records, unfinished = results.read_all(folder)
     except ValueError as error:
         raise SettingError(str(error)) from error
-    return History(folder, records, frozenset(unfinished))
+    return History(folder, records, frozenset(unfinished), retry_failed)

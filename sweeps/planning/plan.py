@@ -82,7 +82,6 @@ def make(
     supplied: Supplied = NOTHING_SUPPLIED,
     *,
     share_of: Callable[[Cell], float] = lambda cell: 1.0,
-    retry_failed: bool = False,
 ) -> Plan:
     """Add the upstream cells that `cells` need, and tell which of all have finished.
 
@@ -90,14 +89,13 @@ def make(
         data: fingerprint of the data set.
         supplied: what `init=imagenet` starts from besides cells.
         share_of: the share of a device that a cell needs; one that ran out of memory gets the next larger.
-        retry_failed: count failed cells as missing. A loss that is not finite stays: it is a result.
     """
     above = {cell: upstream_of(cell, recipe, supplied) for cell in cells}
     upstreams = {upstream: None for upstream in above.values() if upstream is not None}
     ids = {cell: cell_id(cell, recipe, data, supplied) for cell in [*upstreams, *cells]}
     records = history.records
     states = {one: records[one]["status"] for one in ids.values() if one in records}
-    if retry_failed:
+    if history.retry_failed:
         states = {one: state for one, state in states.items() if not _again(records[one])}
     planned = []
     for cell, one in ids.items():

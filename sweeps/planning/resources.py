@@ -9,14 +9,11 @@ from __future__ import annotations
 import math
 import os
 import platform
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-
-import ray
-import torch
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from transfusion.problems import SettingError
 
@@ -105,6 +102,11 @@ class Gpus:
     name: str = ""
 
 
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/dxg", "/dev/nvmap", "/dev/kfd")
+"""One of them is there where torch may find a GPU: NVIDIA's driver, that of Windows' Linux, of Jetson, AMD's.
+Without any of them torch is not imported to count them."""
+
+
 class GpuError(SettingError):
     """A GPU that is there but cannot be used."""
 
@@ -114,6 +116,10 @@ def gpus_here() -> tuple[int, Gpus]:
 
     The driver's count comes from NVML, which also answers where CUDA cannot open the device.
     """
+    if "torch" not in sys.modules and not any(Path(file).exists() for file in GPU_FILES):
+        return 0, Gpus()
+    import torch
+
     count = torch.cuda.device_count()
     if not count:
         return 0, Gpus()
@@ -131,10 +137,12 @@ def gpus_here() -> tuple[int, Gpus]:
                 "on the CPU by --gpus-per-trial 0"
             )
     reduced = all(one.major >= BFLOAT16_MAJOR for one in found)
-    return count, Gpus(min(one.total_memory for one in found), reduced, name=_same(one.name for one in found))
+    return count, Gpus(
+        min(one.total_memory for one in found), reduced, name=same_name(one.name for one in found)
+    )
 
 
-def _same(names: Iterable[str]) -> str:
+def same_name(names: Iterable[str]) -> str:
     """The name that all have; empty where they differ."""
     kinds = set(names)
     return kinds.pop() if len(kinds) == 1 else ""
@@ -170,6 +178,8 @@ def runs_on(capability: tuple[int, int], built: Sequence[str]) -> bool:
 
 
 def _unusable(error: BaseException) -> str:
+    import torch
+
     said = " ".join(str(error).split()).rstrip(".")
     return (
         f"found a GPU that torch {torch.__version__} (CUDA {torch.version.cuda}) cannot open ({said}), "
@@ -186,25 +196,11 @@ def of_machine(cpus: int, gpus_per_trial: float | None) -> Resources:
     """
     cores = (len(os.sched_getaffinity(0)),)
     count, found = (0, Gpus()) if gpus_per_trial == 0 else gpus_here()
-    at_hand = _with(found, _checked(cpus, gpus_per_trial, cores, (float(count),), found.memory))
+    at_hand = with_gpus(found, checked(cpus, gpus_per_trial, cores, (float(count),), found.memory))
     return at_hand if at_hand.device == "cuda" else replace(at_hand, device_name=cpu_name())
 
 
-def of_cluster(cpus: int, gpus_per_trial: float | None) -> Resources:
-    """The resources of the Ray cluster that is connected, its nodes of whatever kinds.
-
-    Raises:
-        SettingError: the options leave no room for a single trial, or torch cannot use a node's GPU.
-    """
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    cores = tuple(int(node["Resources"].get("CPU", 0)) for node in nodes)
-    gpus = tuple(float(node["Resources"].get("GPU", 0)) for node in nodes)
-    asked = [node for node in nodes if node["Resources"].get("GPU", 0) and gpus_per_trial != 0]
-    found = _gpus_of(asked)
-    return _with(found, _checked(cpus, gpus_per_trial, cores, gpus, found.memory, elastic=True))
-
-
-def _with(found: Gpus, resources: Resources) -> Resources:
+def with_gpus(found: Gpus, resources: Resources) -> Resources:
     """`resources` in the type that the GPUs compute in, with their name.
 
     Raises:
@@ -224,33 +220,7 @@ def to_come(cpus: int, gpus_per_trial: float | None, worker: Mapping[str, float]
         SettingError: the options leave no room for a single trial.
     """
     one = (int(worker["CPU"]),), (float(worker.get("GPU", 0)),)
-    return _checked(cpus, gpus_per_trial, *one, None, elastic=True)
-
-
-def _gpus_of(nodes: Sequence[dict[str, Any]]) -> Gpus:
-    """What torch finds on all of these nodes of a cluster."""
-
-    @ray.remote(num_cpus=0, num_gpus=0.01)
-    def look() -> Gpus:
-        count, found = gpus_here()
-        none = "found no GPU where Ray counts one, expected one; check torch and the driver of this node"
-        return found if count else Gpus(problem=none)
-
-    there = [
-        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
-        for node in nodes
-    ]
-    found: list[Gpus] = ray.get(there)
-    wrong = [
-        f"node {node['NodeManagerAddress']}: {one.problem}"
-        for node, one in zip(nodes, found, strict=True)
-        if one.problem
-    ]
-    if wrong:
-        return Gpus(problem="\n".join(wrong))
-    memory = min((one.memory for one in found if one.memory is not None), default=None)
-    reduced = bool(found) and all(one.reduced for one in found)
-    return Gpus(memory, reduced, name=_same(one.name for one in found))
+    return checked(cpus, gpus_per_trial, *one, None, elastic=True)
 
 
 def check_options(cpus: int, gpus_per_trial: float | None) -> None:
@@ -267,7 +237,7 @@ def check_options(cpus: int, gpus_per_trial: float | None) -> None:
         )
 
 
-def _checked(
+def checked(
     cpus: int,
     gpus_per_trial: float | None,
     cores: tuple[int, ...],

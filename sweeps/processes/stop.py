@@ -15,10 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import ray
-from ray import tune
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
 from sweeps.processes import marked
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,21 +37,8 @@ INTERRUPTED = 130
 """Exit status of a sweep that was interrupted."""
 
 
-class Flag:
-    """A Ray actor that running trials ask whether to stop; it works across nodes without shared storage."""
-
-    def __init__(self) -> None:
-        self.up = False
-
-    def raise_it(self) -> None:
-        self.up = True
-
-    def is_up(self) -> bool:
-        return self.up
-
-
-class Stop(tune.Stopper):
-    """The request to stop, as Tune sees it.
+class Stop:
+    """The request to stop.
 
     Attributes:
         reason: why, in words; empty while nothing was requested.
@@ -67,7 +50,6 @@ class Stop(tune.Stopper):
         self.reason, self.by_signal, self.executing = "", False, False
         self.grace, self.deadline = grace, float("inf")
         self.heard = float("-inf")
-        self.flag: Any = None
         self.watchdog: threading.Timer | None = None
 
     def request(self, reason: str, *, by_signal: bool = False) -> None:
@@ -76,27 +58,9 @@ class Stop(tune.Stopper):
             self.reason, self.by_signal = reason, by_signal
             self.deadline = time.monotonic() + self.grace
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        if self.reason and self.flag is not None:
-            self.flag.raise_it.remote()
-            self.flag = None
+    def overdue(self) -> bool:
+        """Whether what still runs is to be cut off."""
         return time.monotonic() > self.deadline
-
-    def raise_flag_for(self) -> Any:
-        """A new flag for trials to ask; raised with the next step of Tune after a request.
-
-        It stands on the driver's node, so that the loss of another one does not take it away.
-        """
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Flag)
-        self.flag = actor.options(scheduling_strategy=here).remote()
-        return self.flag
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles it into its own state, which nobody reads
 
 
 @contextmanager

@@ -19,14 +19,17 @@ import numpy as np
 import ray
 from ray import cloudpickle
 
-from sweeps.execution import executor
-from sweeps.planning.plan import PlannedCell
+from sweeps.execution import executor, ray_session
+from sweeps.execution.cell_queue import Control
+from sweeps.places import Places
+from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.processes.stop import Stop
 from transfusion.cell import Cell
+from transfusion.study import Study
 
 
-def stand_in(config, *, cells, **_):
+def stand_in(config, *, places, **_):
     """Sleeps as long as the cell's name says, and writes down when."""
     from ray import tune
 
@@ -34,7 +37,7 @@ def stand_in(config, *, cells, **_):
     start = time.time()
     time.sleep(float(config["cell_id"].split("-")[1]))
     event = {"cell": config["cell_id"], "share": config["share"], "start": start, "end": time.time()}
-    with Path(f"{cells}/../events").open("a") as file:
+    with (places.out / "events").open("a") as file:
         file.write(json.dumps(event) + "\n")
     tune.report({"status": "done"})
 
@@ -67,9 +70,10 @@ def measure(gpus, seconds):
     )  # fmt: skip
     try:
         executor.execute(
-            planned, executor.Work(recipe=None, table=None), done=set(), failed=set(), out=out, cache=out,
-            resources=Resources(device="cuda", cpus=1, cores=(cores,), gpus=(float(gpus),), gpu_memory=2**34),
-            watcher=Silent(), stop=Stop(),
+            Plan(tuple(planned), {}, frozenset(), {}, None), Study(recipe=None, table=None),
+            Places(out, out),
+            Resources(device="cuda", cpus=1, cores=(cores,), gpus=(float(gpus),), gpu_memory=2**34),
+            Control(watcher=Silent(), stop=Stop()),
         )  # fmt: skip
     finally:
         ray.shutdown()
@@ -109,7 +113,7 @@ def main():
     options = parser.parse_args()
     executor.trainable = stand_in
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    for name, value in executor.SETTINGS.items():
+    for name, value in ray_session.SETTINGS.items():
         os.environ.setdefault(name, value)
     print("| GPUs | cells | in use | for seconds | longest wait for a whole GPU, in longest cells |")
     print("|---|---|---|---|---|")

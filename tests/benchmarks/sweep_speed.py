@@ -22,8 +22,10 @@ from typing import Any
 
 from rich.console import Console
 
-from sweeps.execution import executor
+from sweeps.execution import executor, ray_session
+from sweeps.execution.cell_queue import Control
 from sweeps.inputs.data import prepare
+from sweeps.places import Places
 from sweeps.planning import cost, history, plan, resources
 from sweeps.presets import PRESETS
 from sweeps.processes.stop import Stop
@@ -36,6 +38,7 @@ from transfusion.networks.initialization import save_stages
 from transfusion.networks.network import build
 from transfusion.phantom import writing
 from transfusion.records import results
+from transfusion.study import Study
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(Path(__file__).parent))
@@ -144,11 +147,11 @@ def run_sample(preset: Preset, data: Path, out: Path, sample: Path) -> None:
     )  # fmt: skip
     console = Console(quiet=True)
     prepare(table, recipe, out / "cache", console)
-    executor.start_ray(None)
+    ray_session.start(None)
     with SweepProgress(console, work.missing()) as progress:
         executor.execute(
-            work.missing(), executor.Work(recipe=recipe, table=table), done=work.ids("done"), failed=set(),
-            out=out, cache=out / "cache", resources=at_hand, watcher=progress, stop=Stop(),
+            work, Study(recipe=recipe, table=table), Places(out, out / "cache"), at_hand,
+            Control(watcher=progress, stop=Stop()),
         )  # fmt: skip
     for path in out.glob("cells/*/stand-in"):  # they are no part of what was run
         (path.parent / results.RESULT).unlink()

@@ -9,6 +9,7 @@ import pytest
 from fault_grid import PATIENCE, Witness, is_trial, wait_for
 from fault_table import judge
 
+from sweeps.execution.stopper import Stopper
 from sweeps.processes.stop import Stop
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -79,7 +80,7 @@ def test_the_flag_that_ends_trials_stands_on_the_drivers_node():
     try:
         cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False)
-        flags = [Stop().raise_flag_for() for _ in range(5)]
+        flags = [Stopper(Stop()).flag for _ in range(5)]
         where = lambda _: ray.get_runtime_context().get_node_id()  # noqa: E731 (a lambda travels by value)
         places = {ray.get(flag.__ray_call__.remote(where)) for flag in flags}
         assert places == {ray.get_runtime_context().get_node_id()}

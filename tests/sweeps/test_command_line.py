@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
-from sweeps import full_grid
+from sweeps import connection, full_grid, sweep
 from sweeps.command_line import options_of, override_recipe, parser, preset_of
+from sweeps.execution import ray_session
 from sweeps.planning.resources import Resources
 from sweeps.presets import demo
 from transfusion.cell import Recipe
@@ -88,7 +89,7 @@ def test_wrong_assignments_are_named(assignments, named):
 def test_unusable_options_end_with_status_2_and_start_nothing(
     arguments, named, phantom_folder, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(full_grid.executor, "start_ray", lambda *args: pytest.fail("Ray was started"))
+    monkeypatch.setattr(ray_session, "start", lambda *args: pytest.fail("Ray was started"))
     out = tmp_path / "out"
     if arguments[0].endswith("per-trial"):  # one of those that need data draws them, which takes its time
         arguments = [*arguments, "--data", str(phantom_folder)]
@@ -123,7 +124,7 @@ def test_places_that_cannot_be_end_with_status_2(option, value, named, dry, tmp_
 
 
 def test_a_signal_while_planning_ends_with_status_130_and_writes_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(full_grid, "open_inputs", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(sweep, "open_inputs", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
     assert full_grid.main(["--preset", "smoke", "--out", str(tmp_path / "out")]) == 130
     assert "SIGTERM; the same command continues" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -131,7 +132,7 @@ def test_a_signal_while_planning_ends_with_status_130_and_writes_nothing(tmp_pat
 
 def test_the_plan_tells_gpu_hours_time_and_money(tmp_path, capsys, monkeypatch):
     gpus = Resources(device="cuda", cpus=1, cores=(8,), gpus=(2.0,), gpu_memory=80 * 2**30)
-    monkeypatch.setattr(full_grid, "open_resources", lambda *args: gpus)
+    monkeypatch.setattr(connection, "open_resources", lambda *args: gpus)
     out = tmp_path / "out"
     command = ["--preset", "smoke", "--out", str(out), "--dry-run", "--recipe", "epochs=2000000"]
     assert full_grid.main([*command, "--gpu-price", "2.5"]) == 0

@@ -11,7 +11,7 @@ import pytest
 
 import analysis
 from sweeps import full_grid
-from sweeps.execution import executor
+from sweeps.execution import ray_session
 from sweeps.progress import SweepProgress
 
 ARGUMENTS = ["--preset", "smoke", "--architectures", "cbr_tiny", "resnet18", "--recipe", "epochs=2"]
@@ -96,7 +96,7 @@ def test_upstream_cells_end_before_what_needs_them_begins(first):
 def test_the_same_command_again_trains_nothing(first, monkeypatch):
     out, _, _ = first
     before = {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*")}
-    monkeypatch.setattr(executor, "start_ray", lambda *args: pytest.fail("Ray was started"))
+    monkeypatch.setattr(ray_session, "start", lambda *args: pytest.fail("Ray was started"))
     monkeypatch.setattr(analysis, "run", lambda *args: pytest.fail("the report was written again"))
     status, text = command("--out", str(out))
     assert status == 0

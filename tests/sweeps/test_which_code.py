@@ -116,16 +116,16 @@ WORKER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import ray
-from sweeps.execution import executor
+from sweeps.execution import ray_session
 
 def places():
     import sweeps, transfusion
     from transfusion.records.code_version import code_version
     return sweeps.__file__, transfusion.__file__, code_version().digest
 
-executor.start_ray(None)
+ray_session.start(None)
 print(*ray.get(ray.remote(num_cpus=1)(places).remote()), sep="\\n")
-executor.end_ray()
+ray_session.end()
 """
 
 

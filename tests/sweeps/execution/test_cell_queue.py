@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.execution.cell_queue import LOSSES, CellQueue
+from sweeps.execution.cell_queue import LOSSES, CellQueue, Control
 from sweeps.execution.devices import Devices
 from sweeps.execution.placement import Node
 from sweeps.planning import history, plan
@@ -46,12 +46,9 @@ class Sweep:
         self.queue = CellQueue(
             missing,
             devices=Devices(GPUS, lambda: {"n": Node(cores=64, gpus=64)}),
-            done=set(done),
-            failed=set(failed),
+            states={**dict.fromkeys(done, "done"), **dict.fromkeys(failed, "failed")},
             record=self.record,
-            watcher=self.watcher,
-            stop=self.stop,
-            **options,
+            control=Control(watcher=self.watcher, stop=self.stop, **options),
         )
 
     def record(self, planned, failure, error):

@@ -11,8 +11,8 @@ from sweeps.processes import marked
 
 CODE = """
 import psutil, ray
-from sweeps.execution import executor
-executor.start_ray(None)
+from sweeps.execution import ray_session
+ray_session.start(None)
 ray.get(ray.remote(num_cpus=1)(lambda: 1).remote())
 me = psutil.Process()
 for process in [me, *me.children(recursive=True)]:

@@ -11,11 +11,14 @@ import ray
 from ray import cloudpickle
 from test_cell_queue import Watcher
 
-from sweeps.execution import executor
-from sweeps.planning.plan import PlannedCell
+from sweeps.execution import executor, ray_session
+from sweeps.execution.cell_queue import Control
+from sweeps.places import Places
+from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.processes.stop import Stop
 from transfusion.cell import Cell
+from transfusion.study import Study
 
 pytestmark = pytest.mark.slow
 
@@ -44,17 +47,17 @@ def running(events):
         yield now
 
 
-def stand_in(config, *, cells, device, **_):
+def stand_in(config, *, places, machine, **_):
     """Takes its share until the device is full, or for a while where nothing more comes."""
     from ray import tune
 
-    cell, share, log = config["cell_id"], config["share"], f"{cells}/../events"
+    cell, share, log = config["cell_id"], config["share"], places.out / "events"
     write(log, cell=cell, share=share, event="starts", gpus=os.environ.get("CUDA_VISIBLE_DEVICES"))
     patience = time.monotonic() + 15
     while time.monotonic() < patience and sum(list(running(read(log)))[-1].values()) < 1:
         time.sleep(0.1)
     write(log, cell=cell, share=share, event="ends")
-    assert device == "cuda"
+    assert machine.device == "cuda"
     tune.report({"status": "out_of_memory" if cell in HUNGRY and share == SHARES[cell] else "done"})
 
 
@@ -63,7 +66,7 @@ def events(tmp_path, monkeypatch):
     """What happened, in order: (cell, share) that start and end on one GPU."""
     monkeypatch.setattr(executor, "trainable", stand_in)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import this file
-    for name, value in executor.SETTINGS.items():
+    for name, value in ray_session.SETTINGS.items():
         monkeypatch.setenv(name, value)
     cell = Cell(architecture="cbr_tiny", train_images=1)
     wanted = [PlannedCell(name, cell, None, 1.0, share) for name, share in SHARES.items()]
@@ -72,15 +75,11 @@ def events(tmp_path, monkeypatch):
     ray.init(address="local", num_cpus=8, num_gpus=1, include_dashboard=False, _node_ip_address="127.0.0.1")
     try:
         executor.execute(
-            wanted,
-            executor.Work(recipe=None, table=None),
-            done=set(),
-            failed=set(),
-            out=tmp_path,
-            cache=tmp_path,
-            resources=GPU,
-            watcher=watcher,
-            stop=stop,
+            Plan(tuple(wanted), {}, frozenset(), {}, None),
+            Study(recipe=None, table=None),
+            Places(tmp_path, tmp_path),
+            GPU,
+            Control(watcher=watcher, stop=stop),
         )
     finally:
         ray.shutdown()

@@ -9,7 +9,7 @@ import pytest
 import small_table
 from other_layouts import as_nih
 
-from sweeps import full_grid
+from sweeps import connection, full_grid
 from sweeps.command_line import options_of
 from sweeps.inputs.effects import without_effect
 from sweeps.planning.resources import Resources
@@ -113,7 +113,7 @@ def test_what_changes_something_is_planned_and_shown(places, place, options, sai
 
 def test_a_price_without_a_gpu_is_refused(places, tmp_path, capsys, monkeypatch):
     nothing = Resources(device="cpu", cpus=1, cores=(2,))
-    monkeypatch.setattr(full_grid, "open_resources", lambda *args: nothing)
+    monkeypatch.setattr(connection.resources, "of_machine", lambda *args: nothing)
     command = [*SCRATCH, *places["whole"], "--out", str(tmp_path / "out"), "--gpu-price", "2"]
     assert full_grid.main(command) == 2
     assert re.search("--gpu-price 2: found no GPU", capsys.readouterr().err)

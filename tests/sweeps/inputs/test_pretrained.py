@@ -5,6 +5,7 @@ import torch
 from imagenet_folder import write_images
 
 from sweeps import full_grid
+from sweeps.execution import ray_session
 from transfusion.networks import weights
 from transfusion.networks.network import build
 from transfusion.records import results
@@ -20,7 +21,7 @@ def command(phantom_folder, tmp_path, monkeypatch, capsys):
     """Status and text of a dry run on the smoke preset, without any cached weights."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(weights, "urlopen", offline)
-    monkeypatch.setattr(full_grid.executor, "start_ray", lambda *args, **more: pytest.fail("Ray was started"))
+    monkeypatch.setattr(ray_session, "start", lambda *args, **more: pytest.fail("Ray was started"))
 
     def command(*arguments):
         fixed = [

@@ -16,7 +16,9 @@ from rich.console import Console
 from sweeps import full_grid
 from sweeps.command_line import options_of, preset_of
 from sweeps.inputs import settling
+from sweeps.inputs.opening import open_inputs
 from sweeps.inputs.pretrained import Pretrained
+from sweeps.places import Places
 from sweeps.planning import history
 from transfusion.cell import NOTHING_SUPPLIED, cell_id
 from transfusion.data import content
@@ -45,13 +47,12 @@ def inputs_of(folder: Path, out: Path) -> settling.Inputs:
     """What a sweep with these options knows of its images while planning."""
     options = options_of(arguments(folder, out))
     preset = preset_of(options)
-    table, origin = full_grid.open_inputs(options, preset, preset.cells(), out, CONSOLE)
-    return settling.recall(settling.Inputs(table, origin), settling.Places(out, out / "cache"))
+    return settling.recall(open_inputs(options, preset, out, CONSOLE), Places(out, out / "cache"))
 
 
 def settle(inputs: settling.Inputs, out: Path) -> settling.Inputs:
     recipe = preset_of(options_of([])).recipe
-    return settling.settle(inputs, [], recipe, settling.Places(out, out / "cache"), CONSOLE)
+    return settling.settle(inputs, [], recipe, Places(out, out / "cache"), CONSOLE)
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_images_of_imagenet_that_are_replaced_are_another_pretraining(tmp_path, 
     def inputs() -> settling.Inputs:
         table = imagenet.read(root, 40)
         origin = Pretrained(NOTHING_SUPPLIED, {}, None).with_images(table)
-        return settling.recall(settling.Inputs(table, origin), settling.Places(out, out / "cache"))
+        return settling.recall(settling.Inputs(table, origin), Places(out, out / "cache"))
 
     first = settle(inputs(), out)
     assert inputs().identity == first.identity

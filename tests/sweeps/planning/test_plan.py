@@ -155,7 +155,7 @@ def test_failed_cells_are_missing_when_retried_but_a_divergence_is_a_result(tmp_
     finish(tmp_path, wanted[2], status="failed", failure="upstream")
     past = history.read(tmp_path)
     assert plan.make(wanted, RECIPE, DATA, past, COST).count("missing") == 151
-    work = plan.make(wanted, RECIPE, DATA, past, COST, retry_failed=True)
+    work = plan.make(wanted, RECIPE, DATA, dataclasses.replace(past, retry_failed=True), COST)
     missing = {planned.cell for planned in work.missing()}
     assert wanted[0] in missing
     assert wanted[1] not in missing

@@ -8,7 +8,7 @@ import torch
 
 from sweeps import full_grid
 from sweeps.planning.memory import MARGIN, estimate, measured_peaks, needed_bytes
-from sweeps.planning.resources import Resources, _checked, larger_share, of_machine, runs_on
+from sweeps.planning.resources import Resources, checked, larger_share, of_machine, runs_on
 from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import Cell, Recipe
 from transfusion.networks.network import build, parameters
@@ -61,12 +61,12 @@ def test_without_a_gpu_a_larger_share_takes_more_of_a_nodes_cores():
 )
 def test_impossible_requests_are_refused(cpus, share, cores, gpus, named):
     with pytest.raises(SettingError, match=named):
-        _checked(cpus, share, cores, gpus, None)
+        checked(cpus, share, cores, gpus, None)
 
 
 def test_no_gpu_per_trial_means_the_cpu():
-    assert _checked(1, 0, (4,), (2.0,), GB).device == "cpu"
-    assert _checked(1, 0.5, (4,), (2.0,), GB).share(99 * GB) == 0.5
+    assert checked(1, 0, (4,), (2.0,), GB).device == "cpu"
+    assert checked(1, 0.5, (4,), (2.0,), GB).share(99 * GB) == 0.5
     assert of_machine(1, 0).device == "cpu"
 
 

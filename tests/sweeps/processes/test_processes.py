@@ -217,13 +217,13 @@ def test_the_mark_is_inherited_and_taken_away_again(tmp_path):
 CODE = """
 import subprocess
 import psutil, ray
-from sweeps.execution import executor
-executor.start_ray(None)
+from sweeps.execution import ray_session
+ray_session.start(None)
 children = psutil.Process().children()
 def asked(process):
     print("asked to end, in vain:", process.args[0])
 subprocess.Popen.terminate = asked
-executor.end_ray()
+ray_session.end()
 print(len(children), "started,", sum(child.is_running() for child in children), "left")
 """
 

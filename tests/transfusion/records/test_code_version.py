@@ -12,7 +12,7 @@ from cell_folders import grid, write_cell, write_plan
 
 import analysis
 from analysis.report.codes import codes, several
-from sweeps.execution import worker_code
+from sweeps import which_code
 from sweeps.planning.codes import several_codes
 from transfusion.cell import Cell, Recipe
 from transfusion.records import results
@@ -152,8 +152,8 @@ def test_the_plan_names_the_codes_where_there_are_several():
 
 def test_a_node_with_another_code_is_told():
     own = code_version()
-    assert worker_code.unlike(own.digest) == ""
-    assert own.describe() in worker_code.unlike("0" * 12)
+    assert which_code.unlike(own.digest) == ""
+    assert own.describe() in which_code.unlike("0" * 12)
     assert own.describe_unlike(own) == ""
     assert own.describe_unlike(dataclasses.replace(own, commit=None)) == "", "a wheel of the same code"
     assert own.digest in own.describe_unlike(dataclasses.replace(own, digest="0" * 12))

@@ -1,0 +1,61 @@
+"""The end of a sweep: the report where it is not up to date, and what the terminal says last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sweeps.planning.plan import Plan
+from sweeps.processes.stop import Stop
+from sweeps.progress import failure_table
+from transfusion.records import results
+
+OK, FAILED, UNUSABLE = 0, 1, 2
+"""Exit status."""
+
+STORAGE_ADVICE = "What was done is kept. Make room, or mend the storage; the same command then continues."
+
+CHECK_HINT = (
+    "The same command with --check shows within minutes what this machine can train, and what is wrong."
+)
+
+
+def stopped(stop: Stop, work: Plan, out: Path) -> str:
+    """Why the sweep stopped, and what is left."""
+    left = sum(not (out / "cells" / planned.id / results.RESULT).exists() for planned in work.cells)
+    finished = len(work.cells) - left
+    text = f"Stopped: {stop.reason}\n{finished} of {len(work.cells)} cells are finished, {left} left"
+    if stop.reason.startswith("storage"):
+        return f"{text}.\n{STORAGE_ADVICE}"
+    return f"{text}; the same command continues."
+
+
+def conclude(work: Plan, out: Path, console: Console) -> int:
+    """Tables, figures, report, where they are not up to date; then where they lie and which cells failed."""
+    if not up_to_date(work, out):
+        console.print("Writing tables, figures and report...")
+        import analysis  # a second and a half of figures and statistics, that a plan has no use for
+
+        analysis.run(out)
+    records = [results.read_result(out / "cells" / planned.id) for planned in work.cells]
+    failed = [record for record in records if record is not None and record["status"] == "failed"]
+    absent = sum(record is None for record in records)
+    if failed:
+        console.print(failure_table(failed, console.width))
+        if any(record["failure"] == "out_of_memory" for record in failed):
+            console.print(CHECK_HINT)
+    console.print(
+        f"{len(records) - len(failed) - absent} cells done, {len(failed)} failed, {absent} missing.\n"
+        f"report   {out / 'report.html'}\nfigures  {out / 'figures'}\ntables   {out / 'evidence'}",
+        soft_wrap=True,
+    )
+    return FAILED if failed or absent else OK
+
+
+def up_to_date(work: Plan, out: Path) -> bool:
+    """Whether the report was written after the plan and after every cell of it."""
+    report = out / "report.html"
+    sources = [out / "plan.parquet", *(out / "cells" / planned.id / results.RESULT for planned in work.cells)]
+    written = [path.stat().st_mtime for path in sources if path.exists()]
+    return report.exists() and max(written) <= report.stat().st_mtime

@@ -1,0 +1,57 @@
+"""What trains the cells: this machine, or the cluster at `--address`, which is connected for it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from rich.console import Console
+
+from sweeps.options import Options
+from sweeps.planning import resources
+from sweeps.planning.resources import Resources
+from sweeps.processes import marked
+from sweeps.processes.stop import Stop, install
+from transfusion.problems import SettingError
+
+
+def open_resources(options: Options, cleanup: ExitStack, stop: Stop, console: Console) -> Resources:
+    """What is at hand: the cluster at `--address`, which is connected for it, or this machine.
+
+    A cluster whose workers are still to come is asked for a first one, but for a plan alone.
+
+    Raises:
+        SettingError: no room for a single trial, no such cluster, or a price where there is no GPU.
+    """
+    found = _of_cluster(options, options.address, cleanup, stop, console) if options.address else None
+    at_hand = found or resources.of_machine(options.cpus_per_trial, options.gpus_per_trial)
+    if options.gpu_price is not None and at_hand.device == "cpu":
+        raise SettingError(
+            f"--gpu-price {options.gpu_price:g}: found no GPU to train on, expected one; drop the option"
+        )
+    return at_hand
+
+
+def _of_cluster(
+    options: Options, address: str, cleanup: ExitStack, stop: Stop, console: Console
+) -> Resources:
+    from sweeps.execution import autoscaling, cluster
+
+    wanted = options.cpus_per_trial, options.gpus_per_trial
+    open_ray(address, cleanup, stop)
+    if not options.dry_run:
+        autoscaling.wait_for_workers(*wanted, console.print)
+    elif not autoscaling.cores():
+        console.print("The cluster has no worker yet; the plan reckons with the smallest that it may start.")
+        return resources.to_come(*wanted, autoscaling.first_request(*wanted))
+    return cluster.resources_of(*wanted)
+
+
+def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
+    """Connect to Ray, or start it; at the end leave it, and let no process of ours survive."""
+    from sweeps.execution import ray_session
+
+    if address is None:
+        cleanup.callback(marked.end_own)
+    cleanup.callback(ray_session.end)
+    ray_session.start(address)
+    install(stop)

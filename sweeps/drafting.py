@@ -1,0 +1,93 @@
+"""The plan of a sweep as often as it is made: for the images as they are assumed, then as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from sweeps.inputs import settling
+from sweeps.inputs.settling import Inputs
+from sweeps.options import Options
+from sweeps.planning import cost, plan, speeds
+from sweeps.planning.codes import several_codes
+from sweeps.planning.cost import CostModel
+from sweeps.planning.estimate import Estimate, estimate
+from sweeps.planning.history import History
+from sweeps.planning.memory import Key, measured_peaks, needed_bytes
+from sweeps.planning.plan import Plan
+from sweeps.planning.resources import Resources
+from sweeps.progress import plan_table
+from sweeps.spaces import Preset
+from transfusion.cell import Cell
+from transfusion.data.table import Table
+from transfusion.records.code_version import code_version
+
+
+@dataclass(frozen=True)
+class Planner:
+    """What a plan follows from besides the images.
+
+    Attributes:
+        past: what has finished in OUT.
+        model: what a cell costs here.
+        peaks: device memory that cells have needed.
+        gpu_price: of one GPU for one hour, None where nobody said.
+    """
+
+    preset: Preset
+    at_hand: Resources
+    past: History
+    model: CostModel
+    peaks: dict[Key, int]
+    gpu_price: float | None = None
+
+    def plan(self, inputs: Inputs) -> tuple[Plan, Estimate]:
+        """The plan for these images, and what it is expected to cost."""
+        work = plan.make(
+            self.preset.cells(),
+            self.preset.recipe,
+            inputs.table.fingerprint,
+            self.past,
+            self.model,
+            inputs.origin.supplied,
+            share_of=self.share,
+        )
+        work = dataclasses.replace(work, weights=inputs.origin.named)
+        return work, estimate(work.missing(), self.at_hand, self.gpu_price)
+
+    def share(self, cell: Cell) -> float:
+        """The share of a device that a first attempt of `cell` gets."""
+        if self.at_hand.device == "cpu":
+            return self.at_hand.share()
+        need = needed_bytes(cell, self.preset.recipe, self.peaks, self.at_hand.element_bytes)
+        return self.at_hand.share(need)
+
+
+def planner(preset: Preset, options: Options, at_hand: Resources, past: History, table: Table) -> Planner:
+    """What plans are made of, all that is known of this kind of machine and of earlier cells put in."""
+    known = speeds.recall(at_hand)
+    model = cost.CostModel(
+        device=at_hand.device,
+        evaluation_images=len(table.rows("test")) + len(table.rows("official")),
+        selection_images=len(table.rows("selection")),
+        macs_per_second=cost.macs_per_second(at_hand.device, at_hand.cpus, at_hand.element_bytes),
+    ).corrected(past.records, known)
+    peaks = {**(known.peaks() if at_hand.device == "cuda" else {}), **measured_peaks(past.records)}
+    return Planner(preset, at_hand, past, model, peaks, options.gpu_price)
+
+
+def show(planner: Planner, inputs: Inputs, work: Plan, expected: Estimate, console: Console) -> None:
+    """Print the plan, and what is to be known of its images, weights and codes."""
+    at_hand, missing = planner.at_hand, work.missing()
+    for text in settling.notes(inputs, planner.past.records):
+        console.print(text, markup=False, soft_wrap=True)
+    slots = max((at_hand.slots(one.share) for one in missing), default=0) or at_hand.slots(at_hand.share())
+    console.print(plan_table(work, expected, slots, console.width))
+    for file in work.weights:
+        console.print(file.line(), markup=False, soft_wrap=True)
+    records = planner.past.records
+    finished = [records[one.id] for one in work.cells if one.id in records]
+    if mixed := several_codes(finished, code_version(), len(missing)):
+        console.print(mixed, markup=False, soft_wrap=True)

@@ -1,0 +1,51 @@
+"""What trials can use of the Ray cluster that is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweeps.planning.resources import Gpus, Resources, checked, gpus_here, same_name, with_gpus
+
+
+def resources_of(cpus: int, gpus_per_trial: float | None) -> Resources:
+    """The resources of the Ray cluster that is connected, its nodes of whatever kinds.
+
+    Raises:
+        SettingError: the options leave no room for a single trial, or torch cannot use a node's GPU.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    cores = tuple(int(node["Resources"].get("CPU", 0)) for node in nodes)
+    gpus = tuple(float(node["Resources"].get("GPU", 0)) for node in nodes)
+    asked = [node for node in nodes if node["Resources"].get("GPU", 0) and gpus_per_trial != 0]
+    found = _gpus_of(asked)
+    return with_gpus(found, checked(cpus, gpus_per_trial, cores, gpus, found.memory, elastic=True))
+
+
+def _gpus_of(nodes: Sequence[dict[str, Any]]) -> Gpus:
+    """What torch finds on all of these nodes of a cluster."""
+
+    @ray.remote(num_cpus=0, num_gpus=0.01)
+    def look() -> Gpus:
+        count, found = gpus_here()
+        none = "found no GPU where Ray counts one, expected one; check torch and the driver of this node"
+        return found if count else Gpus(problem=none)
+
+    there = [
+        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
+        for node in nodes
+    ]
+    found: list[Gpus] = ray.get(there)
+    wrong = [
+        f"node {node['NodeManagerAddress']}: {one.problem}"
+        for node, one in zip(nodes, found, strict=True)
+        if one.problem
+    ]
+    if wrong:
+        return Gpus(problem="\n".join(wrong))
+    memory = min((one.memory for one in found if one.memory is not None), default=None)
+    reduced = bool(found) and all(one.reduced for one in found)
+    return Gpus(memory, reduced, name=same_name(one.name for one in found))

@@ -1,0 +1,42 @@
+"""What all cells of a sweep share, and what one of them is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from transfusion.cell import NOTHING_SUPPLIED, Recipe, Supplied
+from transfusion.data.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What every cell of a sweep shares.
+
+    Attributes:
+        table: the data.
+        supplied: what `init=imagenet` starts from besides cells.
+        imagenet: the images of the upstream task `imagenet`.
+    """
+
+    recipe: Recipe
+    table: Table
+    supplied: Supplied = NOTHING_SUPPLIED
+    imagenet: Table | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What trains a cell.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        threads: of the process, for torch on the CPU.
+        share: of the device's memory that the trial may take.
+        precision: of the backbone's arithmetic; `auto` is bfloat16 on a GPU that has it, else float32.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    share: float = 1.0
+    precision: Literal["auto", "float32"] = "auto"
