@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rich.console import Console
 
 from sweeps.inputs import settling
 from sweeps.inputs.settling import Inputs
-from sweeps.options import Options
 from sweeps.planning import cost, plan, speeds
 from sweeps.planning.codes import several_codes
 from sweeps.planning.cost import CostModel
@@ -18,6 +18,7 @@ from sweeps.planning.history import History
 from sweeps.planning.memory import Key, measured_peaks, needed_bytes
 from sweeps.planning.plan import Plan
 from sweeps.planning.resources import Resources
+from sweeps.planning.speeds import Speeds
 from sweeps.progress import plan_table
 from sweeps.spaces import Preset
 from transfusion.cell import Cell
@@ -65,17 +66,30 @@ class Planner:
         return self.at_hand.share(need)
 
 
-def planner(preset: Preset, options: Options, at_hand: Resources, past: History, table: Table) -> Planner:
+def planner(
+    preset: Preset, at_hand: Resources, past: History, table: Table, gpu_price: float | None
+) -> Planner:
     """What plans are made of, all that is known of this kind of machine and of earlier cells put in."""
     known = speeds.recall(at_hand)
     model = cost.CostModel(
         device=at_hand.device,
         evaluation_images=len(table.rows("test")) + len(table.rows("official")),
         selection_images=len(table.rows("selection")),
-        macs_per_second=cost.macs_per_second(at_hand.device, at_hand.cpus, at_hand.element_bytes),
+        macs_per_second=throughput(at_hand, known),
     ).corrected(past.records, known)
     peaks = {**(known.peaks() if at_hand.device == "cuda" else {}), **measured_peaks(past.records)}
-    return Planner(preset, at_hand, past, model, peaks, options.gpu_price)
+    return Planner(preset, at_hand, past, model, peaks, gpu_price)
+
+
+def throughput(at_hand: Resources, known: Speeds) -> float:
+    """Multiply-adds a second: of a GPU a guess; of a CPU measured once, and kept for later plans."""
+    if known.macs_per_second is not None:
+        return known.macs_per_second
+    found = cost.macs_per_second(at_hand.device, at_hand.cpus, at_hand.element_bytes)
+    if at_hand.device == "cpu":
+        with suppress(OSError):  # then the next plan measures again
+            speeds.keep(at_hand, Speeds(macs_per_second=found))
+    return found
 
 
 def show(planner: Planner, inputs: Inputs, work: Plan, expected: Estimate, console: Console) -> None:

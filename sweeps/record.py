@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sweeps.inputs.data_table import DataSummary
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.plan import Plan
@@ -50,6 +48,8 @@ def write_sweep(
     outcome: Outcome,
 ) -> None:
     """Record a run for the report."""
+    import torch
+
     missing, table = work.missing(), data.table
     record: dict[str, Any] = {
         "schema": 1,

@@ -14,7 +14,8 @@ from sweeps.conclusion import FAILED, OK, conclude, stopped
 from sweeps.drafting import Planner
 from sweeps.execution import loggers
 from sweeps.inputs import settling
-from sweeps.inputs.data_table import data_tables, summarize
+from sweeps.inputs.data import name_of
+from sweeps.inputs.data_table import DataSummary, data_tables, summarize
 from sweeps.inputs.opening import open_inputs
 from sweeps.inputs.settling import Inputs
 from sweeps.options import Options
@@ -94,8 +95,8 @@ def plan_and_train(sweep: Sweep) -> Plan | None:
     with ExitStack() as connected:
         at_hand = connection.open_resources(options, connected, sweep.stop, console)
         past = history.read(places.cells, retry_failed=options.retry_failed)
-        planner = drafting.planner(preset, options, at_hand, past, inputs.table)
-        for text in data_tables(summarize(inputs.table, preset, options), console.width):
+        planner = drafting.planner(preset, at_hand, past, inputs.table, options.gpu_price)
+        for text in data_tables(summary_of(sweep, inputs), console.width):
             console.print(text)
         work, expected = planner.plan(inputs)
         drafting.show(planner, inputs, work, expected, console)
@@ -113,6 +114,11 @@ def plan_and_train(sweep: Sweep) -> Plan | None:
             train(sweep, planner, inputs, work, connected)
             conclude_run(sweep, planner, inputs, (work, expected), time.monotonic() - started)
         return work
+
+
+def summary_of(sweep: Sweep, inputs: Inputs) -> DataSummary:
+    """What the plan and the report say of the data."""
+    return summarize(inputs.table, sweep.preset, name_of(sweep.options), sweep.options.recipe)
 
 
 def settle(
@@ -178,9 +184,8 @@ def conclude_run(
 ) -> None:
     """Record what was run and how long it took, beside what was expected."""
     work, expected = planned
-    summary = summarize(inputs.table, sweep.preset, sweep.options)
     outcome = Outcome(seconds, sweep.stop.reason)
     file = sweep.places.out / "sweep.json"
-    write_sweep(file, sweep.preset, summary, planner.at_hand, work, expected, outcome)
+    write_sweep(file, sweep.preset, summary_of(sweep, inputs), planner.at_hand, work, expected, outcome)
     if not sweep.stop.reason:
         sweep.console.print(f"took {duration(seconds)}, expected {duration(expected.wall_seconds)}")

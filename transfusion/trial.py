@@ -35,6 +35,7 @@ from transfusion.training.fitting import Hooks, fit
 from transfusion.training.module import TrainingModule
 from transfusion.training.process_state import cap_memory, clean_slate, release, resident_bytes
 from transfusion.training.randomness import WEIGHTS, stream
+from transfusion.training.schedule import epochs_of
 from transfusion.training.task import CPU, Task, finding_task, imagenet_task, photos_task
 
 NO_HOOKS = Hooks()
@@ -215,7 +216,7 @@ def _train(
         trained, frozen = network.to(device).head, False
 
     module = TrainingModule(trained, task, recipe, seed=cell.seed, frozen=frozen)
-    epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs
+    epochs = epochs_of(cell, recipe)
     try:
         fit(module, epochs, device, folder / results.CHECKPOINT, hooks)
     except DivergedError:  # a result as well: the curve up to there is evidence

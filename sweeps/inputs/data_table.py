@@ -9,8 +9,7 @@ from rich.box import SIMPLE
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from sweeps.inputs.data import label_counts, name_of, one_class_subsets, trained_findings
-from sweeps.options import Options
+from sweeps.inputs.data import label_counts, one_class_subsets, trained_findings
 from sweeps.spaces import Preset
 from transfusion.cell import Cell, Recipe
 from transfusion.data.part_counts import PartCounts, became, what_it_decides
@@ -39,8 +38,13 @@ class DataSummary:
     notes: tuple[str, ...]
 
 
-def summarize(table: Table, preset: Preset, options: Options) -> DataSummary:
-    """Count the labels of every trained finding, and say what they can and cannot show."""
+def summarize(table: Table, preset: Preset, name: str, assignments: Sequence[str]) -> DataSummary:
+    """Count the labels of every trained finding, and say what they can and cannot show.
+
+    Args:
+        name: what the data are called.
+        assignments: of `--recipe`.
+    """
     wanted, recipe = preset.cells(), preset.recipe
     of_grid, upstream = trained_findings(wanted, recipe)
     counts = label_counts(table, [*of_grid, *upstream], recipe)
@@ -51,10 +55,10 @@ def summarize(table: Table, preset: Preset, options: Options) -> DataSummary:
     ]
     notes += [
         f"{', '.join(names)} of the recipe change no cell of this plan, only the identity of all"
-        for names in [_idle_settings(wanted, recipe, options.recipe)]
+        for names in [_idle_settings(wanted, recipe, assignments)]
         if names
     ]
-    return DataSummary(name_of(options), table, counts, (*table.notes, *notes))
+    return DataSummary(name, table, counts, (*table.notes, *notes))
 
 
 def _idle_settings(wanted: Sequence[Cell], recipe: Recipe, assignments: Sequence[str]) -> list[str]:

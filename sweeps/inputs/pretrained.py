@@ -21,11 +21,8 @@ from sweeps.planning.plan import PlannedCell
 from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell, Recipe, Supplied
 from transfusion.data.table import Table
-from transfusion.images.decoding import decode
 from transfusion.layouts import imagenet
-from transfusion.networks import weights
 from transfusion.problems import InputError, Problem
-from transfusion.training import input_check
 from transfusion.weights_input import DEFAULT
 
 
@@ -76,6 +73,8 @@ def open_pretrained(
     for architecture in needed:
         if architecture not in given and not ARCHITECTURES[architecture].downloadable():
             continue
+        from transfusion.networks import weights  # torch, which a plan without such cells has no use for
+
         try:
             file = given.get(architecture) or weights.torchvision_file(architecture)
             found = weights.read(file, architecture)
@@ -118,6 +117,10 @@ def checked(pretrained: Pretrained, table: Table, recipe: Recipe) -> Pretrained:
     unknown = [one for one in pretrained.named if one.sha256[:8] not in named_weights.TORCHVISION]
     if not unknown:
         return pretrained
+    from transfusion.images.decoding import decode
+    from transfusion.networks import weights
+    from transfusion.training import input_check
+
     rows = table.rows("train")
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), input_check.IMAGES)).astype(np.intp)]
     files = [table.root / name for name in table.frame["image"].iloc[some]]
@@ -164,6 +167,8 @@ def prepare(
     started = {planned.cell.architecture for planned in missing if planned.cell.init == "imagenet"}
     for architecture, fingerprint in pretrained.supplied.weights:
         if architecture in started:
+            from transfusion.networks import weights
+
             weights.store(pretrained.files[architecture], architecture, cells, fingerprint)
     if pretrained.imagenet is not None and any(planned.cell.finding == "imagenet" for planned in missing):
         return pretrained.with_images(data.prepare(pretrained.imagenet, recipe, cache, console, channels=3))

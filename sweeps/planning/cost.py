@@ -16,11 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
-
 from sweeps.planning.speeds import NOTHING, Speeds
 from transfusion.architectures import ARCHITECTURES, Architecture
-from transfusion.cell import NATURAL_IMAGES, SCHEMA, Cell, Recipe
+from transfusion.cell import SCHEMA, Cell, Recipe
+from transfusion.training.schedule import passes, steps_of
 
 Device = Literal["cpu", "cuda"]
 
@@ -77,6 +76,8 @@ def macs_per_second(device: Device, threads: int = 1, element_bytes: int = 4) ->
     second; for a GPU a guess, by the type that it computes in."""
     if device == "cuda":
         return GPU_MACS_PER_SECOND[element_bytes]
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -140,7 +141,7 @@ class CostModel:
             took = cell.train_images / record["metrics"]["images_per_second"]
             if cell.freeze == "backbone":
                 if recipe.frozen_views:
-                    heads.append(took / _steps(cell.train_images, recipe))
+                    heads.append(took / steps_of(cell.train_images, recipe))
                 continue
             share = record["environment"].get("share", 1.0)
             expected = plain.training_seconds(cell.architecture, recipe, cell.train_images, share)
@@ -179,7 +180,7 @@ class CostModel:
     ) -> float:
         """Seconds of one epoch of training on so many images."""
         per_image = self.image_seconds(architecture, recipe, share)
-        return images * per_image + _steps(images, recipe) * self.step_seconds(architecture, recipe)
+        return images * per_image + steps_of(images, recipe) * self.step_seconds(architecture, recipe)
 
     def seconds(self, cell: Cell, recipe: Recipe, share: float = 1.0) -> float:
         """Seconds of the whole cell: range test, epochs with their selection, evaluation.
@@ -187,28 +188,14 @@ class CostModel:
         Args:
             share: of a GPU that it trains on.
         """
-        forward = FORWARD_SHARE * self.image_seconds(cell.architecture, recipe, share)
+        done = passes(cell, recipe, self.selection_images, self.evaluation_images)
         parameters = ARCHITECTURES[cell.architecture].parameters
-        fixed = SECONDS_PER_CELL + parameters * INITIAL_SECONDS_PER_PARAMETER
-        epochs = recipe.upstream_epochs if cell.kind == "upstream" else recipe.epochs
-        evaluated = 0 if cell.finding in NATURAL_IMAGES else self.evaluation_images
-        if cell.freeze == "backbone":
-            steps = recipe.range_test_steps + epochs * _steps(cell.train_images, recipe)
-            head = steps * (self.head_step_seconds or HEAD_STEP_SECONDS)
-            if recipe.frozen_views:
-                views = min(recipe.frozen_views, epochs)
-                images = views * cell.train_images + self.selection_images + evaluated
-            else:
-                tested = recipe.range_test_steps * min(cell.train_images, recipe.batch_size)
-                images = epochs * (cell.train_images + self.selection_images) + evaluated + tested
-            return fixed + head + forward * images
-        epoch = self.training_seconds(cell.architecture, recipe, cell.train_images, share)
-        ladder = recipe.range_test_steps * self.training_seconds(
-            cell.architecture, recipe, min(cell.train_images, recipe.batch_size), share
+        image = self.image_seconds(cell.architecture, recipe, share)
+        return (
+            SECONDS_PER_CELL
+            + parameters * INITIAL_SECONDS_PER_PARAMETER
+            + done.trained_images * image
+            + done.trained_steps * self.step_seconds(cell.architecture, recipe)
+            + done.head_steps * (self.head_step_seconds or HEAD_STEP_SECONDS)
+            + done.forward_images * FORWARD_SHARE * image
         )
-        return fixed + ladder + epochs * epoch + forward * (self.selection_images * epochs + evaluated)
-
-
-def _steps(images: int, recipe: Recipe) -> int:
-    """Training steps of an epoch."""
-    return -(-images // recipe.batch_size)

@@ -6,20 +6,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import torch
-from torch import nn
-
 from transfusion.architectures import Architecture
 from transfusion.cell import Cell, Freeze, Recipe
-from transfusion.networks.network import build, parameters
-from transfusion.training.process_state import CONTEXT_BYTES
-from transfusion.training.task import EVALUATION_BATCH
-
-COPIES_OF_WEIGHTS = 5
-"""Weights, gradients, Adam's two moments, and the state of the best epoch; frozen, the weights alone."""
-
-COPIES_OF_ACTIVATIONS = 2
-"""Activations kept for the backward pass, and gradients and work space of a like size."""
+from transfusion.training.schedule import (
+    CONTEXT_BYTES,
+    COPIES_OF_ACTIVATIONS,
+    COPIES_OF_WEIGHTS,
+    EVALUATION_BATCH,
+)
 
 MARGIN = 1.25
 """Room for fragmentation."""
@@ -62,9 +56,13 @@ def estimate(
     element_bytes: int = 4,
 ) -> int:
     """Bytes of weights and activations in training, counted from the shapes that every layer gives out."""
+    import torch  # only a GPU's memory is reckoned with
+
+    from transfusion.networks.network import build, parameters
+
     elements = 0
 
-    def count(layer: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+    def count(layer: torch.nn.Module, _inputs: Any, output: torch.Tensor) -> None:
         nonlocal elements
         elements += output.numel()
 

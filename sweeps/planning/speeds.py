@@ -12,9 +12,8 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from sweeps.planning.memory import Key
 from sweeps.planning.resources import Resources
@@ -61,15 +60,21 @@ class Speeds:
 
     Attributes:
         head_step_seconds: of a frozen backbone's head, None before it was measured.
+        macs_per_second: of a matrix product on a CPU, by the cores of one trial; None before.
     """
 
     measured: tuple[Speed, ...] = ()
     head_step_seconds: float | None = None
+    macs_per_second: float | None = None
 
     def with_more(self, found: Speeds) -> Speeds:
         """These, those of `found` in place of older ones."""
         newer = {speed.key: speed for speed in (*self.measured, *found.measured)}
-        return Speeds(tuple(newer.values()), found.head_step_seconds or self.head_step_seconds)
+        return Speeds(
+            tuple(newer.values()),
+            found.head_step_seconds or self.head_step_seconds,
+            found.macs_per_second or self.macs_per_second,
+        )
 
     def peaks(self) -> dict[Key, int]:
         """Peaks of GPU memory, as `memory.needed_bytes` takes them; meaningless on a CPU."""
@@ -83,7 +88,7 @@ def kept_in(resources: Resources) -> Path | None:
     """The file of this kind of machine; None where its devices are unknown or of several kinds."""
     if not resources.device_name:
         return None
-    parts = [resources.device_name, f"torch {torch.__version__}"]
+    parts = [resources.device_name, f"torch {version('torch')}"]
     if resources.device == "cpu":
         parts.append(f"{max(resources.cores)} cores {resources.cpus} a trial")
     name = re.sub(r"[^a-z0-9.+]+", "-", " ".join(parts).lower()).strip("-")
@@ -100,7 +105,11 @@ def recall(resources: Resources) -> Speeds:
         found = json.loads(path.read_text())
         if found["version"] != VERSION:
             return NOTHING
-        return Speeds(tuple(Speed(**one) for one in found["measured"]), found["head_step_seconds"])
+        return Speeds(
+            tuple(Speed(**one) for one in found["measured"]),
+            found["head_step_seconds"],
+            found.get("macs_per_second"),
+        )
     except (ValueError, KeyError, TypeError):
         return NOTHING  # measured again in two minutes
 

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from torch.nn.functional import interpolate
 
 from transfusion.images import jpeg, picture
 from transfusion.images.out_of_range import OutOfRange
@@ -192,6 +190,8 @@ def _cut(data: bytes, image: Image.Image) -> bool:
 
 def _resize(alike: Sequence[tuple[int, Image.Image]], images: Array) -> None:
     """Puts up to four gray images of one size, or one RGB image, into `images` [N, channels, size, size]."""
+    import torch  # a second and more, that a plan has no use for
+
     channels = images.shape[1]
     members = [image for _, image in alike]
     if len(members) > 1:
@@ -199,6 +199,8 @@ def _resize(alike: Sequence[tuple[int, Image.Image]], images: Array) -> None:
     square = torch.from_numpy(picture.square(np.atleast_3d(np.asarray(members[0]))).copy())
     # Only with the batch axis added first does torch see that the channels lie together.
     channels_last = square[None].permute(0, 3, 1, 2)
-    resized = interpolate(channels_last, size=images.shape[2:], mode="bilinear", antialias=True)[0].numpy()
+    resized = torch.nn.functional.interpolate(
+        channels_last, size=images.shape[2:], mode="bilinear", antialias=True
+    )[0].numpy()
     for plane, (place, _) in enumerate(alike):
         images[place] = resized[plane : plane + channels]

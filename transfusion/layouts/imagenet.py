@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from transfusion.data.survey import read_as, survey
 from transfusion.data.table import Table, content_fingerprint, patient_hashes
@@ -22,6 +21,9 @@ from transfusion.problems import InputError, Problem
 
 TRAINING_FOLDERS = ("train", "ILSVRC/Data/CLS-LOC/train", ".")
 """Where the folders of the classes lie: as torchvision unpacks ImageNet, as Kaggle does, or right there."""
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""Those that torchvision's `ImageFolder` takes."""
 
 OTHER_PARTS = ("train", "val", "valid", "validation", "test", "ilsvrc", "annotations", "devkit")
 """Folders beside the classes' that hold no class."""
@@ -137,7 +139,7 @@ def _hidden(name: str) -> bool:
 
 
 def _is_image(name: str) -> bool:
-    return not _hidden(name) and name.lower().endswith(IMG_EXTENSIONS)
+    return not _hidden(name) and name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _images_below(root: Path, name: str) -> list[str]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import errno
+import sys
 from typing import Literal
-
-import torch
 
 Failure = Literal["diverged", "out_of_memory", "storage", "lost", "upstream", "error"]
 """`diverged` is a result (the loss was not finite); `out_of_memory` and `lost` (the process or its node died)
@@ -59,7 +58,7 @@ def failure_of(error: BaseException) -> Failure:
     for one in chain:
         if isinstance(one, DivergedError):
             return "diverged"
-        if isinstance(one, torch.OutOfMemoryError | MemoryError):
+        if isinstance(one, MemoryError) or _of_torch(one):
             return "out_of_memory"
         if isinstance(one, OSError) and one.errno == errno.ENOMEM:
             return "out_of_memory"
@@ -70,3 +69,9 @@ def failure_of(error: BaseException) -> Failure:
         if isinstance(one, RuntimeError) and any(words in str(one) for words in MEMORY_WORDS):
             return "out_of_memory"
     return "error"
+
+
+def _of_torch(error: BaseException) -> bool:
+    """Whether it is torch's own error of memory; where torch is not imported, nothing is."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)

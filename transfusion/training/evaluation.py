@@ -11,7 +11,8 @@ from torch import nn
 from transfusion.data.table import Table
 from transfusion.training.augmentation import evaluation_inputs
 from transfusion.training.metrics import auprc, auroc, study_maximum
-from transfusion.training.task import EVALUATION_BATCH, Batches, Task
+from transfusion.training.schedule import EVALUATION_BATCH
+from transfusion.training.task import Batches, Task
 
 
 @torch.no_grad()

@@ -14,7 +14,8 @@ from transfusion.networks.network import Network
 from transfusion.training import acceleration
 from transfusion.training.augmentation import evaluation_inputs, training_inputs
 from transfusion.training.randomness import VIEWS, torch_generator
-from transfusion.training.task import EVALUATION_BATCH, Batches, Task
+from transfusion.training.schedule import EVALUATION_BATCH, views_of
+from transfusion.training.task import Batches, Task
 
 HALF_ERROR = 2.0**-10
 """Of the largest feature of a batch that rounding to float16 may change another by."""
@@ -35,7 +36,7 @@ def feature_task(
     Raises:
         OSError: no room for the file.
     """
-    views = min(recipe.frozen_views, recipe.epochs)
+    views = views_of(recipe)
     rows, total = {}, 0
     for part, part_rows in task.rows.items():
         rows[part] = np.arange(total, total + len(part_rows))

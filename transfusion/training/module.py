@@ -21,7 +21,8 @@ from transfusion.training.metrics import auroc
 from transfusion.training.optimizer import Adam
 from transfusion.training.randomness import AFFINE, ORDER, stream, torch_generator
 from transfusion.training.range_test import RangeTest
-from transfusion.training.task import EVALUATION_BATCH, Batches, Task
+from transfusion.training.schedule import EVALUATION_BATCH
+from transfusion.training.task import Batches, Task
 
 
 def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ from transfusion.training.augmentation import training_inputs
 from transfusion.training.fitting import Hooks, find_learning_rate, fit
 from transfusion.training.module import TrainingModule
 from transfusion.training.process_state import cap_memory, reset
-from transfusion.training.task import CPU, EVALUATION_BATCH, Batches, Task
+from transfusion.training.schedule import EVALUATION_BATCH
+from transfusion.training.task import CPU, Batches, Task
 
 EPOCHS = 3
 """Of a measurement, of which the first only warms up."""

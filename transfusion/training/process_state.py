@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from transfusion.training.schedule import CONTEXT_BYTES
+
 
 @contextmanager
 def clean_slate(seed: int, threads: int) -> Iterator[None]:
@@ -59,10 +61,6 @@ def reset(seed: int, threads: int) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", module="lightning_fabric")
-
-
-CONTEXT_BYTES = 700 * 2**20
-"""What CUDA takes in every process, outside torch's own accounting (typical, not measured)."""
 
 
 def allowed_fraction(share: float) -> float:

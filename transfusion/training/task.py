@@ -16,9 +16,6 @@ from transfusion.training import acceleration
 
 CPU = torch.device("cpu")
 
-EVALUATION_BATCH = 64
-"""Images per forward pass when nothing is trained; no result depends on it."""
-
 
 @dataclass(frozen=True)
 class Task:

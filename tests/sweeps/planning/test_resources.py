@@ -13,7 +13,8 @@ from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import Cell, Recipe
 from transfusion.networks.network import build, parameters
 from transfusion.problems import SettingError
-from transfusion.training.process_state import CONTEXT_BYTES, cap_memory
+from transfusion.training.process_state import cap_memory
+from transfusion.training.schedule import CONTEXT_BYTES
 
 GB = 2**30
 GPU = Resources(device="cuda", cpus=2, cores=(16, 8), gpus=(2.0, 1.0), gpu_memory=16 * GB)
