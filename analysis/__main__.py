@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
+from analysis.checks.catalogue import CODES
 from analysis.run import run
 from analysis.statistics.catalogue import Margins
 from analysis.tables.from_tune import read_experiment
@@ -75,6 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
              "test_auroc=test/auc; may be repeated",
     )  # fmt: skip
     parser.add_argument(
+        "--mute", action="append", default=[], metavar="CODE", choices=CODES,
+        help="a check whose doubt you have looked at, such as TS003 (docs/checks.md); may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
         "--to", type=Path, metavar="DIR",
         help="write tables, figures and report to DIR and nothing to OUT, such as one that is read-only",
     )  # fmt: skip
@@ -86,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.from_tune is not None:
             with alone(options.out):
                 print(read_experiment(options.from_tune, options.out, dict(options.metric)).text())
-        summary = run(options.out, dict(options.margin), options.to)
+        summary = run(options.out, dict(options.margin), options.to, options.mute)
     except EvidenceError as problem:
         print(f"analysis: {problem}", file=sys.stderr)
         return 2

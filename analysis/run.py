@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.checks.finding import check_table
 from analysis.claims import conclusion
 from analysis.claims.analysed import analyse
 from analysis.figures import draw
@@ -16,7 +18,8 @@ from analysis.report.codes import several
 from analysis.statistics.catalogue import Margins
 from analysis.tables import store
 from analysis.tables.checking import check
-from analysis.tables.collect import Collection, collect
+from analysis.tables.collect import Collection as Collected
+from analysis.tables.collect import collect
 from analysis.tables.place import alone, bring
 from analysis.tables.schema import EvidenceError
 
@@ -35,6 +38,7 @@ class Summary:
         margins: the smallest effects that matter, as they were used.
         collection: what was read from the cells' folders, None if there are none.
         codes: names the codes that trained the cells where there is more than one; else empty.
+        checks: rows of the table `checks`.
         notes: what stood in for files that are missing or cannot be read.
     """
 
@@ -45,12 +49,18 @@ class Summary:
     failed: pd.DataFrame
     verdicts: pd.DataFrame
     margins: Margins
-    collection: Collection | None
+    collection: Collected | None
     codes: str = ""
     notes: tuple[str, ...] = ()
+    checks: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def run(out: str | Path, margins: dict[str, float] | None = None, to: str | Path | None = None) -> Summary:
+def run(
+    out: str | Path,
+    margins: dict[str, float] | None = None,
+    to: str | Path | None = None,
+    mute: Collection[str] = (),
+) -> Summary:
     """Bring evidence, figures and report of `out` up to date. Works on an unfinished grid.
 
     What is derived from cells and cannot be read is written anew; a second run on the same folder waits.
@@ -58,6 +68,7 @@ def run(out: str | Path, margins: dict[str, float] | None = None, to: str | Path
     Args:
         out: the --out folder of a sweep, or a folder that holds the tables of evidence alone.
         margins: other margins than the default's by name (`auroc`, `loss`, `spikes`).
+        mute: codes of checks (docs/checks.md) whose doubts are not to be told again.
         to: folder that everything is written to, where `out` itself is not to be written; made if need be.
 
     Raises:
@@ -75,22 +86,29 @@ def run(out: str | Path, margins: dict[str, float] | None = None, to: str | Path
             bring(out, place)
         collection = collect(out, place)
         try:
-            return _conclude(place, margins or {}, collection)
+            return _conclude(place, margins or {}, collection, mute)
         except EvidenceError:
             if collection is None:
                 raise
         collection = collect(out, place, anew=True)
-        return _conclude(place, margins or {}, collection)
+        return _conclude(place, margins or {}, collection, mute)
 
 
-def _conclude(out: Path, margins: dict[str, float], collection: Collection | None) -> Summary:
+def _conclude(
+    out: Path, margins: dict[str, float], collection: Collected | None, mute: Collection[str]
+) -> Summary:
     """Judge, draw and report what was collected."""
     check(out)
     found = analyse(store.load(out), margins)
     loaded = found.evidence
     if collection is not None:
         store.write(out, "trials", loaded.trials)
-    for name, frame in (*found.tables().items(), ("sweep", store.sweep_table(loaded.sweep))):
+    checks = check_table(found, mute)
+    for name, frame in (
+        *found.tables().items(),
+        ("checks", checks),
+        ("sweep", store.sweep_table(loaded.sweep)),
+    ):
         store.write(out, name, frame)
 
     figures = out / "figures"
@@ -115,5 +133,6 @@ def _conclude(out: Path, margins: dict[str, float], collection: Collection | Non
         margins=found.margins,
         collection=collection,
         codes=several(loaded.trials),
+        checks=checks,
         notes=tuple(filter(None, (collection.note if collection else "", store.sweep_note(out)))),
     )  # fmt: skip

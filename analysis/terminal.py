@@ -61,6 +61,11 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
         console.print(f"          {escape(text)}", soft_wrap=True)
     if summary.codes:
         console.print(f"          {escape(summary.codes)}")
+    for row in summary.checks.to_dict("records"):
+        if row["result"] == "doubt":
+            console.print(f"{row['code']}     {escape(str(row['title']))}: {escape(str(row['found']))}")
+    if (summary.checks.get("result") == "doubt").any():
+        console.print("          why that matters and what to do: docs/checks.md, and the report")
     console.print(f"figures   {escape(str(summary.figures))}", soft_wrap=True)
     console.print(f"evidence  {escape(str(summary.evidence))}", soft_wrap=True)
     console.print(f"report    {escape(str(summary.report))}", soft_wrap=True)

@@ -334,6 +334,22 @@ PUBLISHED = (
     _count("patients", "patients in the split"),
 )
 
+CHECKS = (
+    _text("code", "stable code of the check, `TS001` and so on (docs/checks.md)"),
+    _text("title", "what is wrong where it finds something"),
+    _text(
+        "result",
+        "`doubt`, `muted` (a doubt that was looked at), `not known` (the evidence cannot tell) or `clear`",
+        ("doubt", "muted", "not known", "clear"),
+    ),
+    _text("found", "what it found, with numbers; null where there is nothing to doubt"),
+    _count("cells", "cells that it concerns", "cells"),
+    _text("cell_ids", "their ids, separated by spaces"),
+    _text("how", "what it looks at, with its threshold"),
+    _text("why", "what it does to a conclusion"),
+    _text("action", "what to do"),
+)
+
 SWEEP = (
     _text("name", "what the sweep recorded of itself: recipe, data, labels, versions, hardware, times, ..."),
     _text("value", "as JSON"),
@@ -349,6 +365,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "verdicts": VERDICTS,
     "findings": FINDINGS,
     "published": PUBLISHED,
+    "checks": CHECKS,
     "sweep": SWEEP,
 }
 

@@ -78,6 +78,11 @@ class Evidence:
         """What the networks are called and how they are drawn."""
         return networks(self.trials)
 
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        """What the checks of docs/checks.md found; `CHECKS`. Empty before the first `analysis.run`."""
+        return read(self.out, "checks").to_pandas()
+
     @property
     def natural(self) -> str | None:
         """The arm of natural images (`imagenet`, `photos`, the weights' own name), None if there is none."""
