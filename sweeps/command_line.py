@@ -15,7 +15,7 @@ from typing import Any
 from sweeps import study_file
 from sweeps.options import Options
 from sweeps.presets import DEFAULT, PRESETS
-from sweeps.spaces import Preset, with_axes
+from sweeps.spaces import Preset, every_cell, with_axes
 from transfusion.cell import AXES, Recipe
 from transfusion.images.reading import INTENSITY_HELP
 from transfusion.layouts.readers import READERS
@@ -262,9 +262,13 @@ def preset_of(options: Options) -> Preset:
         SettingError: an unknown or unusable setting, or a file of `--study` that gives no preset.
     """
     preset = named_preset(options)
+    axes = axis_values(options)
+    # The presets' own condition is about balanced classes, and whoever asks for those means them.
+    where = preset.where if options.study or "balance" not in axes else every_cell
     return dataclasses.replace(
         preset,
-        space=with_axes(preset.space, axis_values(options)),
+        space=with_axes(preset.space, axes),
+        where=where,
         recipe=override_recipe(label_policy(preset.recipe, options), options.recipe),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sweeps.spaces import Phantom, Preset, grid
 from transfusion.architectures import Architecture
-from transfusion.cell import FREEZES, Recipe
+from transfusion.cell import BALANCES, FREEZES, Cell, Recipe
 
 STUDIED: tuple[Architecture, ...] = (
     "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny"
@@ -40,8 +40,13 @@ def smoke() -> Preset:
     )
 
 
+def balanced_from_scratch(cell: Cell) -> bool:
+    """Whether classes are as they are, or the cell is one that a claim compares on balanced classes."""
+    return cell.balance == "natural" or cell.init == "random"
+
+
 def demo() -> Preset:
-    """The whole grid on the embedded data."""
+    """The whole grid on the embedded data, and from scratch on balanced classes too, as conjecture 1 asks."""
     return Preset(
         name="demo",
         summary="the whole grid on the embedded data, sized for two CPU cores",
@@ -50,14 +55,16 @@ def demo() -> Preset:
             train_images=(48, 96, 192, 384),
             init=("random", "photos", "consolidation"),
             freeze=FREEZES,
+            balance=BALANCES,
         ),
+        where=balanced_from_scratch,
         recipe=Recipe(
             image_size=24,
             epochs=5,
             batch_size=32,
-            range_test_steps=8,
-            range_test_low=1e-3,
-            range_test_high=1e-1,
+            range_test_steps=6,
+            range_test_low=2e-4,
+            range_test_high=1e-2,
             batch_norm_momentum=0.2,
             frozen_views=3,
             upstream_images=384,

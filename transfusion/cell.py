@@ -16,12 +16,14 @@ from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.problems import SettingError
 from transfusion.weights_input import DEFAULT, InputScale
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised whenever the same cell and recipe would no longer give the same result.
 
 1: data were named by their table and the bytes of 32 images, cells by every field. 2: data are named by the
 bytes of every image, cells by the fields that differ from their default; features of a frozen backbone are
-rounded to float16.
+rounded to float16. 3: the learning rate is the middle of the range test's valley, not a tenth of its lowest
+point; every loss of its curve stands at the rate of the step before it; a head alone climbs a ladder of rates
+ten times as high.
 """
 
 Init = Literal["random", "imagenet", "photos", "consolidation"]
@@ -148,8 +150,10 @@ class Recipe:
         image_size: pixels; images are resized on the short side and centre-cropped to this square.
         epochs: passes over the training subset of a grid cell.
         batch_size: images per optimiser step.
-        range_test_steps: steps of the learning-rate range test (Smith, arXiv 1506.01186, section 3.3).
-        range_test_low, range_test_high: the first and the last learning rate of that test.
+        range_test_steps: rungs of the learning-rate range test (Smith, arXiv 1506.01186, section 3.3), one
+            optimiser step each.
+        range_test_low, range_test_high: the first and the last learning rate of that test; where the head
+            alone is trained, ten times these.
         plateau_factor, plateau_patience: the rate is multiplied by the factor once the training loss has
             not improved for more than `patience` epochs.
         rotation_degrees, translate_fraction, scale_fraction: half-widths of the random affine.

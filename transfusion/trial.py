@@ -220,7 +220,7 @@ def _train(
     try:
         fit(module, epochs, device, folder / results.CHECKPOINT, hooks)
     except DivergedError:  # a result as well: the curve up to there is evidence
-        metrics |= {"learning_rate": module.initial_rate, "epochs": len(module.epochs)}
+        metrics |= module.start() | {"epochs": len(module.epochs)}
         _write_tables(folder, module, hooks.check)
         raise
     _write_tables(folder, module, hooks.check)

@@ -226,7 +226,7 @@ RANGE_TESTS = (
     _text("cell_id", "cell"),
     _count("step", "step of the learning-rate range test, from 1", "steps"),
     _real("learning_rate", "learning rate of the step", low=0),
-    _loss("loss", "loss of the step's batch"),
+    _loss("loss", "loss after the step, on the next step's batch (up to schema 2: before it, on its own)"),
 )
 
 PREDICTIONS = (

@@ -23,13 +23,18 @@ def test_without_options_it_is_the_demo():
     assert chosen() == demo()
 
 
+def test_balanced_classes_that_are_asked_for_are_not_from_scratch_only():
+    found = chosen("--inits", "photos", "--balance", "balanced").cells()
+    assert {(cell.init, cell.balance) for cell in found} == {("photos", "balanced")}
+
+
 def test_every_axis_can_be_set():
     preset = chosen(
         "--architectures", "cbr_tiny", "resnet18", "--train-images", "10", "20",
         "--inits", "random", "photos", "--freeze", "none", "--seeds", "3", "--finding", "Pneumonia",
     )  # fmt: skip
     found = preset.cells()
-    assert len(found) == 2 * 2 * 2 * 3
+    assert len(found) == 2 * 2 * 3 * 3, "from scratch on balanced classes, too"
     assert {cell.seed for cell in found} == {0, 1, 2}
     assert {cell.finding for cell in found} == {"Pneumonia"}
     assert preset.recipe == demo().recipe

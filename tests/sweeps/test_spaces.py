@@ -15,18 +15,19 @@ def test_the_demo_spans_the_whole_grid():
     sizes = sorted({cell.train_images for cell in found})
     assert len(sizes) == 4
     expected = {
-        Cell(architecture=a, train_images=n, init=init, freeze=freeze)
+        Cell(architecture=a, train_images=n, init=init, freeze=freeze, balance=balance)
         for a in STUDIED
         for n in sizes
-        for init, freeze in [
-            ("random", "none"),
-            ("photos", "none"),
-            ("photos", "backbone"),
-            ("consolidation", "none"),
-            ("consolidation", "backbone"),
+        for init, freeze, balance in [
+            ("random", "none", "natural"),
+            ("random", "none", "balanced"),
+            ("photos", "none", "natural"),
+            ("photos", "backbone", "natural"),
+            ("consolidation", "none", "natural"),
+            ("consolidation", "backbone", "natural"),
         ]
     }
-    assert len(found) == 7 * 4 * 5
+    assert len(found) == 7 * 4 * 6
     assert set(found) == expected
 
 

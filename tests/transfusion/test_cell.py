@@ -42,33 +42,33 @@ def test_cell_id_is_stable_across_processes_and_machines():
 
 
 GOLDEN = (
-    ("7b3c3ca916afb788", CELL, Recipe(), NOTHING_SUPPLIED),
+    ("e006534692899352", CELL, Recipe(), NOTHING_SUPPLIED),
     (
-        "a617170c8324f646",
+        "e89a33119785c26c",
         Cell(architecture="resnet50", train_images=200_000, balance="balanced", seed=4),
         Recipe(),
         NOTHING_SUPPLIED,
     ),
     (
-        "e8d03111a879f24c",
+        "7560c659edf90c33",
         Cell(architecture="resnet18", train_images=5, init="photos", freeze="backbone"),
         Recipe(image_size=24, views="all"),
         NOTHING_SUPPLIED,
     ),
     (
-        "79a4bf2923deffc1",
+        "e28f649875588907",
         Cell(architecture="resnet18", train_images=5, init="imagenet"),
         Recipe(),
         Supplied(weights=(("resnet18", "ab" * 32),)),
     ),
     (
-        "fc37f4314c5f6703",
+        "f3a3188d23ed294a",
         Cell(architecture="cbr_tiny", train_images=5, init="imagenet"),
         Recipe(),
         Supplied(imagenet="f" * 16),
     ),
     (
-        "1dc46e975f93cfdf",
+        "96da878b9f6cafac",
         Cell(kind="upstream", finding="Consolidation", architecture="cbr_tiny", train_images=100_000),
         Recipe(),
         NOTHING_SUPPLIED,
@@ -79,7 +79,7 @@ GOLDEN = (
 @pytest.mark.parametrize(("golden", "cell", "recipe", "supplied"), GOLDEN)
 def test_identities_are_those_of_every_release_of_this_schema(golden, cell, recipe, supplied):
     """A change here orphans every finished cell that anybody has: raise `SCHEMA` if it must be."""
-    assert SCHEMA == 2
+    assert SCHEMA == 3
     assert cell_id(cell, recipe, DATA, supplied) == golden
 
 

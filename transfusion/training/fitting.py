@@ -28,6 +28,9 @@ from transfusion.training.task import Batches
 Report = Callable[[dict[str, Any]], None]
 
 
+HEAD_RATES = 10.0
+"""A head alone is a linear model: it bears, and in few steps needs, rates so many times a network's."""
+
 WRITING_SHARE = 0.01
 """Of the time of training that may go into checkpoints."""
 
@@ -58,6 +61,8 @@ class Hooks:
 def fit(module: TrainingModule, epochs: int, device: torch.device, checkpoint: Path, hooks: Hooks) -> None:
     """Train `module`, from `checkpoint` if that file exists, else from its range test on.
 
+    A module that has its `ladder` is trained at the rate of that.
+
     Raises:
         DivergedError: if a training loss is not finite.
         StoppedError: if the hooks ask to stop before the last epoch is over.
@@ -65,14 +70,14 @@ def fit(module: TrainingModule, epochs: int, device: torch.device, checkpoint: P
     resumed, done = checkpoint.exists(), 0
     if resumed:
         records = torch.load(checkpoint, weights_only=True, map_location="cpu")["records"]
-        rates, losses, chosen = records["ladder"]
-        module.ladder = RangeTest(np.array(rates), np.array(losses), chosen)
+        rates, losses, chosen, edge = records["ladder"]
+        module.ladder = RangeTest(np.array(rates), np.array(losses), chosen, edge)
         module.step_seconds, done = records["step_seconds"], len(records["epochs"])
-    else:
+    elif module.ladder is None:
         start = time.perf_counter()
         module.ladder = find_learning_rate(module, device)
         module.range_test_seconds = time.perf_counter() - start
-        module.step_seconds = module.range_test_seconds / len(module.ladder.losses)
+        module.step_seconds = module.range_test_seconds / (len(module.ladder.losses) + 1)
     keeper = Keeper(checkpoint, hooks)
     if trains_features(module.network, module.task.inputs):
         HeadTrainer(module, epochs, keeper).fit(checkpoint if resumed else None)
@@ -187,6 +192,11 @@ def find_learning_rate(module: TrainingModule, device: torch.device) -> RangeTes
         inputs, targets = (part.to(device) for part in next(supply))
         return masked_loss(network(training_inputs(inputs, recipe, affine)), targets)
 
+    scale = HEAD_RATES if module.head_alone else 1.0
     return range_test(
-        network, loss_of_step, recipe.range_test_low, recipe.range_test_high, recipe.range_test_steps
+        network,
+        loss_of_step,
+        scale * recipe.range_test_low,
+        scale * recipe.range_test_high,
+        recipe.range_test_steps,
     )

@@ -130,6 +130,11 @@ class TrainingModule(pl.LightningModule):
             assert isinstance(self.network, Network)
             freeze_stages(self.network)
 
+    @property
+    def head_alone(self) -> bool:
+        """Whether the head is all that is trained: of a frozen network, or on features."""
+        return self.frozen or np.issubdtype(self.task.inputs.dtype, np.floating)
+
     def _start_epoch(self) -> None:
         self.freeze_backbone()
         self.affine = torch_generator(self.seed, AFFINE, self.epoch)
@@ -195,7 +200,12 @@ class TrainingModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.ladder is not None
         checkpoint["records"] = {
-            "ladder": (self.ladder.rates.tolist(), self.ladder.losses.tolist(), self.ladder.chosen),
+            "ladder": (
+                self.ladder.rates.tolist(),
+                self.ladder.losses.tolist(),
+                self.ladder.chosen,
+                self.ladder.edge,
+            ),
             "epochs": self.epochs,
             "steps": self.steps,
             "best": (self.best_epoch, self.best_score, self.best_state),
@@ -224,11 +234,10 @@ class TrainingModule(pl.LightningModule):
 
     def summary(self) -> dict[str, Any]:
         """The metrics of training, named as in `trials.parquet`."""
-        assert self.ladder is not None
         train_seconds = sum(epoch["train_seconds"] for epoch in self.epochs)
         best = self.epochs[self.best_epoch - 1]
         return {
-            "learning_rate": self.ladder.chosen,
+            **self.start(),
             "epochs": len(self.epochs),
             "best_epoch": self.best_epoch,
             "train_loss": self.epochs[-1]["train_loss"],
@@ -240,11 +249,10 @@ class TrainingModule(pl.LightningModule):
             "images_per_second": len(self.epochs) * len(self.task.rows["train"]) / train_seconds,
         }
 
-    @property
-    def initial_rate(self) -> float:
-        """The learning rate that the range test chose."""
+    def start(self) -> dict[str, Any]:
+        """What the range test chose, named as in `trials.parquet`."""
         assert self.ladder is not None
-        return self.ladder.chosen
+        return {"learning_rate": self.ladder.chosen, "rate_at_edge": self.ladder.edge}
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Columns of the tables `epochs`, `steps` and `range_test`."""

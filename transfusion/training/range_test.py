@@ -1,8 +1,10 @@
 """The learning-rate range test (Smith, arXiv 1506.01186, section 3.3) and the choice from its curve.
 
-The rate rises exponentially, one optimiser step at each rung, while the loss is recorded. The rate chosen is
-a tenth of the one at which the smoothed loss is lowest before it rises again: near that one, training all but
-diverges. The place of steepest descent, the usual alternative, is a matter of chance on short ladders.
+The rate rises exponentially, one optimiser step at each rung, while the loss is recorded. Smith reads two
+rates by eye: the one from which the loss falls, and the one at which it becomes ragged or rises; a good rate
+lies between them. Here it is the mean of the ladder's rates on the logarithmic scale, each weighted by how
+low the loss stands after it. On a clear valley that is the middle of its floor; on a short, noisy ladder no
+single batch decides, and a curve that says nothing gives the middle of the ladder.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from transfusion.training.optimizer import Adam
@@ -19,26 +23,31 @@ from transfusion.training.optimizer import Adam
 EXPLODED = 4.0
 """The ladder ends once the loss exceeds this multiple of the first rungs' median."""
 
-MARGIN_DECADES = 1.0
-"""How far below the rate of the lowest loss the chosen rate stays."""
+POWER = 4.0
+"""A rate that halves the loss weighs 2 to this power as much."""
 
-RISE, LEAST_RISE = 0.5, 0.2
-"""The descent is over once the smoothed log loss has risen by this share of its fall, and by so much."""
+EDGE = 0.2
+"""A choice in the outer fifth of the ladder, on the logarithmic scale, is one that its end has cut off."""
 
-LEAST_FALL = 0.02
-"""A smoothed log loss that falls by less does not fall."""
-
-SMOOTHING_DECADES = 0.25
-"""Standard deviation, in decades of the rate, of the Gaussian that smooths the curve."""
+Edge = Literal["no", "low", "high"]
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """The curve of one range test and the rate chosen from it; `rates` and `losses` are float64 [steps]."""
+    """The curve of one range test and the rate chosen from it.
+
+    Attributes:
+        rates: of the rungs, float64 [rungs].
+        losses: after the step at each rate, on the batch that comes next; float64 [rungs], NaN or infinite
+            where the step left no finite loss.
+        chosen: the learning rate to train with.
+        edge: the end of the ladder that cut the choice off, or `no`.
+    """
 
     rates: np.ndarray
     losses: np.ndarray
     chosen: float
+    edge: Edge
 
 
 def range_test(
@@ -46,9 +55,15 @@ def range_test(
 ) -> RangeTest:
     """Climb from `low` to `high` with Adam; `network` has its state back afterwards.
 
+    The loss of a batch tells of the steps before it: it belongs to the rate of the last of them.
+
     Args:
         network: the module whose trainable weights are stepped.
-        loss_of_step: the training loss, with its graph, of the batch of the given step.
+        loss_of_step: the training loss, with its graph, of the batch of the given step, 0 to `steps`; the
+            last is only looked at.
+
+    Raises:
+        ValueError: if the first loss is not finite, before any step.
     """
     before = copy.deepcopy(network.state_dict())
     ladder = np.geomspace(low, high, steps)
@@ -64,47 +79,44 @@ def range_test(
             break
         loss.backward()
         optimizer.step()
+    else:
+        with torch.no_grad():
+            losses.append(float(loss_of_step(steps)))
     network.load_state_dict(before)
     optimizer.zero_grad()
-    rates, curve = ladder[: len(losses)], np.array(losses)
-    return RangeTest(rates, curve, choose(rates, curve))
+    if not np.isfinite(losses[0]):
+        raise ValueError(
+            f"range test: found a loss of {losses[0]} before the first step, expected a finite one; check "
+            "data and recipe"
+        )
+    curve = np.array(losses[1:])
+    rates = ladder[: len(curve)]
+    chosen = choose(rates, curve) if len(curve) else float(low)
+    return RangeTest(rates, curve, chosen, edge_of(chosen, low, high))
 
 
 def choose(rates: np.ndarray, losses: np.ndarray) -> float:
-    """A tenth of the rate at which the smoothed log loss is lowest before it rises; at least the lowest rate.
+    """The mean of the rates on the logarithmic scale, weighted by the losses to the power of -`POWER`.
 
-    Rungs with a loss that is not finite are left out. Where the curve never falls, or has fewer than three
-    finite rungs, the answer is the geometric middle of the rates before the loss rises.
+    Rungs with a loss that is not finite weigh nothing; where none is finite, the answer is the lowest rate.
 
     Args:
-        rates: ascending learning rates, [steps].
-        losses: training losses, not negative, [steps].
-
-    Raises:
-        ValueError: if no loss is finite.
+        rates: ascending learning rates, spaced evenly on the logarithmic scale, [rungs], one or more.
+        losses: training losses after the step at each rate, not negative, [rungs].
     """
     finite = np.isfinite(losses)
     if not finite.any():
-        raise ValueError("range test: found no finite loss, expected one or more; check data and recipe")
-    decades, logs = np.log10(rates[finite]), np.log(losses[finite] + 1e-6)
-    end = len(logs)
-    if end >= 3:
-        smooth = _smooth(decades, logs)
-        lowest = np.minimum.accumulate(smooth)
-        risen = smooth - lowest > np.maximum(RISE * (smooth[0] - lowest), LEAST_RISE)
-        end = int(risen.argmax()) if risen.any() else end
-        bottom = int(smooth[:end].argmin())
-        if smooth[0] - smooth[bottom] > LEAST_FALL:
-            return float(10 ** max(decades[bottom] - MARGIN_DECADES, decades[0]))
-    return float(10 ** decades[:end].mean())
+        return float(rates[0])
+    logs = np.log(losses[finite] + 1e-6)
+    weights = np.exp(-POWER * (logs - logs.min()))
+    return float(np.exp(weights @ np.log(rates[finite]) / weights.sum()))
 
 
-def _smooth(decades: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Local linear regression with Gaussian weights, which has no bias at the ends of a straight line."""
-    smooth = np.empty_like(values)
-    for i, centre in enumerate(decades):
-        x = decades - centre
-        w = np.exp(-0.5 * (x / SMOOTHING_DECADES) ** 2)
-        s0, s1, s2 = w.sum(), (w * x).sum(), (w * x * x).sum()
-        smooth[i] = ((s2 * w - s1 * w * x) @ values) / (s0 * s2 - s1 * s1)
-    return smooth
+def edge_of(chosen: float, low: float, high: float) -> Edge:
+    """The end of the ladder from `low` to `high` in whose outer fifth `chosen` lies."""
+    if high <= low:
+        return "no"
+    place = np.log(chosen / low) / np.log(high / low)
+    if place < EDGE:
+        return "low"
+    return "high" if place > 1 - EDGE else "no"

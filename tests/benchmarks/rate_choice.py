@@ -1,0 +1,207 @@
+"""Is the rate that the range test chooses a good one? Cells are trained at a third and three times it, too.
+
+    python tests/benchmarks/rate_choice.py OUT [--seeds 0 1 2] [--train-images 192 384]
+        [--inits random photos] [--architectures ...] [--factors 0.333 1 3] [--rates 0.001 ...]
+        [--seconds 3000]
+    python tests/benchmarks/rate_choice.py OUT --table
+
+Cells are those of the demo that train all weights. A cell has collapsed when a third or three times its rate
+would have gained more than 0.05 AUROC. That is measured on all images that no cell of the demo trains on or
+chooses an epoch by, several times as many as its test has, since chance would otherwise be taken for a gain.
+`--rates` trains at these rates instead of multiples of the chosen one. What is done is kept, a line
+of `OUT/rate_choice.jsonl` for each training, and not done again; `--seconds` starts no training after that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sweeps.presets import demo
+from transfusion.cell import ARCHITECTURES, Cell, Recipe, upstream_of
+from transfusion.data import image_cache
+from transfusion.data.table import Table
+from transfusion.layouts import chexpert
+from transfusion.phantom import writing
+from transfusion.training.evaluation import predict
+from transfusion.training.fitting import Hooks, find_learning_rate, fit
+from transfusion.training.metrics import auroc
+from transfusion.training.module import TrainingModule
+from transfusion.training.process_state import clean_slate, release
+from transfusion.training.range_test import RangeTest
+from transfusion.trial import cell_task, initial_network, run_trial
+
+COLLAPSE = 0.05
+IMAGES = 1200
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The data and the recipe that all cells share, and the folder of all that is kept."""
+
+    out: Path
+    table: Table
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, out: Path) -> Bench:
+        """The demo's, its images drawn and decoded below `out` on first use."""
+        preset = demo()
+        assert preset.phantom is not None
+        drawn = preset.phantom
+        data = writing.write(
+            out / "phantom", images=drawn.images, size=drawn.size, difficulty=drawn.difficulty
+        )
+        table = image_cache.prepare(chexpert.read(data), preset.recipe.image_size, out / "cache")
+        return cls(out, table, preset.recipe)
+
+    @property
+    def file(self) -> Path:
+        return self.out / "rate_choice.jsonl"
+
+    def kept(self) -> list[dict[str, Any]]:
+        """The trainings that were done."""
+        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
+
+    def upstream(self, cell: Cell) -> None:
+        """The pretraining of `cell`, done once."""
+        if upstream := upstream_of(cell, self.recipe):
+            folder = {"cells": self.out / "cells", "cache": self.out / "cache"}
+            record = run_trial(upstream, self.recipe, self.table, **folder)
+            if record["status"] != "done":
+                raise SystemExit(f"{upstream}: {record['error']}")
+
+    def train(self, cell: Cell, factor: float | None, rate: float | None) -> dict[str, Any]:
+        """One training of `cell`: at `factor` times the rate that its range test chooses, or at `rate`."""
+        start = time.process_time()
+        with clean_slate(cell.seed, 1), tempfile.TemporaryDirectory() as folder:
+            task = cell_task(cell, self.recipe, self.table, self.out / "cache")
+            network = initial_network(
+                cell, self.recipe, self.table.fingerprint, self.out / "cells", task.outputs
+            ).to(memory_format=torch.channels_last)
+            module = TrainingModule(network, task, self.recipe, seed=cell.seed)
+            test = find_learning_rate(module, CPU)
+            chosen = test.chosen
+            used = rate if factor is None else factor * chosen
+            assert used is not None
+            module.ladder = RangeTest(test.rates, test.losses, used, test.edge)
+            fit(module, self.recipe.epochs, CPU, Path(folder) / "checkpoint", Hooks(checkpoint_seconds=1e9))
+            module.restore_best()
+            unseen = self.table.rows("train")[max(demo_sizes()) :][:IMAGES]
+            rows = np.concatenate([task.rows["test"], task.rows["official"], unseen])
+            logits = predict(network, task, rows, CPU)[:, 0]
+            labels = task.targets[rows, 0]
+        count = len(task.rows["test"])
+        done = {
+            **{name: getattr(cell, name) for name in ("architecture", "train_images", "init", "seed")},
+            "factor": factor,
+            "rate": used,
+            "chosen": chosen,
+            "edge": test.edge,
+            "rates": test.rates.tolist(),
+            "losses": [loss if np.isfinite(loss) else None for loss in test.losses],
+            "auroc": auroc(labels, logits),
+            "test_auroc": auroc(labels[:count], logits[:count]),
+            "images": len(rows),
+            "train_losses": [epoch["train_loss"] for epoch in module.epochs],
+            "cpu_seconds": time.process_time() - start,
+        }
+        release()
+        return done
+
+
+def demo_sizes() -> list[int]:
+    """The demo's sizes, ascending."""
+    return sorted({cell.train_images for cell in demo().cells()})
+
+
+def wanted(options: argparse.Namespace) -> Iterator[Cell]:
+    """The cells in the order of seeds, so that whatever time allows is whole seeds."""
+    for seed in options.seeds:
+        for init in options.inits:
+            for architecture in options.architectures:
+                for size in options.train_images:
+                    yield Cell(architecture=architecture, train_images=size, init=init, seed=seed)
+
+
+def table(kept: list[dict[str, Any]]) -> str:
+    """A row for each cell of which all three rates were trained at, and the count of the collapsed."""
+    rows, collapsed, partly = [], 0, 0
+    by_cell: dict[tuple[Any, ...], dict[float, dict[str, Any]]] = {}
+    for one in kept:
+        if one["factor"] is not None:
+            key = (one["architecture"], one["train_images"], one["init"], one["seed"])
+            by_cell.setdefault(key, {})[round(one["factor"], 2)] = one
+    for (architecture, size, init, seed), found in by_cell.items():
+        if set(found) != {0.33, 1.0, 3.0}:
+            partly += 1
+            continue
+        low, same, high = (found[factor]["auroc"] for factor in (0.33, 1.0, 3.0))
+        gain = max(low, high) - same
+        collapsed += gain > COLLAPSE
+        word = " **collapsed**" if gain > COLLAPSE else ""
+        rows.append(
+            f"| {architecture} | {size} | {init} | {seed} | {found[1.0]['chosen']:.2g} "
+            f"| {found[1.0]['edge']} | {low:.3f} | {same:.3f} | {high:.3f} | {gain:+.3f}{word} |"
+        )
+    head = (
+        "| network | images | start | seed | rate | at edge | AUROC at a third | at the rate "
+        "| at three times | most gained |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
+    last = f"{len(rows)} cells measured, {collapsed} collapsed" + (f", {partly} in part" if partly else "")
+    return "\n".join([head, *rows, "", last])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--train-images", type=int, nargs="+", default=demo_sizes()[-2:])
+    parser.add_argument("--inits", nargs="+", default=["random", "photos", "consolidation"])
+    parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
+    parser.add_argument("--factors", type=float, nargs="+", default=[1, 3, 1 / 3])
+    parser.add_argument("--rates", type=float, nargs="+", default=[])
+    parser.add_argument("--recipe", nargs="+", default=[], help="other settings, NAME=NUMBER")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--table", action="store_true", help="print what is kept, train nothing")
+    options = parser.parse_args()
+    bench = Bench.of(options.out)
+    changes = {name: float(value) if "." in value or "e" in value else int(value)
+               for name, value in (text.split("=") for text in options.recipe)}  # fmt: skip
+    bench = dataclasses.replace(bench, recipe=dataclasses.replace(bench.recipe, **changes))
+    start = time.monotonic()
+    names = ("architecture", "train_images", "init", "seed")
+    done = {
+        (*(one[name] for name in names), one["factor"], None if one["factor"] else one["rate"])
+        for one in bench.kept()
+    }
+    asked: list[tuple[float | None, float | None]] = [(None, rate) for rate in options.rates]
+    asked = asked or [(round(factor, 4), None) for factor in options.factors]
+    for cell in () if options.table else wanted(options):
+        for factor, rate in asked:
+            if (*(getattr(cell, name) for name in names), factor, rate) in done:
+                continue
+            if time.monotonic() - start > options.seconds:
+                break
+            bench.upstream(cell)
+            one = bench.train(cell, factor, rate)
+            with bench.file.open("a") as stream:
+                stream.write(json.dumps(one) + "\n")
+            print(f"{cell.architecture} {cell.train_images} {cell.init} {cell.seed}: rate {one['rate']:.2g}, "
+                  f"AUROC {one['auroc']:.3f}, {one['cpu_seconds']:.1f} CPU s", flush=True)  # fmt: skip
+    print(table(bench.kept()))
+
+
+if __name__ == "__main__":
+    main()
