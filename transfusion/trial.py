@@ -28,6 +28,7 @@ from transfusion.problems import SettingError
 from transfusion.records import attempts, results
 from transfusion.records.failures import DivergedError, Failure, StoppedError, failure_of
 from transfusion.records.lease import LostError
+from transfusion.study import Machine, Study
 from transfusion.training import acceleration
 from transfusion.training.evaluation import evaluate
 from transfusion.training.features import feature_task
@@ -39,6 +40,9 @@ from transfusion.training.schedule import epochs_of
 from transfusion.training.task import CPU, Task, finding_task, imagenet_task, photos_task
 
 NO_HOOKS = Hooks()
+
+
+ONE_CORE = Machine()
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,12 @@ class Place:
 
 def run_trial(
     cell: Cell,
-    recipe: Recipe,
-    table: Table,
+    study: Study,
     *,
     cells: Path,
     cache: Path,
-    device: str = "cpu",
-    threads: int = 1,
-    share: float = 1.0,
+    machine: Machine = ONE_CORE,
     hooks: Hooks = NO_HOOKS,
-    supplied: Supplied = NOTHING_SUPPLIED,
-    imagenet: Table | None = None,
-    precision: acceleration.Precision = "auto",
 ) -> dict[str, Any]:
     """Train and evaluate one cell; its records lie in `cells / cell_id` afterwards.
 
@@ -74,13 +72,8 @@ def run_trial(
     Args:
         cells: the folder of all cells; an upstream cell must have finished there.
         cache: the folder of the image cache.
-        device: `cpu` or `cuda`.
-        threads: of this process, for torch on the CPU.
-        share: of the device's memory that the trial may take. Out of memory at a share below 1 is noted in
-            the cell's log of attempts but not recorded as a failure: a larger share may do.
-        supplied: what `init=imagenet` starts from; weights lie at `weights.supplied_file` beside `cells`.
-        imagenet: the images of the upstream task `imagenet`.
-        precision: of the backbone's arithmetic; `auto` is bfloat16 on a GPU that has it, else float32.
+        machine: out of memory at a share below 1 is noted in the cell's log of attempts but not recorded as a
+            failure: a larger share may do.
 
     Returns:
         The record that `results.read_result` reads; or only a `status` of `interrupted` (the hooks asked to
@@ -90,6 +83,8 @@ def run_trial(
         OSError: a record cannot be written: full disk, quota, read-only folder.
         LostError: another sweep has taken the folder; see `Hooks.check`.
     """
+    recipe, table, supplied = study.recipe, study.table, study.supplied
+    device, share = machine.device, machine.share
     folder = cells / cell_id(cell, recipe, table.fingerprint, supplied)
     if (record := results.read_result(folder)) is not None:
         return record
@@ -100,13 +95,13 @@ def run_trial(
     place = Place(folder, cache, torch.device(device), hooks)
     outcome: dict[str, Any] = {"status": "done"}
     compiled = "no"
-    with clean_slate(cell.seed, threads):
+    with clean_slate(cell.seed, machine.threads):
         try:
             if device.startswith("cuda"):
                 cap_memory(share)
-            task = cell_task(cell, recipe, table, cache, imagenet)
+            task = cell_task(cell, recipe, table, cache, study.imagenet)
             network = initial_network(cell, recipe, table.fingerprint, cells, task.outputs, supplied)
-            network.reduced = acceleration.reduced_type(place.device, precision)
+            network.reduced = acceleration.reduced_type(place.device, machine.precision)
             compiled = _train(cell, recipe, table, task, network, place, metrics)
         except StoppedError:
             outcome = {"status": "interrupted"}
@@ -121,18 +116,15 @@ def run_trial(
         hooks.saved()
         return {**outcome, "metrics": {}}
     metrics["seconds"] = time.perf_counter() - clock
+    origin = results.Origin(cell=cell, recipe=recipe, fingerprint=table.fingerprint, supplied=supplied)
     return results.write_result(
         folder,
-        cell=cell,
-        recipe=recipe,
-        data=table.fingerprint,
-        environment={**_environment(device, threads, share), "compiled": compiled},
+        origin,
+        results.Outcome(metrics=metrics, **outcome),
+        environment={**_environment(machine), "compiled": compiled},
         started=started,
         finished=_now(),
-        supplied=supplied,
-        metrics=metrics,
         check=hooks.check,
-        **outcome,
     )
 
 
@@ -173,17 +165,11 @@ def write_failure(
     now = _now()
     return results.write_result(
         folder,
-        cell=cell,
-        recipe=recipe,
-        data=data,
-        status="failed",
-        failure=failure,
-        error=error,
-        metrics={},
+        results.Origin(cell=cell, recipe=recipe, fingerprint=data, supplied=supplied),
+        results.Outcome(status="failed", failure=failure, error=error),
         environment={},
         started=now,
         finished=now,
-        supplied=supplied,
     )
 
 
@@ -291,17 +277,17 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _environment(device: str, threads: int, share: float) -> dict[str, Any]:
+def _environment(machine: Machine) -> dict[str, Any]:
     name = (
         torch.cuda.get_device_name()
-        if device.startswith("cuda")
+        if machine.device.startswith("cuda")
         else platform.processor() or platform.machine()
     )
     return {
-        "device": device.split(":")[0],
+        "device": machine.device.split(":")[0],
         "device_name": name,
-        "threads": threads,
-        "share": share,
+        "threads": machine.threads,
+        "share": machine.share,
         "resident_bytes": resident_bytes(),
         "host": platform.node(),
         "python": platform.python_version(),

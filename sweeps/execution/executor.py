@@ -78,21 +78,16 @@ def trainable(
 
             record = run_trial(
                 Cell(**config["cell"]),
-                study.recipe,
-                study.table,
+                study,
                 cells=cells,
                 cache=places.cache,
-                device=machine.device,
-                threads=machine.threads,
-                share=config["share"],
+                machine=dataclasses.replace(machine, share=config["share"]),
                 hooks=Hooks(
                     report=tune.report,
                     stop=lambda: ray.get(flag.is_up.remote()),
                     saved=send,
                     check=places.look,
                 ),
-                supplied=study.supplied,
-                imagenet=study.imagenet,
             )
             if record["status"] in ("done", "failed"):
                 send()

@@ -20,6 +20,7 @@ from transfusion.cell import Cell, Recipe, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
+from transfusion.study import Machine, Study
 from transfusion.trial import run_trial
 
 
@@ -56,11 +57,12 @@ def main() -> None:
 def seconds(cell: Cell, recipe: Recipe, table: Table, folder: Path) -> float:
     """Of one trial, its upstream cell run before."""
     where = {"cells": folder / "cells", "cache": folder / "cache"}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    machine = Machine(device="cuda" if torch.cuda.is_available() else "cpu")
+    study = Study(recipe=recipe, table=table)
     upstream = upstream_of(cell, recipe)
     assert upstream is not None
-    run_trial(upstream, recipe, table, device=device, **where)
-    record = run_trial(cell, recipe, table, device=device, **where)
+    run_trial(upstream, study, machine=machine, **where)
+    record = run_trial(cell, study, machine=machine, **where)
     if record["status"] != "done":
         raise SystemExit(f"{cell}: {record['error']}")
     return float(record["metrics"]["seconds"])

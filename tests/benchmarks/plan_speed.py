@@ -38,10 +38,13 @@ def main() -> None:
 
         for cell in wanted[:10_000]:
             results.write_result(
-                out / "cells" / cell_id(cell, RECIPE, "data"), cell=cell, recipe=RECIPE, data="data",
-                status="done", metrics={"images_per_second": 100.0}, environment={"device": "cpu"},
-                started="", finished="",
-            )  # fmt: skip
+                out / "cells" / cell_id(cell, RECIPE, "data"),
+                results.Origin(cell=cell, recipe=RECIPE, fingerprint="data"),
+                results.Outcome(status="done", metrics={"images_per_second": 100.0}),
+                environment={"device": "cpu"},
+                started="",
+                finished="",
+            )
         began = time.perf_counter()
         past = history.read(out / "cells")
         model = CostModel("cpu", 400, 200).corrected(past.records)

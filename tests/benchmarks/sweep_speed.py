@@ -167,9 +167,13 @@ def stand_in(upstream: Cell, preset: Preset, table: Table, folder: Path) -> None
     (place / "stand-in").touch()
     save_stages(build(upstream.architecture), place / results.WEIGHTS)
     results.write_result(
-        place, cell=upstream, recipe=preset.recipe, data=table.fingerprint, status="done", metrics={},
-        environment={}, started="", finished="",
-    )  # fmt: skip
+        place,
+        results.Origin(cell=upstream, recipe=preset.recipe, fingerprint=table.fingerprint),
+        results.Outcome(status="done", metrics={}),
+        environment={},
+        started="",
+        finished="",
+    )
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ def main() -> None:
 
 def measure(architecture: Architecture, size: int, table: Table, folder: Path, trials: int) -> list[float]:
     """The columns of one row."""
+    from transfusion.study import Study
     from transfusion.trial import run_trial
 
     recipe = dataclasses.replace(
@@ -71,7 +72,7 @@ def measure(architecture: Architecture, size: int, table: Table, folder: Path, t
     ]
     for cell in (*cells, upstream):
         with Peak() as found:
-            record = run_trial(cell, recipe, table, **where)
+            record = run_trial(cell, Study(recipe=recipe, table=table), **where)
         if record["status"] != "done":
             raise RuntimeError(record["error"])
         left.append(private())

@@ -3,12 +3,12 @@
 import pytest
 import torch
 from fault_grid import Witness, before_training
+from one_trial import run_trial
 
 from transfusion.cell import Cell
 from transfusion.records import attempts, results
 from transfusion.training import fitting
 from transfusion.training.process_state import cap_memory, release
-from transfusion.trial import run_trial
 
 pytestmark = [
     pytest.mark.gpu,

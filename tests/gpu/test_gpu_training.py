@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from one_trial import run_trial
 
 from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import Cell, upstream_of
@@ -15,7 +16,6 @@ from transfusion.training.fitting import Hooks
 from transfusion.training.metrics import auroc
 from transfusion.training.process_state import release
 from transfusion.training.task import Batches, Task
-from transfusion.trial import run_trial
 
 pytestmark = [
     pytest.mark.gpu,

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import torch
 from imagenet_folder import write_images
+from one_trial import run_trial
 from pretended_cuda import pretended
 
 from transfusion.architectures import ARCHITECTURES
@@ -18,7 +19,6 @@ from transfusion.records import attempts
 from transfusion.training import acceleration
 from transfusion.training.fitting import Hooks
 from transfusion.training.module import TrainingModule
-from transfusion.trial import run_trial
 from transfusion.weights_input import parse
 
 RECIPE = Recipe(

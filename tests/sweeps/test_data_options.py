@@ -5,6 +5,7 @@ import re
 import shutil
 
 import pytest
+from one_trial import run_trial
 from other_layouts import as_nih, as_own_table
 from rich.console import Console
 
@@ -13,7 +14,6 @@ from sweeps.command_line import options_of, preset_of
 from sweeps.inputs.data import name_of, prepare, read_table
 from transfusion.cell import Cell
 from transfusion.layouts import chexpert
-from transfusion.trial import run_trial
 
 SMALL = ["--preset", "smoke", "--architectures", "cbr_tiny", "--train-images", "8", "16", "--inits", "random"]
 

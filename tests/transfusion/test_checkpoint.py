@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 import torch
+from one_trial import run_trial
 from test_trial import assert_same
 
 from transfusion.cell import Cell, Recipe, cell_id, upstream_of
 from transfusion.records import results
 from transfusion.training import fitting
 from transfusion.training.fitting import WRITING_SHARE, Hooks, pause
-from transfusion.trial import run_trial
 
 RECIPE = Recipe(
     image_size=16,

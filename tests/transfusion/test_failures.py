@@ -6,13 +6,13 @@ import errno
 import numpy as np
 import pytest
 import torch
+from one_trial import run_trial
 
 from transfusion import trial
 from transfusion.cell import Cell
 from transfusion.records import attempts, results
 from transfusion.records.failures import DivergedError, failure_of
 from transfusion.training import fitting
-from transfusion.trial import run_trial
 
 CELL = Cell(architecture="cbr_tiny", train_images=48)
 

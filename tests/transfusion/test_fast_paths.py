@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from one_trial import run_trial
 
 from transfusion import trial
 from transfusion.architectures import ARCHITECTURES
@@ -19,7 +20,6 @@ from transfusion.training.features import feature_task
 from transfusion.training.metrics import auroc
 from transfusion.training.randomness import VIEWS, torch_generator
 from transfusion.training.task import Batches, Task
-from transfusion.trial import run_trial
 
 CELL = Cell(architecture="cbr_tiny", train_images=64, init="consolidation", freeze="backbone")
 MARGIN = 0.01

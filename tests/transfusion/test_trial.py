@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from one_trial import run_trial
 from sklearn.metrics import roc_auc_score
 
 from transfusion import trial
@@ -14,7 +15,7 @@ from transfusion.cell import Cell, cell_id, upstream_of
 from transfusion.records import results
 from transfusion.training import fitting
 from transfusion.training.fitting import Hooks
-from transfusion.trial import initial_network, run_trial
+from transfusion.trial import initial_network
 
 CELL = Cell(architecture="cbr_tiny", train_images=48)
 PARTS = ("range_test_seconds", "feature_seconds", "train_seconds", "epoch_seconds", "evaluation_seconds")

@@ -21,7 +21,6 @@ def check(
     train_images: int,
     uncertain: Callable[[str], str] = lambda finding: "zeros",
     blank: str = "zeros",
-    verify_images: bool = True,
     asked: Reading = AS_STATED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
@@ -32,8 +31,6 @@ def check(
         train_images: the largest subset that will be asked for.
         uncertain: policy for -1 by finding (`Recipe.uncertain_policy`).
         blank: policy for blanks.
-        verify_images: open every image (header and end of file), and decode a sample, rather than only look
-            whether it is there.
         asked: how the user wants pixel values to be read.
         progress: called with (images done, images in all) now and then.
 
@@ -44,12 +41,10 @@ def check(
         InputError: with all problems.
     """
     problems = [*label_problems(table, findings, train_images, uncertain, blank)]
-    looks = look_at(table.root, table.frame["image"], headers=verify_images, progress=progress)
+    looks = look_at(table.root, table.frame["image"], headers=True, progress=progress)
     problems += said_once([look.problem for look in looks if look.problem is not None])
-    found = Survey(asked)
-    if verify_images:
-        found = survey(table.root, table.frame["image"].tolist(), looks, asked, progress)
-        problems += said_once([*found.problems, *found.empty])
+    found = survey(table.root, table.frame["image"].tolist(), looks, asked, progress)
+    problems += said_once([*found.problems, *found.empty])
     if problems:
         raise InputError(problems)
     return found

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,37 +43,57 @@ def write_table(
         pq.write_table(table, path, compression=compression, use_dictionary=repeated)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """All that a result follows from: what makes the identity of a cell.
+
+    Attributes:
+        fingerprint: of the data set.
+        supplied: what `init=imagenet` starts from.
+    """
+
+    cell: Cell
+    recipe: Recipe
+    fingerprint: str
+    supplied: Supplied = NOTHING_SUPPLIED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a cell ended: `done` with its metrics, or `failed`, why and with what error."""
+
+    status: Literal["done", "failed"]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    error: str | None = None
+
+
 def write_result(
     folder: Path,
+    origin: Origin,
+    outcome: Outcome,
     *,
-    cell: Cell,
-    recipe: Recipe,
-    data: str,
-    status: Literal["done", "failed"],
-    metrics: dict[str, Any],
     environment: dict[str, Any],
     started: str,
     finished: str,
-    failure: Failure | None = None,
-    error: str | None = None,
-    supplied: Supplied = NOTHING_SUPPLIED,
     check: Callable[[], None] = unwatched,
 ) -> dict[str, Any]:
     """Finish a cell: write `result.json`, then drop the checkpoint. Returns the record."""
+    cell, recipe, supplied = origin.cell, origin.recipe, origin.supplied
     upstream = upstream_of(cell, recipe, supplied)
     record = {
         "schema": SCHEMA,
         "cell_id": folder.name,
         "cell": dataclasses.asdict(cell),
         "recipe": dataclasses.asdict(recipe),
-        "data": data,
-        "upstream": cell_id(upstream, recipe, data, supplied) if upstream else None,
+        "data": origin.fingerprint,
+        "upstream": cell_id(upstream, recipe, origin.fingerprint, supplied) if upstream else None,
         "weights": supplied.weights_of(cell),
         "weights_input": supplied.input_of(cell).text() if supplied.weights_of(cell) else None,
-        "status": status,
-        "failure": failure,
-        "error": error,
-        "metrics": metrics,
+        "status": outcome.status,
+        "failure": outcome.failure,
+        "error": outcome.error,
+        "metrics": outcome.metrics,
         "environment": environment,
         "code": code_version().record(),
         "started": started,

@@ -76,9 +76,13 @@ def out(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (cell,) = preset.cells()
     one = cell_id(cell, preset.recipe, inputs.table.fingerprint)
     results.write_result(
-        place / "cells" / one, cell=cell, recipe=preset.recipe, data=inputs.table.fingerprint, status="done",
-        metrics={"images_per_second": 100.0}, environment={"device": "cpu"}, started="", finished="",
-    )  # fmt: skip
+        place / "cells" / one,
+        results.Origin(cell=cell, recipe=preset.recipe, fingerprint=inputs.table.fingerprint),
+        results.Outcome(status="done", metrics={"images_per_second": 100.0}),
+        environment={"device": "cpu"},
+        started="",
+        finished="",
+    )
     return place
 
 

@@ -26,9 +26,13 @@ RECIPE = demo().recipe
 
 def finish(folder, cell, recipe=RECIPE, data=DATA, status="done", failure=None, **metrics):
     results.write_result(
-        folder / cell_id(cell, recipe, data), cell=cell, recipe=recipe, data=data, status=status,
-        metrics=metrics, environment={"device": "cpu"}, started="", finished="", failure=failure,
-    )  # fmt: skip
+        folder / cell_id(cell, recipe, data),
+        results.Origin(cell=cell, recipe=recipe, fingerprint=data),
+        results.Outcome(status=status, metrics=metrics, failure=failure),
+        environment={"device": "cpu"},
+        started="",
+        finished="",
+    )
 
 
 def test_upstream_cells_come_with_those_that_need_them(tmp_path):

@@ -16,9 +16,13 @@ COST = CostModel(device="cpu", evaluation_images=1, selection_images=1)
 def finish(out, cell, recipe=RECIPE):
     folder = out / "cells" / cell_id(cell, recipe, "data")
     results.write_result(
-        folder, cell=cell, recipe=recipe, data="data", status="done", metrics={}, environment={},
-        started="", finished="",
-    )  # fmt: skip
+        folder,
+        results.Origin(cell=cell, recipe=recipe, fingerprint="data"),
+        results.Outcome(status="done", metrics={}),
+        environment={},
+        started="",
+        finished="",
+    )
     return folder
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from imagenet_folder import COLOURS, write_images
+from one_trial import run_trial
 from PIL import Image
 
 from transfusion.cell import Cell, Supplied, upstream_of
@@ -17,7 +18,7 @@ from transfusion.networks.initialization import load_stages
 from transfusion.problems import InputError
 from transfusion.records import results
 from transfusion.training.task import imagenet_task
-from transfusion.trial import initial_network, run_trial
+from transfusion.trial import initial_network
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torchvision
+from one_trial import run_trial
 from safetensors.torch import save_file
 from torch import nn
 
@@ -17,7 +18,7 @@ from transfusion.networks import weights
 from transfusion.networks.initialization import copy_stages
 from transfusion.networks.network import build
 from transfusion.problems import InputError
-from transfusion.trial import initial_network, run_trial
+from transfusion.trial import initial_network
 
 RECIPE = Recipe()
 

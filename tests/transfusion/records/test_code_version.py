@@ -98,9 +98,13 @@ def test_a_digest_knows_names_and_bytes_but_not_line_ends(tmp_path):
 
 def test_a_result_carries_the_code_that_made_it(tmp_path):
     record = results.write_result(
-        tmp_path / "cell", cell=Cell(architecture="cbr_tiny", train_images=8), recipe=Recipe(), data="d",
-        status="done", metrics={}, environment={}, started="", finished="",
-    )  # fmt: skip
+        tmp_path / "cell",
+        results.Origin(cell=Cell(architecture="cbr_tiny", train_images=8), recipe=Recipe(), fingerprint="d"),
+        results.Outcome(status="done", metrics={}),
+        environment={},
+        started="",
+        finished="",
+    )
     assert record["code"] == dataclasses.asdict(code_version())
     assert results.read_result(tmp_path / "cell") == record
 

@@ -5,6 +5,7 @@ import json
 import os
 
 import pytest
+from one_trial import run_trial
 
 from transfusion import files
 from transfusion.cell import Cell
@@ -12,7 +13,6 @@ from transfusion.files import atomic
 from transfusion.records import attempts, results
 from transfusion.records.lease import Lease, LostError
 from transfusion.training.fitting import Hooks
-from transfusion.trial import run_trial
 
 CELL = Cell(architecture="cbr_tiny", train_images=48)
 UPSTREAM = Cell(architecture="cbr_tiny", train_images=48, kind="upstream", finding="photos")
