@@ -12,7 +12,8 @@ from dataclasses import asdict
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.claims.conjectures import default_margins, grid_of
+from analysis.claims.analysed import margins_of
+from analysis.claims.conjectures import grid_of
 from analysis.claims.estimates import power_law
 from analysis.figures import draw
 from analysis.statistics import contrasts
@@ -60,7 +61,7 @@ def figure(evidence: Evidence, name: str, margins: Margins | None = None) -> Fig
     cells = measured(evidence)
     if name.startswith("figure"):
         return draw.study_figures(evidence, cells, evidence.estimates)[name]()
-    limits = margins or default_margins(cells.patients.get("test_auroc"))
+    limits = margins or margins_of(evidence)
     law = power_law(cells, grid_of(cells, evidence.natural)) if name == "learning_curve" else None
     drawn = draw.conjecture_figures(evidence, cells, evidence.estimates, evidence.verdicts, limits, law)
     return drawn[name]()

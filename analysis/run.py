@@ -117,7 +117,7 @@ def _conclude(
     )
     for name, drawing in drawn.items():
         draw.save(drawing(), figures, name)
-    prose = conclusion.write(loaded, found.verdicts, found.study_results, found.law)
+    prose = conclusion.write(found)
     status = loaded.trials["status"]
     counts = {"planned": len(status), **{s: int((status == s).sum()) for s in ("done", "failed", "missing")}}
     return Summary(

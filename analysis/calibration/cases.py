@@ -16,7 +16,8 @@ from analysis.calibration.simulate import Design, design, draw
 from analysis.calibration.truth import planted, simulated_claims, true_effects
 from analysis.calibration.worlds import WORLDS, World, setting_of
 from analysis.claims.conjectures import CONJECTURES, Claim
-from analysis.claims.verdicts import Judged, Verdict, judge, overall
+from analysis.claims.judged import Judged, Verdict, right_verdict
+from analysis.claims.verdicts import judge, overall
 
 EFFECTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Planted effects, in margins."""
@@ -99,13 +100,6 @@ def plant(case: Case) -> Planted:
     margins = [case.setting.margins.of(claim.metric) for claim in claims]
     rights = [right_verdict(c, t, m) for c, t, m in zip(claims, true, margins, strict=True)]
     return Planted(design(case.setting, truth, case.of_world), claims, true, rights)
-
-
-def right_verdict(claim: Claim, true: float, margin: float) -> Verdict:
-    """The verdict that a planted effect asks for: it is there if it reaches the margin, else it is not."""
-    sign = -1 if claim.expects == "negative" else 1
-    there = (abs(true) if claim.expects == "zero" else sign * true) > margin * (1 - 1e-9)
-    return "supported" if there == (claim.expects in ("positive", "negative")) else "refuted"
 
 
 def right_overall(claims: Sequence[Claim], rights: Sequence[Verdict], conjecture: int) -> Verdict:

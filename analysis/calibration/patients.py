@@ -39,12 +39,14 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Areas:
-    """AUROC of every cell [C], its covariance over patients [C, C], and how many there are."""
+    """AUROC of every cell [C], its covariance over patients [C, C], how many there are, and its degrees of
+    freedom."""
 
     values: Reals
     covariance: Reals
     patients: int
     positives: int
+    freedom: int
 
 
 def draw_split(setting: Setting, reading: Reading, rng: np.random.Generator) -> Split:
@@ -97,8 +99,10 @@ def from_logits(
     split = draw_split(setting, reading, rng)
     values, influence = roc(split.labels, draw_logits(aurocs, arms, split, (setting, reading), rng))
     starts = np.flatnonzero(np.diff(split.patients, prepend=-1))
-    by_patient = np.add.reduceat(influence, starts, axis=1)
-    return Areas(values, areas.patient_covariance(by_patient), setting.patients, int(split.labels.sum()))
+    factors, freedom = areas.class_factors(split.labels, split.patients, setting.patients)
+    by_patient = np.add.reduceat(influence * factors, starts, axis=1)
+    covariance = areas.patient_covariance(by_patient)
+    return Areas(values, covariance, setting.patients, int(split.labels.sum()), max(freedom, 1))
 
 
 def draw_logits(
@@ -174,7 +178,8 @@ def from_moments(
     bartlett = np.tril(rng.standard_normal((count, count), dtype=np.float32).astype(np.float64), -1)
     bartlett[np.diag_indices(count)] = np.sqrt(rng.chisquare(freedom - np.arange(count)))
     root = root @ bartlett
-    return Areas(values, root @ root.T / freedom, setting.patients, int(split.labels.sum()))
+    positives = int(split.labels.sum())
+    return Areas(values, root @ root.T / freedom, setting.patients, positives, int(freedom))
 
 
 def expected_covariance(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.claims.conjectures import LARGE_TEST, SMALL_TEST
 from analysis.statistics.catalogue import Margins
 
 NETWORKS: dict[str, tuple[int, int]] = {
@@ -62,13 +61,11 @@ DEMO = Setting(
     1,
     147,
     395,
-    SMALL_TEST,
+    Margins(auroc=0.05, loss=0.1),
     prevalence=0.29,
     auroc=0.73,
     auroc_sd=0.02,
     loss_sd=0.08,
 )
-CHEXPERT = Setting(
-    "chexpert", (5_000, 50_000, 100_000, 200_000), 3, 5_160, 17_600, LARGE_TEST, auroc_sd=0.004
-)
+CHEXPERT = Setting("chexpert", (5_000, 50_000, 100_000, 200_000), 3, 5_160, 17_600, Margins(), auroc_sd=0.004)
 PRESETS: dict[str, Setting] = {"demo": DEMO, "chexpert": CHEXPERT}

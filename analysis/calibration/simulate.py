@@ -86,6 +86,7 @@ def draw(design: Design, rng: np.random.Generator) -> Measures:
         {"test_auroc": found.covariance},
         {"test_auroc": found.patients},
         {"test_auroc": found.positives},
+        {"test_auroc": found.freedom},
     )
 
 

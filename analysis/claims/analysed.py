@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.claims.conjectures import Grid, default_margins, grid_of
+from analysis.claims.conjectures import Grid, grid_of
+from analysis.claims.decisions import decision_table
 from analysis.claims.estimates import estimate_table, power_law
 from analysis.claims.published import beside
 from analysis.claims.study_results import study_result_table
@@ -15,6 +16,7 @@ from analysis.claims.verdicts import judge, verdict_table
 from analysis.statistics.catalogue import Margins
 from analysis.statistics.measures import Measures, measure
 from analysis.statistics.power_law import PowerLaw
+from analysis.tables.schema import EvidenceError
 from analysis.tables.store import Evidence
 
 
@@ -25,9 +27,9 @@ class Analysis:
     Attributes:
         evidence: with the flags of its cells in `trials`.
         measures: of every cell of the grid.
-        estimates, verdicts, study_results, published: the tables of evidence (`study_results` is
+        estimates, verdicts, study_results, published, decisions: the tables of evidence (`study_results` is
             the table `findings`).
-        margins: the smallest effects that matter, as they were used.
+        margins: the smallest effects that matter, as they were used; `margins_told` says where from.
         law: the power law through the sizes; None for fewer than four.
     """
 
@@ -37,6 +39,7 @@ class Analysis:
     verdicts: pd.DataFrame
     study_results: pd.DataFrame
     published: pd.DataFrame
+    decisions: pd.DataFrame
     margins: Margins
     law: PowerLaw | None
 
@@ -45,6 +48,22 @@ class Analysis:
         """The sizes and the natural-image task of the grid."""
         return grid_of(self.measures, self.evidence.natural)
 
+    @property
+    def margins_told(self) -> str:
+        """Where the margins come from, a sentence; empty where they are the usual ones."""
+        if self.margins == Margins():
+            return ""
+        usual, own = Margins(), margins_of(self.evidence)
+        asked = self.margins != own
+        told = ", ".join(
+            f"{getattr(self.margins, field.name):g} instead of {getattr(usual, field.name):g} ({field.name})"
+            for field in dataclasses.fields(Margins)
+            if getattr(self.margins, field.name) != getattr(usual, field.name)
+        )
+        why = "asked for by --margin" if asked else "stated by the sweep's own preset"
+        reason = self.evidence.sweep.get("margins_why")
+        return f"Margins {why}: {told}." + (f" {reason}" if reason and not asked else "")
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """The derived tables, by their names in the folder of evidence."""
         return {
@@ -52,6 +71,7 @@ class Analysis:
             "verdicts": self.verdicts,
             "findings": self.study_results,
             "published": self.published,
+            "decisions": self.decisions,
         }
 
 
@@ -59,10 +79,13 @@ def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Anal
     """Measure, estimate and judge.
 
     Args:
-        changes: other margins than the default's by name (`auroc`, `loss`, `spikes`).
+        changes: other margins than the sweep's own by name (`auroc`, `loss`, `spikes`).
+
+    Raises:
+        EvidenceError: the sweep recorded margins that cannot be used.
     """
     measures = measure(evidence)
-    margins = default_margins(measures.patients.get("test_auroc")).with_changes(changes or {})
+    margins = margins_of(evidence, changes)
     natural = evidence.natural
     grid = grid_of(measures, natural)
     law = power_law(measures, grid)
@@ -74,6 +97,7 @@ def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Anal
         verdicts=verdict_table(judge(measures, natural, margins), natural),
         study_results=study_result_table(measures, natural, margins),
         published=beside(estimates, finding=trained_finding(evidence), natural=natural),
+        decisions=decision_table(measures),
         margins=margins,
         law=law,
     )
@@ -83,6 +107,24 @@ def flagged(trials: pd.DataFrame, measures: Measures) -> pd.DataFrame:
     """`trials` with the flags of its grid cells (`analysis.statistics.flags`); null of pretrainings."""
     by_cell = measures.cells.set_index("cell_id")[["still_falling", "collapsed"]]
     return trials.assign(**{name: trials["cell_id"].map(by_cell[name]).astype("boolean") for name in by_cell})
+
+
+def margins_of(evidence: Evidence, changes: dict[str, float] | None = None) -> Margins:
+    """The smallest effects that matter: the usual ones, the sweep's own instead, `changes` instead of both.
+
+    Raises:
+        EvidenceError: the sweep recorded margins that cannot be used.
+    """
+    own = evidence.sweep.get("margins") or {}
+    names = [field.name for field in dataclasses.fields(Margins)]
+    if not isinstance(own, dict) or not all(
+        name in names and isinstance(value, int | float) and value > 0 for name, value in own.items()
+    ):
+        raise EvidenceError(
+            f"{evidence.out}: sweep.json, margins: found {own!r}; expected numbers above 0 by "
+            f"{', '.join(names)}"
+        )
+    return Margins().with_changes(own).with_changes(changes or {})
 
 
 def trained_finding(evidence: Evidence) -> str:

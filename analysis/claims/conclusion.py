@@ -6,42 +6,52 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.claims import bends, decisions
+from analysis.claims.analysed import Analysis
 from analysis.claims.conjectures import CONJECTURES
 from analysis.claims.sentences import ONE_SEED
 from analysis.names import init_name
-from analysis.statistics.power_law import PowerLaw
+from analysis.statistics.power_law import EXPONENTS, PowerLaw
 from analysis.tables.origins import left_out
 from analysis.tables.store import Evidence
 
 SUPPORTED = {
     1: "Deeper networks end at a higher training loss on the same data: they are harder to train.",
-    2: "Small and large networks reach the same training loss and the same AUROC: no large one is needed.",
+    2: "Small networks reach the training loss of large ones, and AUROC gains nothing that matters from "
+    "size: no "
+    "large one is needed.",
     3: "The last doubling of the data gained nothing that matters: there were enough images.",
     4: "Weights from {natural} gain nothing that matters, those from the same domain more: they differ.",
 }
 REFUTED = {
     1: "Depth does not raise the training loss by an amount that matters: that is not the reason.",
-    3: "The last doubling of the data still changed AUROC: the data do not saturate the task.",
+    2: "Larger or deeper networks train or rank better by an amount that matters: the task is not too "
+    "simple for "
+    "them.",
+    3: "The last doubling of the data still raised AUROC by an amount that matters: the data do not "
+    "saturate the "
+    "task.",
     4: "Weights from {natural} gain something that matters, or those from the same domain gain no "
     "more: different domains are not the reason.",
 }
 OPEN = "This grid does not decide it."
 
 
-def write(evidence: Evidence, verdicts: pd.DataFrame, findings: pd.DataFrame, law: PowerLaw | None) -> str:
+def write(found: Analysis) -> str:
     """Write `conclusion.md` and return its text (Markdown paragraphs)."""
-    text = "\n\n".join(paragraphs(evidence, verdicts, findings, law)) + "\n"
-    file = Path(evidence.out) / "conclusion.md"
+    text = "\n\n".join(paragraphs(found)) + "\n"
+    file = Path(found.evidence.out) / "conclusion.md"
     part = file.with_name(".conclusion.part.md")
     part.write_text(f"# Conclusion\n\n{text}", encoding="utf-8")
     part.replace(file)
     return text
 
 
-def paragraphs(
-    evidence: Evidence, verdicts: pd.DataFrame, findings: pd.DataFrame, law: PowerLaw | None
-) -> list[str]:
+def paragraphs(analysis: Analysis) -> list[str]:
     """The conclusion: what is decided, conjecture by conjecture, what the study said, and what is lacking."""
+    evidence, verdicts, findings, law = (
+        analysis.evidence, analysis.verdicts, analysis.study_results, analysis.law
+    )  # fmt: skip
     natural = init_name(evidence.natural) if evidence.natural else "natural images"
     overall = verdicts[verdicts["claim"] == "overall"].set_index("conjecture")["verdict"]
     decided = [n for n in CONJECTURES if overall[n] != "undecided"]
@@ -49,18 +59,26 @@ def paragraphs(
     for number, title in CONJECTURES.items():
         claims = verdicts[(verdicts["conjecture"] == number) & (verdicts["claim"] != "overall")]
         told = _told(claims[claims["needed"].astype(bool)], overall[number])
-        lead = _answer(number, overall[number], claims).format(natural=natural)
+        lead = {"supported": SUPPORTED[number], "refuted": REFUTED[number], "undecided": OPEN}[
+            overall[number]
+        ]
+        lead = lead.format(natural=natural)
         found.append(f"**{number}. {title}: {overall[number]}.** {lead} {told}")
         if number == 3 and law is not None:
+            promised = _with_interval(*law.promised, 3)
             found[-1] += (
-                f" A power law through the sizes has exponent {law.exponent[0]:.2f} "
-                f"({law.exponent[1]:.2f} to "
-                f"{law.exponent[2]:.2f}) and promises an AUROC of {law.promised[0]:.3f} "
-                f"({law.promised[1]:.3f} to "
-                f"{law.promised[2]:.3f}) at ten times the data."
+                f" A power law through the sizes has exponent {exponent(law)} and promises an AUROC of "
+                f"{promised} "
+                f"at ten times the data."
             )
+        if number == 3:
+            found[-1] = " ".join([found[-1], *bends.sentences(analysis.estimates)])
     if beside := left_out(evidence.trials):
         found.append(beside)
+    if small := decisions.sentences(analysis.decisions):
+        found.append(" ".join(["How small the study could have been:", *small]))
+    if analysis.margins_told:
+        found.append(analysis.margins_told)
     outcomes = findings["verdict"].value_counts()
     found.append(
         f"Of the study's {len(findings)} findings: {outcomes.get('reproduced', 0)} reproduced here, "
@@ -79,20 +97,20 @@ def _told(needed: pd.DataFrame, verdict: str) -> str:
     return f"{text} Of its other claims: {rest}." if rest else text
 
 
-def _answer(number: int, verdict: str, claims: pd.DataFrame) -> str:
-    """What a verdict means; where size matters, which way, from the refuted claims on AUROC."""
-    if verdict == "supported":
-        return SUPPORTED[number]
-    if verdict == "undecided":
-        return OPEN
-    if number != 2:
-        return REFUTED[number]
-    rows = claims[(claims["verdict"] == "refuted") & (claims["metric"] == "test_auroc")]
-    if len(rows) and (rows["estimate"] < 0).all():
-        return "Size makes a difference, but larger or deeper networks end at a lower AUROC: none is needed."
-    if len(rows) and (rows["estimate"] > 0).all():
-        return "Larger or deeper networks end at a higher AUROC: the task is not too simple for them."
-    return "The size of the network makes a difference: networks do not all do the same on this task."
+def exponent(law: PowerLaw) -> str:
+    """The exponent with its interval; at an end of what was searched `2 or more`, `0.02 or less`."""
+    lowest, highest = EXPONENTS[0] * (1 + 1e-9), EXPONENTS[-1] * (1 - 1e-9)
+
+    def told(value: float) -> str:
+        more = " or more" if value >= highest else " or less" if value <= lowest else ""
+        return f"{value:.2f}{more}"
+
+    value, low, high = law.exponent
+    return f"{told(value)} ({told(low)} to {told(high)})"
+
+
+def _with_interval(value: float, low: float, high: float, digits: int) -> str:
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _opening(overall: pd.Series, decided: list[int]) -> str:
@@ -120,8 +138,6 @@ def _limits(evidence: Evidence) -> str:
     )
     if seeds == 1:
         text += (
-            " With one seed the between-seed part is not measured: the scatter of single runs around "
-            "smooth learning "
-            "curves stands in for it where it can, and where it cannot nothing is decided."
+            " With one seed nothing is decided: what the runs of a seed have in common is in every estimate."
         )
     return text

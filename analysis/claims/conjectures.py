@@ -2,6 +2,9 @@
 
 A conjecture is `supported` when all the claims that it needs are, `refuted` when one of them is, else
 `undecided`. The other claims stand beside: they say more, but the conjecture does not fall with them.
+
+That a larger network or more data is "not needed" is said by claims of non-superiority: one that is worse
+supports them, and is said to be worse.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.catalogue import Margins, unit
+from analysis.statistics.catalogue import unit
 from analysis.statistics.contrasts import Across, Contrast, Replicate, Term
 from analysis.statistics.measures import Measures
 
 Expects = Literal["positive", "negative", "zero", "not_positive"]
-"""What a claim says of its effect: above zero, below zero, too small to matter, or no gain that matters."""
+"""What a claim says of its effect: at least the margin upwards, or downwards; within the margin; or less than
+the margin upwards, however far downwards ("not needed": non-superiority)."""
 
 Sizes = Literal["largest", "smallest", "middle", "mean", "last_doubling", "range", "trend"]
 """How sizes are put together: one of them (the middle ones averaged), the mean of all, the gain per doubling
@@ -37,17 +41,6 @@ NATURAL_FROZEN: tuple[Part, ...] = ((1.0, "natural", "backbone"), (-1.0, "natura
 IN_DOMAIN_FROZEN: tuple[Part, ...] = ((1.0, "consolidation", "backbone"), (-1.0, "consolidation", "none"))
 
 
-LARGE_TEST = Margins(auroc=0.01, loss=0.02, spikes=2.0)
-SMALL_TEST = Margins(auroc=0.09, loss=0.2, spikes=3.0)
-LARGE_TEST_PATIENTS = 2_000
-"""From this many test patients on, 0.01 AUROC can be resolved; below, only gross effects can be judged."""
-
-
-def default_margins(test_patients: int | None) -> Margins:
-    """Margins by the size of the test split alone, which is known before any result."""
-    return LARGE_TEST if (test_patients or 0) >= LARGE_TEST_PATIENTS else SMALL_TEST
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One claim: a sentence, what it expects of the contrast, and the contrast.
@@ -56,6 +49,7 @@ class Claim:
         conjecture: 1 to 4.
         quantity: what is estimated, as the subject of a sentence; `{natural}` is the natural-image task.
         needed: the conjecture stands and falls with this claim.
+        guarded: it says that something is not needed; not supported while that is badly trained.
         across: as in `Contrast`; depth and parameters give the difference from one end to the other.
     """
 
@@ -73,6 +67,7 @@ class Claim:
     balance: tuple[tuple[float, str], ...] = ((1.0, "natural"),)
     replicate: Replicate = "seed"
     needed: bool = True
+    guarded: bool = False
 
 
 CONJECTURES: dict[int, str] = {
@@ -85,7 +80,7 @@ CONJECTURES: dict[int, str] = {
 SMALL_NETWORKS = ("cbr_small", "cbr_tiny")
 
 
-def _flat(sizes: Sizes, across: Across, what: str) -> Claim:
+def _no_gain(sizes: Sizes, across: Across, what: str) -> Claim:
     ends = {
         "parameters": "from the network with the fewest parameters to the one with the most",
         "depth": "from the shallowest to the deepest network",
@@ -93,13 +88,14 @@ def _flat(sizes: Sizes, across: Across, what: str) -> Claim:
     return Claim(
         2,
         f"auroc_flat_in_{what}_{sizes}",
-        f"Is AUROC flat in the networks' {what}, at the {sizes} size?",
+        f"Does AUROC gain nothing from {'more ' if what == 'parameters' else ''}{what}, at the {sizes} size?",
         f"AUROC {ends}, at the {sizes} size",
-        "zero",
+        "not_positive",
         "test_auroc",
         SCRATCH,
         sizes,
         across,
+        guarded=True,
     )
 
 
@@ -121,18 +117,18 @@ CLAIMS: tuple[Claim, ...] = (
         needed=False,
     ),
     Claim(
-        2, "same_training_loss", "Do small and large networks reach the same training loss?",
-        "training loss of the small networks minus that of the large ones, at the largest size", "zero",
-        "train_loss", SCRATCH, "largest", "difference", group=SMALL_NETWORKS,
+        2, "same_training_loss", "Do small networks reach the training loss of large ones?",
+        "training loss of the small networks minus that of the large ones, at the largest size",
+        "not_positive", "train_loss", SCRATCH, "largest", "difference", group=SMALL_NETWORKS, guarded=True,
     ),
-    _flat("largest", "log10_parameters", "parameters"),
-    _flat("smallest", "log10_parameters", "parameters"),
-    _flat("largest", "log2_depth", "depth"),
-    _flat("smallest", "log2_depth", "depth"),
+    _no_gain("largest", "log10_parameters", "parameters"),
+    _no_gain("smallest", "log10_parameters", "parameters"),
+    _no_gain("largest", "log2_depth", "depth"),
+    _no_gain("smallest", "log2_depth", "depth"),
     Claim(
-        3, "last_doubling_gains_nothing", "Is the gain of the last doubling of the data equivalent to zero?",
-        "AUROC gained by the last doubling of the training data", "zero",
-        "test_auroc", SCRATCH, "last_doubling",
+        3, "last_doubling_gains_nothing", "Does the last doubling of the data gain nothing?",
+        "AUROC gained by the last doubling of the training data", "not_positive",
+        "test_auroc", SCRATCH, "last_doubling", guarded=True,
     ),
     Claim(
         4, "natural_weights_gain_nothing", "Is there no gain from {natural} over training from scratch?",

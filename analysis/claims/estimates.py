@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit, logit, stdtrit
 
 from analysis.claims.conjectures import (
     IN_DOMAIN_FROZEN,
@@ -28,7 +28,7 @@ from analysis.claims.conjectures import (
     size_weights,
 )
 from analysis.statistics.catalogue import AREAS, MEASURES, unit
-from analysis.statistics.contrasts import Contrast, Estimate, Replicate, Term, estimate, joint
+from analysis.statistics.contrasts import LEVEL, Contrast, Estimate, Replicate, Term, estimate, joint
 from analysis.statistics.measures import Measures
 from analysis.statistics.power_law import PowerLaw, fit
 from analysis.tables.conditions import CONDITION, DEFAULTS
@@ -165,9 +165,12 @@ def within_bounds(found: Estimate) -> Estimate:
     An area of exactly 0 or 1 has no interval by these means: null.
     """
     area = found.estimate
+    if found.doubtful:
+        return found
     if not 0 < area < 1:
         return dataclasses.replace(found, low=float("nan"), high=float("nan"))
-    odds, reach = logit(area), (found.high - area) / (area * (1 - area))
+    reach = float(stdtrit(found.degrees_of_freedom, (1 + LEVEL) / 2)) * found.standard_error
+    odds, reach = logit(area), reach / (area * (1 - area))
     return dataclasses.replace(found, low=float(expit(odds - reach)), high=float(expit(odds + reach)))
 
 

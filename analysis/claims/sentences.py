@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
-from analysis.statistics.catalogue import MEASURES, unit
+from analysis.claims.conjectures import PER_DOUBLING, Claim
+from analysis.claims.judged import Judged
+from analysis.statistics.catalogue import MEASURES
 from analysis.statistics.contrasts import Estimate
 
-ONE_SEED = "One seed only: chance between runs is inferred from the learning curves."
-
-
-class Worded(Protocol):
-    """What a sentence needs to know of a claim or finding."""
-
-    @property
-    def quantity(self) -> str: ...
-    @property
-    def question(self) -> str: ...
-    @property
-    def expects(self) -> str: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def sizes(self) -> str: ...
+ONE_SEED = "One seed only: what its runs have in common cannot be told from an effect. Two more seeds would."
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -33,12 +19,12 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}f}"
 
 
-def unit_of(claim: Worded) -> str:
+def unit_of(claim: Claim) -> str:
     """The unit of a claim's estimate."""
-    return unit(claim.metric) + (" / doubling" if claim.sizes in ("last_doubling", "trend") else "")
+    return MEASURES[claim.metric].unit + (" / doubling" if claim.sizes in PER_DOUBLING else "")
 
 
-def effect(claim: Worded, found: Estimate) -> str:
+def effect(claim: Claim, found: Estimate) -> str:
     """The estimate with its interval: `-0.045 (95 % interval -0.078 to -0.012)`."""
     digits = MEASURES[claim.metric].digits
     short = unit_of(claim).removeprefix("AUROC").replace(" / doubling", "per doubling")
@@ -48,7 +34,7 @@ def effect(claim: Worded, found: Estimate) -> str:
     return f"{text} (no interval)"
 
 
-def measured(claim: Worded, found: Estimate) -> str:
+def measured(claim: Claim, found: Estimate) -> str:
     """The estimate, its interval and its n, as a sentence."""
     quantity = claim.quantity[0].upper() + claim.quantity[1:]
     n = f"{found.seeds} seed{'s' if found.seeds != 1 else ''}"
@@ -57,77 +43,139 @@ def measured(claim: Worded, found: Estimate) -> str:
     return f"{quantity}: {effect(claim, found)[:-1]}; {n})."
 
 
-def why_claim(claim: Worded, found: Estimate | None, margin: float, verdict: str, untested: str = "") -> str:
-    """Why a claim has its verdict; `untested` says why there is no estimate."""
+def why_claim(j: Judged) -> str:
+    """Why a claim has its verdict, and what was found."""
+    found = j.found
     if found is None:
-        return f"Not tested: {untested or 'none of the cells that it asks for has finished'}."
-    digits = MEASURES[claim.metric].digits
-    limit = f"{margin:.{digits}f}"
-    parts = [measured(claim, found)]
-    if verdict == "undecided":
-        if found.seed_part == "unknown":
-            parts.append("One seed only, and too little else to judge chance by: run more seeds.")
-        elif not np.isfinite(found.low):
-            parts.append("No interval can be given.")
-        elif found.standard_error == 0:
-            parts.append("Without any variation there is nothing to judge chance by.")
-        else:
-            parts.append(_undecided(found, margin, limit, digits))
+        return f"Not tested: {j.untested or 'none of the cells that it asks for has finished'}."
+    parts = [measured(j.claim, found)]
+    if j.verdict != "undecided":
+        parts.append(_decided(j))
+    elif j.hindered:
+        parts.append(j.hindered)
+    elif not np.isfinite(found.low):
+        parts.append("The interval holds all that is possible: nothing can be said.")
+    elif found.standard_error == 0:
+        parts.append("Without any variation there is nothing to judge chance by.")
     else:
-        parts.append(_decided(claim.expects, verdict, found, limit))
-    if found.seed_part == "runs":
-        parts.append(ONE_SEED)
+        parts += _undecided(j, found)
+    if j.effect in ("loss", "small loss") and j.claim.guarded:
+        parts.append("What is said not to be needed is the worse by it.")
+    if found.doubtful:
+        runs = "run that failed or ended at chance is" if found.doubtful == 1 else (
+            "runs that failed or ended at chance are"
+        )  # fmt: skip
+        parts.append(
+            f"{found.doubtful} {runs} judged twice, left out and at the worst (AUROC 0.5, loss ln 2); the "
+            f"interval spans both."
+        )
     if found.cells_missing:
         parts.append(f"{found.cells_missing} of the cells it asks for are missing.")
+    if j.same_as:
+        parts.append("With two networks this is the same test as the one above, and counted once.")
     return " ".join(parts)
 
 
-def _undecided(found: Estimate, margin: float, limit: str, digits: int) -> str:
-    """Why an interval decides nothing: by itself, or once corrected for the number of claims."""
+def _margin(j: Judged) -> str:
+    return f"{j.margin:.{max(MEASURES[j.claim.metric].digits, 2)}f}"
+
+
+def _undecided(j: Judged, found: Estimate) -> list[str]:
+    """Why an interval decides nothing, and what would."""
+    limit, digits = _margin(j), MEASURES[j.claim.metric].digits
+    if j.effect in ("gain", "loss"):
+        return [f"That is {_side(found)} zero by more than {limit}, the smallest effect that matters."]
+    out = found.low > j.margin or found.high < -j.margin
+    if out or (-j.margin < found.low and found.high < j.margin):
+        which = "more" if out else "less"
+        return [
+            f"By itself {which} than {limit}, the smallest effect that matters, but not once corrected "
+            f"for the "
+            f"number of claims."
+        ]
+    said = [f"An effect that matters ({limit} or more) is possible, and so is none."]
     if found.low > 0 or found.high < 0:
-        return "By itself beyond chance, but not once corrected for the number of claims."
-    if -margin < found.low and found.high < margin:
-        return (
-            f"By itself smaller than {limit}, the smallest effect that matters, but not once corrected for "
-            "the number of claims."
-        )
-    return (
-        f"No effect is possible, and so is one that matters ({limit} or more). Four of five such grids would "
-        f"find an effect of {found.smallest_effect:.{digits}f}."
-    )
+        said = [
+            f"By itself {_side(found)} zero; whether by {limit}, the smallest effect that matters, stays "
+            f"open."
+        ]
+    if np.isfinite(j.smallest_effect):
+        said.append(f"Four of five such grids would find an effect of {j.smallest_effect:.{digits}f}.")
+    return [*said, *_what_would_tell(j, found)]
 
 
-def _decided(expects: str, verdict: str, found: Estimate, limit: str) -> str:
+def _what_would_tell(j: Judged, found: Estimate) -> list[str]:
+    """Whether more patients, more seeds, or only both, and how many patients."""
+    few_patients = bool(found.patients) and found.patient_variance >= j.error_needed**2
+    if not found.patients:
+        return ["More seeds could tell."]
+    if j.patients_needed is None and few_patients:
+        return ["Neither more test patients nor more seeds could tell by themselves: both are needed."]
+    if j.patients_needed is None:
+        return ["No number of test patients could tell with so much chance between seeds: more seeds could."]
+    if j.patients_needed <= found.patients:
+        return ["More seeds could tell."]
+    said = f"About {_rounded(j.patients_needed):,} test patients could tell; there are {found.patients:,}."
+    return [said, "No number of seeds will do with so few test patients."] if few_patients else [said]
+
+
+def _rounded(count: int) -> int:
+    """Two leading digits."""
+    unit = 10 ** max(len(str(count)) - 2, 0)
+    return -(-count // unit) * unit
+
+
+def _side(found: Estimate) -> str:
+    return "above" if found.estimate > 0 else "below"
+
+
+def _decided(j: Judged) -> str:
     """What the tests have shown; an effect that is both real and small is called both."""
-    real = found.low > 0 or found.high < 0
-    side = "above" if found.estimate > 0 else "below"
-    ruled_out = (verdict == "refuted") == (expects in ("positive", "negative"))
-    if not ruled_out:
-        return f"That is {side} zero beyond chance."
-    asked = expects == "zero" or (side == "above") == (expects in ("positive", "not_positive"))
-    if real and asked:
+    limit, claim, found = _margin(j), j.claim, j.found
+    assert found is not None
+    there = (j.verdict == "supported") == (claim.expects in ("positive", "negative"))
+    if there:
+        return f"That is {_side(found)} zero by {limit} or more, the smallest effect that matters."
+    if j.effect in ("small gain", "small loss"):
         return (
-            f"That is {side} zero beyond chance, but smaller than {limit}, the smallest effect that matters."
+            f"That is {_side(found)} zero beyond chance, but by less than {limit}, the smallest that matters."
         )
-    what = {"zero": "Any effect", "not_positive": "Any gain"}.get(expects, "An effect that matters")
-    if expects in ("zero", "not_positive"):
-        return f"{what} is smaller than {limit}, the smallest that matters."
-    return f"{what}, {limit} or more, is ruled out."
+    if claim.expects == "zero":
+        return f"Any effect is smaller than {limit}, the smallest that matters."
+    way = "fall" if claim.expects == "negative" else "rise"
+    return f"A {way} of {limit} or more, the smallest that matters, is ruled out."
 
 
-def why_overall(verdict: str, needed: Sequence[tuple[Worded, str, Estimate | None]]) -> str:
-    """Why a conjecture has its verdict, from the claims that it rests on, with the numbers that decide.
-
-    Args:
-        needed: (claim, its verdict, its estimate).
-    """
-    mine = [(claim, found) for claim, outcome, found in needed if outcome == verdict]
+def why_overall(verdict: str, needed: Sequence[Judged]) -> str:
+    """Why a conjecture has its verdict, from the claims that it rests on, with the numbers that decide."""
+    if verdict == "supported":
+        mine = list(needed)
+    elif verdict == "refuted":
+        mine = [j for j in needed if j.verdict == "refuted"] or [
+            min(needed, key=lambda j: _rank(j.p_refuted))
+        ]
+    else:
+        mine = [j for j in needed if j.verdict == "undecided"]
     listed = "; ".join(
-        f"{claim.question} {effect(claim, found) if found is not None else 'Not tested'}"
-        for claim, found in mine
+        f"{j.claim.question} {effect(j.claim, j.found) if j.found is not None else 'Not tested'}"
+        for j in mine
     )
+    if not needed:
+        return "No claim was tested."
     if len(needed) == 1:
         return f"The claim that it rests on is {verdict}. {listed}."
+    if verdict == "undecided" and not mine:
+        return f"The claims that it rests on are decided one by one, but not as one. {listed}"
     are = "is" if len(mine) == 1 else "are"
     count = "All" if len(mine) == len(needed) else str(len(mine))
-    return f"{count} of the {len(needed)} claims that it rests on {are} {verdict}. {listed}."
+    text = f"{count} of the {len(needed)} claims that it rests on {are} {verdict}. {listed}."
+    if verdict == "supported" and any(j.verdict != "supported" for j in needed):
+        text += (
+            " All of them together pass at the level of the four conjectures; one by one, corrected for all "
+            "claims, not each does."
+        )
+    return text
+
+
+def _rank(p: float) -> float:
+    return p if np.isfinite(p) else 2.0

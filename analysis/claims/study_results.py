@@ -1,12 +1,13 @@
 """The study's own findings as claims beside ours: reproduced, not reproduced or undecided.
 
 The study had one seed, 234 validation images and no interval. A finding is judged as a claim is
-(`analysis.claims.verdicts`), Holm-corrected over the findings, on this grid's own sizes: its largest stands
-for the study's 200,000 images, its middle ones for 50,000 and 100,000, its smallest for 5,000.
+(`analysis.claims.verdicts`), corrected for the number of findings, on this grid's own sizes: its largest
+stands for the study's 200,000 images, its middle ones for 50,000 and 100,000, its smallest for 5,000.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -141,7 +142,8 @@ def study_result_table(
     judged = judge(measures, natural, margins, [result.claim for result in results])
     rows = []
     for result, j in zip(results, judged, strict=True):
-        claim = worded(j.claim, name)
+        j = dataclasses.replace(j, claim=worded(j.claim, name))
+        claim = j.claim
         rows.append(
             {
                 "figure": result.figure,
@@ -156,7 +158,8 @@ def study_result_table(
                 },
                 "margin": j.margin,
                 "verdict": OUTCOME[j.verdict],
-                "why": why_claim(claim, j.found, j.margin, j.verdict, j.untested),
+                "effect": j.effect,
+                "why": why_claim(j),
             }
         )
     return pd.DataFrame(rows, columns=[c.name for c in FINDINGS])

@@ -1,23 +1,28 @@
 """From estimates to verdicts: supported, refuted or undecided, with the sentence that says why.
 
-Every claim has two tests at 5 %. One, if it rejects, supports the claim; the other refutes it.
+Every claim has two tests, and both stand at the margin, so that no effect reads otherwise as precision grows.
 
 | the claim expects | supported by rejecting | refuted by rejecting |
 |---|---|---|
-| `positive` (`negative`: mirrored) | effect <= 0, two-sided p | effect >= margin, one-sided |
-| `zero` | two one-sided tests: abs(effect) >= margin | effect = 0, two-sided |
-| `not_positive` | effect >= margin, one-sided | effect <= 0, two-sided p |
+| `positive` (`negative`: mirrored) | effect < margin | effect >= margin |
+| `zero` | abs(effect) >= margin (two one-sided tests) | abs(effect) < margin |
+| `not_positive` | effect >= margin | effect < margin |
 
-Where both reject, the effect is real but smaller than the margin: too small to matter. Holm's correction
-(1979) runs over the claims, once for the supporting and once for the refuting tests. With a between-seed part
-that is unknown nothing is decided.
+**Levels.** Of a claim's two nulls exactly one is true, so that the chance of any wrong claim is at most 5 %
+if each is tested at 5 % divided by the number of different tests (Bonferroni; under any dependence). The four
+conjectures are a family of their own, each at 5 % / 4: `supported` if every claim that it needs is supported
+at that level (an intersection-union test, which needs no further correction), `refuted` if one of them is
+refuted at that level divided by their number.
+
+**When a test is not made.** With one seed; without every planned network; where the estimate without failed
+and collapsed cells and the one with them at their worst do not agree. That a larger network or more data is
+not needed is not supported by networks whose loss still falls or one of whose cells has collapsed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import dataclasses
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,112 +34,245 @@ from analysis.claims.conjectures import (
     CONJECTURES,
     Claim,
     Expects,
-    Margins,
     contrast_of,
     grid_of,
     worded,
 )
-from analysis.claims.sentences import unit_of, why_claim, why_overall
+from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Effect, Judged, Verdict, orientation
+from analysis.claims.sentences import ONE_SEED, unit_of, why_claim, why_overall
 from analysis.names import init_name
-from analysis.statistics.contrasts import Estimate, absent, estimate
+from analysis.statistics.catalogue import Margins
+from analysis.statistics.contrasts import (
+    Contrast,
+    Estimate,
+    absent,
+    coefficients,
+    estimates,
+    network_weights,
+    together,
+)
+from analysis.statistics.flags import LATE_SHARE
 from analysis.statistics.measures import Measures
 from analysis.tables.schema import VERDICTS
 
-Verdict = Literal["supported", "refuted", "undecided"]
-LEVEL = 0.05
+NAN = float("nan")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A claim with its estimate, Holm-adjusted p of both tests, and verdict.
+def above(found: Estimate, bound: float) -> float:
+    """p of the one-sided test that rejects an effect of at most `bound`."""
+    return float(stdtr(found.degrees_of_freedom, (bound - found.estimate) / found.standard_error))
 
-    Without an estimate `missing` counts the cells that are not there and `untested` says why; else None, "".
-    """
 
-    claim: Claim
-    found: Estimate | None
-    margin: float
-    p_supported: float
-    p_refuted: float
-    verdict: Verdict
-    missing: int | None = None
-    untested: str = ""
+def below(found: Estimate, bound: float) -> float:
+    """p of the one-sided test that rejects an effect of at least `bound`."""
+    return float(stdtr(found.degrees_of_freedom, (found.estimate - bound) / found.standard_error))
+
+
+def beyond(found: Estimate, bound: float) -> float:
+    """p of the test that rejects an effect of at most `bound` in size, whatever its sign."""
+    size = abs(found.estimate)
+    ends = np.array([bound - size, -bound - size]) / found.standard_error
+    return float(stdtr(found.degrees_of_freedom, ends).sum())
+
+
+def within(found: Estimate, bound: float) -> float:
+    """p of the two one-sided tests that reject an effect of at least `bound` in size."""
+    return max(above(found, -bound), below(found, bound))
 
 
 def p_values(found: Estimate, expects: Expects, margin: float) -> tuple[float, float]:
     """p of the test whose rejection supports, and of the one whose rejection refutes; NaN if undefined."""
     if not found.standard_error > 0:
-        return float("nan"), float("nan")
-    sign = -1.0 if expects == "negative" else 1.0
-
-    def above(bound: float) -> float:
-        return float(stdtr(found.degrees_of_freedom, (bound - sign * found.estimate) / found.standard_error))
-
-    greater = min(1.0, 2 * above(0.0))
-    below_margin = 1 - above(margin)
-    if expects in ("positive", "negative"):
-        return greater, below_margin
-    if expects == "not_positive":
-        return below_margin, greater
-    return max(below_margin, above(-margin)), min(1.0, 2 * min(above(0.0), 1 - above(0.0)))
+        return NAN, NAN
+    if expects == "zero":
+        return within(found, margin), beyond(found, margin)
+    if expects == "negative":
+        return below(found, -margin), above(found, -margin)
+    pair = above(found, margin), below(found, margin)
+    return pair if expects == "positive" else pair[::-1]
 
 
-def holm(p: Sequence[float]) -> NDArray[np.float64]:
-    """Holm-adjusted p-values; NaN stays NaN and counts for nothing."""
-    values = np.array(p, dtype=np.float64)
-    known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known], kind="stable")]
-    steps = values[order] * np.arange(len(order), 0, -1)
-    adjusted = np.full(len(values), np.nan)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
-
-
-def decide(expects: Expects, p_supported: float, p_refuted: float) -> Verdict:
-    """The verdict from both adjusted p-values."""
-    supported, refuted = p_supported <= LEVEL, p_refuted <= LEVEL
-    if supported and refuted:
-        return "supported" if expects in ("zero", "not_positive") else "refuted"
-    if supported:
+def decide(p_supported: float, p_refuted: float, level: float) -> Verdict:
+    """The verdict from both p-values; they cannot both be small."""
+    if p_supported <= level:
         return "supported"
-    return "refuted" if refuted else "undecided"
+    return "refuted" if p_refuted <= level else "undecided"
+
+
+def effect_of(found: Sequence[Estimate], margin: float, level: float, better: int) -> Effect:
+    """What is found at `level` by every one of `found`, with the sign's own test two-sided.
+
+    Args:
+        better: 1 where a higher value is better, else -1.
+    """
+    if not found or not all(one.standard_error > 0 for one in found):
+        return "unknown"
+    signs = {np.sign(one.estimate) * better for one in found}
+    gain = signs == {1}
+    if len(signs) == 1 and max(beyond(one, margin) for one in found) <= level:
+        return "gain" if gain else "loss"
+    if max(within(one, margin) for one in found) > level:
+        return "unknown"
+    if len(signs) > 1 or max(beyond(one, 0.0) for one in found) > level:
+        return "none"
+    return "small gain" if gain else "small loss"
+
+
+def likely(found: Estimate, margin: float, better: int) -> tuple[float, float, float] | None:
+    """How likely worse by the margin, about the same, better by it: the estimate's t distribution, as it is.
+
+    The region of practical equivalence of Benavoli et al. 2017 (J. Mach. Learn. Res. 18: 1-36) with a flat
+    prior. No test, and not corrected for anything.
+    """
+    if not found.standard_error > 0:
+        return None
+    lower, upper = above(found, -margin), below(found, margin)
+    worse, gained = (lower, upper) if better > 0 else (upper, lower)
+    return worse, 1 - worse - gained, gained
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Tested:
+    """One claim on its way to be judged: its readings, their p-values, and which test it is."""
+
+    claim: Claim
+    contrast: Contrast | None
+    found: tuple[Estimate, ...]
+    margin: float
+    pair: tuple[float, float]
+    hindered: str
+    test: Hashable
 
 
 def judge(
     measures: Measures, natural: str | None, margins: Margins, claims: Sequence[Claim] = CLAIMS
 ) -> list[Judged]:
-    """Estimate and judge every claim, Holm-corrected over those that could be estimated."""
+    """Estimate and judge every claim, corrected for the number of different tests that could be made."""
     grid = grid_of(measures, natural)
-    contrasts = [contrast_of(claim, grid) for claim in claims]
-    found = [estimate(measures, contrast) if contrast is not None else None for contrast in contrasts]
-    lacking: list[tuple[int | None, str]] = [
-        (None, "")
-        if f is not None
-        else absent(measures, contrast)
-        if contrast is not None
-        else (None, "the grid lacks a size or an initialisation that it asks for")
-        for f, contrast in zip(found, contrasts, strict=True)
-    ]
-    limits = [margins.of(claim.metric) for claim in claims]
-    raw = [
-        p_values(f, claim.expects, limit)
-        if f is not None and f.seed_part != "unknown"
-        else (float("nan"), float("nan"))
-        for f, claim, limit in zip(found, claims, limits, strict=True)
-    ]
-    supported, refuted = (holm([pair[side] for pair in raw]) for side in (0, 1))
-    return [
-        Judged(claim, f, limit, float(s), float(r), decide(claim.expects, s, r), *why)
-        for claim, f, limit, s, r, why in zip(claims, found, limits, supported, refuted, lacking, strict=True)
-    ]
+    tested = [_tested(measures, claim, contrast_of(claim, grid), margins) for claim in claims]
+    known = [one for one in tested if not np.isnan(one.pair).all()]
+    count = max(len({one.test for one in known}), 1)
+    first: dict[Hashable, Claim] = {}
+    judged = []
+    for one in tested:
+        earlier = first.setdefault(one.test, one.claim) if one.found else one.claim
+        judged.append(_judged(measures, one, count, "" if earlier is one.claim else earlier.question))
+    return judged
+
+
+def _tested(measures: Measures, claim: Claim, contrast: Contrast | None, margins: Margins) -> _Tested:
+    margin = margins.of(claim.metric)
+    found = estimates(measures, contrast) if contrast is not None else ()
+    if contrast is None or not found:
+        return _Tested(claim, contrast, (), margin, (NAN, NAN), "", claim.name)
+    pairs = [p_values(one, claim.expects, margin) for one in found]
+    pair = max(p for p, _ in pairs), max(p for _, p in pairs)
+    hindered = _hindered(found)
+    if hindered:
+        pair = NAN, NAN
+    elif claim.guarded and pair[0] <= LEVEL:
+        hindered = _not_trained(measures, claim, contrast)
+        pair = (NAN if hindered else pair[0]), pair[1]
+    return _Tested(claim, contrast, found, margin, pair, hindered, _test(measures, claim, contrast))
+
+
+def _hindered(found: tuple[Estimate, ...]) -> str:
+    """Why neither test may be made; empty if both may."""
+    missing = list(dict.fromkeys(name for one in found for name in one.networks_missing))
+    if missing:
+        return (
+            f"Without {' and '.join(missing)} it is not decided: no seed has all of the cells that it "
+            f"asks for "
+            f"there."
+        )
+    if any(one.seed_part != "measured" for one in found):
+        return ONE_SEED
+    return ""
+
+
+def _not_trained(measures: Measures, claim: Claim, contrast: Contrast) -> str:
+    """Why those that are said not to be needed were not trained well enough to say so; empty if they were."""
+    better = coefficients(measures, contrast) * orientation(claim) > 0
+    if (better & measures.collapsed).any():
+        return (
+            "One of the runs that should be the better ones ended at chance, so nothing is said against them."
+        )
+    falling = _still_learning(measures, claim)
+    if falling is None:
+        return ""
+    rows = measures.cells["architecture"].where(better & falling).dropna()
+    if rows.empty:
+        return ""
+    names = " and ".join(dict.fromkeys(rows))
+    return (
+        f"The training loss of {names} was still falling at its end, so nothing is said against it: "
+        f"train longer."
+    )
+
+
+def _still_learning(measures: Measures, claim: Claim) -> NDArray[np.bool_] | None:
+    """Cells that longer training might still improve [cells]; None where nothing is known of it.
+
+    Their training loss still falls, and for other measures the best epoch is among the last third as well.
+    """
+    cells = measures.cells
+    if "still_falling" not in cells:
+        return None
+    falling = cells["still_falling"].fillna(False).to_numpy(bool)
+    if claim.metric == "train_loss" or not {"best_epoch", "epochs"} <= set(cells):
+        return falling
+    share = (cells["best_epoch"] / cells["epochs"]).astype(float).to_numpy()
+    return falling & ~(share <= 1 - 1 / LATE_SHARE)
+
+
+def _test(measures: Measures, claim: Claim, contrast: Contrast) -> Hashable:
+    """What tells one test from another: with two networks a slope on depth is one on parameters."""
+    weights = network_weights(measures, contrast)
+    return (
+        contrast.metric,
+        claim.expects,
+        contrast.terms,
+        tuple((name, round(weight, 9)) for name, weight in sorted(weights.items())),
+    )
+
+
+def _judged(measures: Measures, one: _Tested, tests: int, same_as: str) -> Judged:
+    better = orientation(one.claim)
+    found = together(one.found)
+    level = LEVEL / tests
+    free = found is not None and not _hindered(one.found)
+    missing: int | None = None
+    untested = ""
+    if found is None and one.contrast is not None:
+        missing, untested = absent(measures, one.contrast)
+    elif found is None:
+        untested = "the grid lacks a size or an initialisation that it asks for"
+    elif found.seed_part != "measured":
+        found = dataclasses.replace(found, low=NAN, high=NAN)
+    return Judged(
+        claim=one.claim,
+        found=found,
+        margin=one.margin,
+        p_supported=one.pair[0],
+        p_refuted=one.pair[1],
+        tests=tests,
+        verdict=decide(*one.pair, level),
+        effect=effect_of(one.found, one.margin, level, better) if free else "unknown",
+        likely=likely(found, one.margin, better) if found is not None and free else None,
+        missing=missing,
+        untested=untested,
+        hindered=one.hindered,
+        same_as=same_as,
+    )
 
 
 def overall(judged: Sequence[Judged]) -> Verdict:
-    """A conjecture's verdict from its claims: supported by all that it needs, refuted by any of them."""
-    needed = [j.verdict for j in judged if j.claim.needed]
-    if "refuted" in needed:
-        return "refuted"
-    return "supported" if needed and all(v == "supported" for v in needed) else "undecided"
+    """A conjecture's verdict from its claims, at the conjectures' own level."""
+    needed = [j for j in judged if j.claim.needed]
+    if needed and all(j.p_supported <= CONJECTURE_LEVEL for j in needed):
+        return "supported"
+    tests = sum(not j.same_as for j in needed)
+    return "refuted" if any(j.p_refuted <= CONJECTURE_LEVEL / max(tests, 1) for j in needed) else "undecided"
 
 
 def verdict_table(judged: Sequence[Judged], natural: str | None) -> pd.DataFrame:
@@ -142,39 +280,49 @@ def verdict_table(judged: Sequence[Judged], natural: str | None) -> pd.DataFrame
     name = init_name(natural) if natural else "natural images"
     rows: list[dict[str, object]] = []
     for conjecture, title in CONJECTURES.items():
-        mine = [j for j in judged if j.claim.conjecture == conjecture]
-        for j in mine:
-            claim = worded(j.claim, name)
-            fields = ("estimate", "low", "high", "seeds", "patients", "cells", "seed_part")
-            numbers = {field: getattr(j.found, field, None) for field in fields}
-            numbers["cells_missing"] = getattr(j.found, "cells_missing", j.missing)
-            rows.append(
-                {
-                    "conjecture": conjecture,
-                    "claim": claim.name,
-                    "question": claim.question,
-                    "needed": claim.needed,
-                    "expects": claim.expects,
-                    "metric": claim.metric,
-                    "unit": unit_of(claim),
-                    **numbers,
-                    "smallest_effect": getattr(j.found, "smallest_effect", None),
-                    "margin": j.margin,
-                    "p_supported": j.p_supported,
-                    "p_refuted": j.p_refuted,
-                    "verdict": j.verdict,
-                    "why": why_claim(claim, j.found, j.margin, j.verdict, j.untested),
-                }
-            )
+        mine = [
+            dataclasses.replace(j, claim=worded(j.claim, name))
+            for j in judged
+            if j.claim.conjecture == conjecture
+        ]
+        rows += [_row(j) for j in mine]
         verdict = overall(mine)
-        needed = [(worded(j.claim, name), j.verdict, j.found) for j in mine if j.claim.needed]
         rows.append(
             {
                 "conjecture": conjecture,
                 "claim": "overall",
                 "question": title,
                 "verdict": verdict,
-                "why": why_overall(verdict, needed),
+                "why": why_overall(verdict, [j for j in mine if j.claim.needed]),
             }
         )
     return pd.DataFrame(rows, columns=[c.name for c in VERDICTS])
+
+
+def _row(j: Judged) -> dict[str, object]:
+    claim = j.claim
+    fields = ("estimate", "low", "high", "seeds", "patients", "cells", "seed_part")
+    worse, same, better = j.likely or (None, None, None)
+    return {
+        "conjecture": claim.conjecture,
+        "claim": claim.name,
+        "question": claim.question,
+        "needed": claim.needed,
+        "expects": claim.expects,
+        "metric": claim.metric,
+        "unit": unit_of(claim),
+        **{field: getattr(j.found, field, None) for field in fields},
+        "cells_missing": getattr(j.found, "cells_missing", j.missing),
+        "cells_doubtful": getattr(j.found, "doubtful", None),
+        "smallest_effect": j.smallest_effect,
+        "patients_needed": j.patients_needed,
+        "margin": j.margin,
+        "p_supported": float(np.minimum(1.0, j.p_supported * j.tests)),
+        "p_refuted": float(np.minimum(1.0, j.p_refuted * j.tests)),
+        "verdict": j.verdict,
+        "effect": j.effect,
+        "likely_worse": worse,
+        "likely_same": same,
+        "likely_better": better,
+        "why": why_claim(j),
+    }

@@ -1,10 +1,15 @@
 """Areas under the ROC and the precision-recall curve, each with every patient's influence on it.
 
-The variance of an area, or of any weighted sum of areas over the same patients, is that of a mean of
+The variance of an area, or of any weighted sum of areas over the same patients, is that of a sum of
 influences, `weights @ patient_covariance(influence) @ weights`. For the ROC area this is the variance for
 clustered data of Obuchowski (Biometrics 53, 1997: 567-578), and DeLong's where every patient has one image;
 for average precision it is the infinitesimal jackknife. Pairing is exact: patients that two networks share
 cancel.
+
+Few patients have a positive image, and what positive images contribute rests on those alone. So influences of
+positive images count with I10 / (I10 - 1), of negative ones with I01 / (I01 - 1), where I10 and I01 patients
+have an image of that class (`class_factors`); what a patient of both contributes, with the two factors'
+geometric mean.
 """
 
 from __future__ import annotations
@@ -88,20 +93,41 @@ def average_precision(ranked: Ranked) -> tuple[float, Reals]:
     return area, influence
 
 
+def class_factors(
+    labels: NDArray[np.floating] | NDArray[np.bool_], patients: NDArray[np.integer], count: int
+) -> tuple[Reals, int]:
+    """By what influences are multiplied before they are summed over patients, and their degrees of freedom.
+
+    Args:
+        labels: 1 or 0 [N].
+        patients: codes below `count` [N].
+
+    Returns:
+        The root of I / (I - 1) for the class of every image [N], infinite where only one patient has an image
+        of it, and the number of patients with an image of the rarer class less one.
+    """
+    positive = labels == 1
+    having = [
+        int(np.count_nonzero(np.bincount(patients[mine], minlength=count))) for mine in (positive, ~positive)
+    ]
+    roots = [np.sqrt(i / (i - 1)) if i > 1 else np.inf for i in having]
+    return np.where(positive, roots[0], roots[1]), min(having) - 1
+
+
 def by_patient(influence: Reals, patients: NDArray[np.integer], count: int) -> Reals:
     """Influence of images summed over each patient's [count]; `patients` holds codes below `count` [N]."""
     return np.bincount(patients, weights=influence, minlength=count).astype(np.float64)
 
 
 def patient_covariance(influence: Reals) -> Reals:
-    """Sampling covariance over patients [K, K] of K statistics with these influences [K, P]; NaN for P <
-    2."""
-    count = influence.shape[1]
-    if count < 2:
-        return np.full((len(influence), len(influence)), np.nan)
-    known = np.isfinite(influence[:, 0])
+    """Sampling covariance over patients [K, K] of K statistics with these influences [K, P].
+
+    Influences are those of `by_patient`, multiplied by `class_factors`; one that is not finite is unknown,
+    and so are its covariances.
+    """
+    known = np.isfinite(influence).all(axis=1)
     covariance = np.full((len(influence), len(influence)), np.nan)
-    covariance[np.ix_(known, known)] = influence[known] @ influence[known].T * (count / (count - 1))
+    covariance[np.ix_(known, known)] = influence[known] @ influence[known].T
     return covariance
 
 

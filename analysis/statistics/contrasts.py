@@ -7,15 +7,18 @@ their slope on log depth or log parameters, or one group of networks minus the o
 **Patients.** The covariance of all cells over the same test patients (`analysis.statistics.areas`), summed
 with the same weights: what cells share cancels.
 
-**Seeds.** `analysis.statistics.seeds`: measured between seeds, or with a single seed judged by the scatter
-of single
-runs around smooth learning curves, or unknown. The t distribution's degrees of freedom are Satterthwaite's
-(1946) with Welch's correction (1947) for variances from few replicates: each part counts with two degrees
-more, and two are taken off the whole.
+**Seeds.** `analysis.statistics.seeds`: measured between seeds, each with all of its networks as one block; or
+with a single seed described by the scatter of single runs around smooth learning curves; or unknown. The t
+distribution's degrees of freedom are Satterthwaite's (1946) with Welch's correction (1947) for variances from
+few replicates: each part counts with two degrees more, and two are taken off the whole.
+
+**Doubtful cells.** Where a cell failed or collapsed to chance the contrast is estimated twice, without such
+cells and with them at their worst (`Measures.readings`), and the interval spans both.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -24,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from analysis.statistics.catalogue import MEASURES
 from analysis.statistics.measures import Measures
 from analysis.statistics.seeds import SeedPart, SeedsPart, between_counts, between_runs, between_seeds
 from analysis.tables.conditions import DEFAULTS, Condition, condition
@@ -83,7 +87,7 @@ class Contrast:
         terms: the sum within every network and seed.
         unit: of the estimate.
         across: how networks are put together; `log2_depth` and `log10_parameters` give the fitted difference
-            from the smallest to the largest network of the grid.
+            from the smallest to the largest of the networks that take part.
         architectures: the networks; empty for all of the grid.
         group: for `difference`, the networks whose mean is compared with that of the others.
         replicate: how the between-seed part is found: from a network's paired sums, seed by seed, or for
@@ -102,7 +106,13 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An estimate with its interval; NaN where undefined. Fields as in `analysis.tables.schema.ESTIMATES`."""
+    """An estimate with its interval; NaN where undefined. Fields as in `analysis.tables.schema.ESTIMATES`.
+
+    Attributes:
+        patient_variance: the part of the squared standard error that more patients would lower.
+        doubtful: cells that failed or collapsed among those that the contrast asks for.
+        networks_missing: networks that were planned with all of its cells and have not all of them once.
+    """
 
     estimate: float
     low: float
@@ -116,6 +126,9 @@ class Estimate:
     positives: int | None
     cells: int
     cells_missing: int
+    patient_variance: float = 0.0
+    doubtful: int = 0
+    networks_missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +137,7 @@ class _Blocks:
 
     Attributes:
         network: position of each block's network in `names` [B].
+        seed: position of each block's seed [B].
         rows: the cells of each block, in the order of the terms [B, K].
         values: the sum of each block [B].
         seeds, cells, missing: distinct seeds, cells used, cells that are not there.
@@ -131,14 +145,56 @@ class _Blocks:
 
     names: list[str]
     network: NDArray[np.intp]
+    seed: NDArray[np.intp]
     rows: NDArray[np.intp]
     values: Reals
     seeds: int
     missing: int
+    networks_missing: tuple[str, ...]
 
 
 def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
     """Estimate `contrast`; None if too few networks have all the cells that it needs."""
+    return together(estimates(measures, contrast))
+
+
+def estimates(measures: Measures, contrast: Contrast) -> tuple[Estimate, ...]:
+    """One estimate, or where doubtful cells take part two: without them, and with them at their worst.
+
+    None at all if too few networks have all the cells that `contrast` needs.
+    """
+    rows = _planned_rows(measures, contrast)
+    doubtful = int(measures.doubtful[rows[rows >= 0]].sum())
+    readings = measures.readings(contrast.metric) if doubtful else (measures,)
+    found = [_estimate(reading, contrast) for reading in readings]
+    if any(one is None for one in found):
+        return ()
+    return tuple(dataclasses.replace(one, doubtful=doubtful) for one in found if one is not None)
+
+
+def together(found: tuple[Estimate, ...]) -> Estimate | None:
+    """One estimate with an interval that spans all; None without any.
+
+    The point estimate is that of the runs that ended as training should; it never stands by itself.
+    """
+    if len(found) < 2:
+        return found[0] if found else None
+    first = found[0]
+    unknown = next((one.seed_part for one in found if one.seed_part == "unknown"), first.seed_part)
+    return dataclasses.replace(
+        first,
+        low=min(one.low for one in found) if all(np.isfinite(one.low) for one in found) else float("nan"),
+        high=max(one.high for one in found) if all(np.isfinite(one.high) for one in found) else float("nan"),
+        standard_error=max(one.standard_error for one in found),
+        degrees_of_freedom=min(one.degrees_of_freedom for one in found),
+        seed_part=unknown,
+        smallest_effect=max(one.smallest_effect for one in found),
+        networks_missing=tuple(dict.fromkeys(name for one in found for name in one.networks_missing)),
+    )
+
+
+def _estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
+    """`estimate` on one reading of the cells."""
     blocks = _blocks(measures, contrast)
     weights = _network_weights(measures, contrast, blocks.names)
     if weights is None:
@@ -149,30 +205,58 @@ def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
     shared = _patient_covariance(measures, contrast, blocks)
     patients = measures.patients.get(contrast.metric) if shared is not None else None
     patient_part = float(each @ shared @ each) if shared is not None else 0.0
-    seeds_part = _seeds_part(measures, contrast, blocks, weights, shared)
+    seeds_part = _seeds_part(measures, contrast, blocks, each, shared)
     if contrast.metric in measures.patients and shared is None:
         patient_part = float("nan")
     if seeds_part.source == "unknown" and patients is None:
         patient_part = float("nan")
     variance = patient_part + seeds_part.variance
-    doubt = seeds_part.doubt + (patient_part**2 / (patients + 1) if patients else 0.0)
+    doubt = seeds_part.doubt
+    if patients:
+        doubt += patient_part**2 / (measures.freedom.get(contrast.metric, patients - 1) + 2)
     freedom = max(variance**2 / doubt - 2, 1.0) if doubt > 0 else float("inf")
     error = float(np.sqrt(variance))
     reach = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    low, high = limits(contrast, each, blocks.network)
+    smallest = reach + float(stdtrit(freedom, POWER)) * error
+    ends = max(value - reach, low), min(value + reach, high)
+    if ends == (low, high):
+        ends = float("nan"), float("nan")
     return Estimate(
         estimate=value,
-        low=value - reach,
-        high=value + reach,
+        low=ends[0],
+        high=ends[1],
         standard_error=error,
         degrees_of_freedom=freedom,
         seed_part=seeds_part.source,
-        smallest_effect=reach + float(stdtrit(freedom, POWER)) * error,
+        smallest_effect=smallest if smallest <= max(-low, high) else float("nan"),
         seeds=blocks.seeds,
         patients=patients,
         positives=measures.positives.get(contrast.metric) if patients is not None else None,
         cells=blocks.rows.size,
         cells_missing=blocks.missing,
+        patient_variance=patient_part,
+        networks_missing=blocks.networks_missing,
     )
+
+
+def limits(contrast: Contrast, each: Reals, network: NDArray[np.intp]) -> tuple[float, float]:
+    """Between what ends a contrast can be: an AUROC in [0, 1], a difference of two in [-1, 1], a loss >= 0.
+
+    Args:
+        each: weight of every block [B].
+        network: the network of every block [B].
+    """
+    measure = MEASURES[contrast.metric]
+    terms = np.array([term.weight for term in contrast.terms])
+    by_network = np.bincount(network, weights=each)
+    cells = np.multiply.outer(by_network, terms)
+    up, down = float(cells[cells > 0].sum()), float(cells[cells < 0].sum())
+    bottom = float("-inf") if measure.low is None else measure.low
+    top = float("inf") if measure.high is None else measure.high
+    low = up * bottom + (down * top if down else 0.0)
+    high = (up * top if up else 0.0) + down * bottom
+    return (max(low, -1.0), min(high, 1.0)) if measure.area else (low, high)
 
 
 def coefficients(measures: Measures, contrast: Contrast) -> Reals:
@@ -195,14 +279,26 @@ def _per_cell(measures: Measures, contrast: Contrast, blocks: _Blocks, weights: 
     return total
 
 
+def network_weights(measures: Measures, contrast: Contrast) -> dict[str, float]:
+    """The weight of every network that takes part; empty if there are too few."""
+    names = _blocks(measures, contrast).names
+    weights = _network_weights(measures, contrast, names)
+    return {} if weights is None else dict(zip(names, weights.tolist(), strict=True))
+
+
 def _seeds_part(
-    measures: Measures, contrast: Contrast, blocks: _Blocks, weights: Reals, shared: Reals | None
+    measures: Measures, contrast: Contrast, blocks: _Blocks, each: Reals, shared: Reals | None
 ) -> SeedsPart:
-    if contrast.replicate == "count":
-        return between_counts(measures, contrast.metric, _per_cell(measures, contrast, blocks, weights))
-    if np.bincount(blocks.network).max() > 1:
-        return between_seeds(blocks.values, blocks.network, weights, shared)
-    return between_runs(measures, contrast.metric, _per_cell(measures, contrast, blocks, weights))
+    several = np.bincount(blocks.network).max() > 1
+    part = between_seeds(blocks.values, each, blocks.network, blocks.seed, shared) if several else None
+    if contrast.replicate == "seed" and part is not None:
+        return part
+    cells = np.zeros(len(measures.cells))
+    np.add.at(cells, blocks.rows, each[:, None] * np.array([term.weight for term in contrast.terms]))
+    if contrast.replicate == "seed":
+        return between_runs(measures, contrast.metric, cells)
+    counts = between_counts(measures, contrast.metric, cells)
+    return part if part is not None and part.variance > counts.variance else counts
 
 
 def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
@@ -211,16 +307,19 @@ def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
     there: NDArray[np.bool_] = (wanted >= 0) & np.isfinite(values[wanted])
     complete: NDArray[np.bool_] = np.all(there, axis=2)
     has_block: NDArray[np.bool_] = np.any(complete, axis=1)
+    lacking: NDArray[np.bool_] = np.any(np.all(wanted >= 0, axis=2), axis=1) & ~has_block
     names = contrast.architectures or measures.architectures
     network, seed = np.nonzero(complete)
     rows = wanted[network, seed]
     return _Blocks(
         names=[name for name, has in zip(names, has_block, strict=True) if has],
         network=(np.cumsum(has_block) - 1)[network],
+        seed=seed,
         rows=rows,
         values=values[rows] @ np.array([term.weight for term in contrast.terms]),
         seeds=len(np.unique(seed)),
         missing=int((~there).sum()),
+        networks_missing=tuple(name for name, lacks in zip(names, lacking, strict=True) if lacks),
     )
 
 
@@ -270,7 +369,7 @@ def _network_weights(measures: Measures, contrast: Contrast, names: list[str]) -
         measure, log = ("depth", np.log2) if contrast.across == "log2_depth" else ("parameters", np.log10)
         network = measures.networks[measure]
         column = log(network.reindex(names).to_numpy(float))
-        scale = float(log(network.max()) - log(network.min()))
+        scale = float(column.max() - column.min())
     centred = column - column.mean()
     spread = float(centred @ centred)
     return scale * centred / spread if np.isfinite(spread) and spread > 0 else None

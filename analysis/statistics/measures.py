@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.statistics import areas, curves, flags
-from analysis.statistics.catalogue import AREAS
+from analysis.statistics.catalogue import AREAS, MEASURES
 from analysis.statistics.run_scatter import RunNoise, run_noise
-from analysis.tables.conditions import Condition, conditions, filled
+from analysis.tables.conditions import CONDITION, Condition, conditions, filled
 from analysis.tables.origins import origins
 from analysis.tables.store import Evidence, evidence_folder, read
 
 STEP_ROWS_AT_ONCE = 20_000_000
+CHANCE, FAR = 1.645, 3.0
+"""Standard errors above 0.5, and below its peers, between which a cell has collapsed to chance."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,15 @@ class Measures:
         covariance: measure -> sampling covariance over patients [cells, cells], NaN where undefined.
         patients: measure -> number of patients behind it.
         positives: measure -> number of positive images (studies, per study) behind it.
+        freedom: measure -> degrees of freedom of what patients contribute: those with an image of the rarer
+            class, less one. Where it is not said, all patients less one.
     """
 
     cells: pd.DataFrame
     covariance: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     patients: dict[str, int] = field(default_factory=dict)
     positives: dict[str, int] = field(default_factory=dict)
+    freedom: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> dict[tuple[Condition, int], int]:
@@ -84,10 +89,11 @@ class Measures:
         covariance: dict[str, NDArray[np.float64]],
         patients: dict[str, int],
         positives: dict[str, int],
+        freedom: dict[str, int] | None = None,
     ) -> Measures:
         """Other results of the same planned cells; what follows from the plan alone is not found again."""
-        other = Measures(cells, covariance, patients, positives)
-        shared = ("rows", "seeds", "other_weights", "networks", "architectures", "arms")
+        other = Measures(cells, covariance, patients, positives, freedom or {})
+        shared = ("rows", "seeds", "other_weights", "networks", "architectures", "arms", "peers")
         for name in (*shared, "planned_rows", "projections"):
             other.__dict__[name] = getattr(self, name)
         return other
@@ -106,6 +112,83 @@ class Measures:
     def arms(self) -> list[tuple[str, str]]:
         """(init, freeze) of every cell."""
         return list(zip(self.cells["init"], self.cells["freeze"], strict=True))
+
+    @cached_property
+    def peers(self) -> NDArray[np.intp]:
+        """A code for every cell [cells], shared by all networks and seeds of one arm and size."""
+        axes = [axis for axis in CONDITION if axis != "architecture"]
+        return filled(self.cells).groupby(axes, dropna=False).ngroup().to_numpy(np.intp)
+
+    @cached_property
+    def failed(self) -> NDArray[np.bool_]:
+        """Cells that ended without a result, by divergence or otherwise [cells]; not those still to come."""
+        if "status" not in self.cells:
+            return np.zeros(len(self.cells), dtype=bool)
+        return (self.cells["status"] == "failed").to_numpy(bool)
+
+    @cached_property
+    def collapsed(self) -> NDArray[np.bool_]:
+        """Cells with the flag `collapsed`, and those with an AUROC at chance though their peers' is not
+        [cells].
+
+        At chance: not above 0.5 by a one-sided test at 5 %. Though their peers' is: three
+        standard errors below the median of all networks and seeds of the same arm and size.
+        """
+        flagged = np.zeros(len(self.cells), dtype=bool)
+        if "collapsed" in self.cells:
+            flagged |= self.cells["collapsed"].fillna(False).to_numpy(bool)
+        metric = "test_auroc"
+        if metric not in self.cells:
+            return flagged
+        values = self.values(metric)
+        covariance = self.covariance.get(metric)
+        error = np.zeros(len(values)) if covariance is None else np.sqrt(np.diag(covariance))
+        low = values < 0.5 + CHANCE * error
+        if not low.any():
+            return flagged
+        median = np.full(len(values), np.nan)
+        for code in np.unique(self.peers[low]):
+            mine = self.peers == code
+            median[mine] = np.nanmedian(values[mine])
+        return flagged | (low & (median - values > FAR * error))
+
+    def readings(self, metric: str) -> tuple[Measures, ...]:
+        """The same grid without its doubtful cells, and with them at their worst; itself if there are none.
+
+        A cell that failed has no result, one that collapsed one that training does not usually have: neither
+        is left out by chance. At its worst a failed cell knows nothing: AUROC 0.5, loss ln 2.
+        """
+        worst = MEASURES[metric].worst
+        if worst is None or not self.doubtful.any():
+            return (self,)
+        values, covariance = self.values(metric), self.covariance.get(metric)
+        empty = self.failed & ~np.isfinite(values)
+        without = self._read(
+            metric, np.where(self.collapsed, np.nan, values), self.collapsed, np.nan, covariance
+        )
+        return without, self._read(metric, np.where(empty, worst, values), empty, 0.0, covariance)
+
+    @cached_property
+    def doubtful(self) -> NDArray[np.bool_]:
+        """Cells that failed or collapsed [cells]."""
+        return self.failed | self.collapsed
+
+    def _read(
+        self,
+        metric: str,
+        values: NDArray[np.float64],
+        changed: NDArray[np.bool_],
+        variance: float,
+        covariance: NDArray[np.float64] | None,
+    ) -> Measures:
+        """These results with other values of one measure, and that (co)variance of those that changed."""
+        matrices = dict(self.covariance)
+        if covariance is not None and changed.any():
+            covariance = covariance.copy()
+            covariance[changed], covariance[:, changed] = variance, variance
+            matrices[metric] = covariance
+        cells = self.cells.assign(**{metric: values})
+        return self.with_results(cells, matrices, self.patients, self.positives, self.freedom)
 
     def values(self, metric: str) -> NDArray[np.float64]:
         """One measure of all cells [cells]."""
@@ -250,7 +333,7 @@ def add_split(
     names = (f"{split}_auroc", f"{split}_auprc")
     influence = {name: np.full((len(cells), count), np.nan) for name in names}
     values = {name: cells[name].to_numpy(np.float64, copy=True) for name in names}
-    positives = 0
+    positives, freedom = 0, count - 1
     order = np.argsort(rows, kind="stable")
     for block in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1):
         row, one, y, z = int(rows[block[0]]), patients[block], labels[block], logits[block]
@@ -259,13 +342,16 @@ def add_split(
             one = one[views]
         positives = max(positives, int((y == 1).sum()))
         ranked = areas.rank(y, z) if np.isfinite(z).all() else None
+        factors, degrees = areas.class_factors(y, one, count)
         for name, area in zip(names, (areas.auroc, areas.average_precision), strict=True):
             values[name][row] = np.nan
             if ranked is not None:
                 values[name][row], moved = area(ranked)
-                influence[name][row] = areas.by_patient(moved, one, count)
+                influence[name][row] = areas.by_patient(factors * moved, one, count)
+                freedom = min(freedom, degrees)
     for name in names:
         cells[name] = values[name]
         measures.covariance[name] = areas.patient_covariance(influence[name])
         measures.patients[name] = count
         measures.positives[name] = positives
+        measures.freedom[name] = max(freedom, 1)

@@ -1,13 +1,18 @@
 """The between-seed part of a contrast's variance, beyond the part that patients explain.
 
-A seed number gives other weights and another order in another network, so networks are independent
-replicates.
+A seed fixes initialisation, order, augmentation and crops; order, augmentation and crops are the same in all
+networks, and an upstream network's luck is the same at all sizes that start from it. So a seed is one block:
+whatever its cells share is in the difference between its sum over all networks and other seeds' sums.
 
-* Several seeds (`measured`): each network's paired sums differ between seeds; their variance over the number
-  of seeds, less what patients explain of it (seeds share the test patients, but not the errors made on them).
-* One seed (`runs`): the scatter of single runs around smooth learning curves
-  (`analysis.statistics.run_scatter`) stands in.
-* Neither (`unknown`): one seed and too few sizes or networks to judge that scatter.
+* Several seeds (`measured`): the variance of those sums, with as many degrees of freedom as there are seeds
+  less one; with missing cells fewer, since the share of networks that have one seed is imputed from those
+  that have more and rests on the same doubt (cluster-robust variance with the scale and degrees of freedom of
+  Bell and McCaffrey 2002, Survey Methodology 28: 169-181).
+* One seed (`runs`), from scratch: the scatter of single runs around smooth learning curves
+  (`analysis.statistics.run_scatter`). It cannot see what the cells of a seed share: a description, which no
+  verdict rests on.
+* Neither (`unknown`): one seed, and weights with an upstream, whose luck all sizes share, or too few sizes or
+  networks.
 """
 
 from __future__ import annotations
@@ -36,41 +41,42 @@ class SeedsPart:
 
 
 UNKNOWN = SeedsPart("unknown", 0.0, 0.0)
+FROM_SCRATCH = "random"
 FEWEST_NETWORKS = 3
 """Networks, counted by their weight, that it takes to go by each one's own scatter."""
 
 
 def between_seeds(
     values: NDArray[np.float64],
-    network: NDArray[np.intp],
     weights: NDArray[np.float64],
+    network: NDArray[np.intp],
+    seed: NDArray[np.intp],
     shared: NDArray[np.float64] | None,
 ) -> SeedsPart:
-    """From the differences between seeds; a network with one seed takes the mean variance of the others.
+    """From the differences between seeds, all networks of a seed together.
 
     Args:
         values: one paired sum per network and seed [B].
-        network: position of each in `weights` [B].
-        weights: of each network's mean in the contrast [A].
+        weights: of each in the contrast [B].
+        network, seed: codes of each [B].
         shared: covariance of `values` over patients [B, B], or None.
     """
-    count = np.bincount(network, minlength=len(weights))
-    several = count > 1
-    spread, explained = np.zeros(len(weights)), np.zeros(len(weights))
-    for k in np.flatnonzero(several):
-        mine = network == k
-        spread[k] = np.var(values[mine], ddof=1, dtype=np.float64)
-        if shared is not None:
-            own = shared[np.ix_(mine, mine)]
-            explained[k] = (np.trace(own) - own.sum() / count[k]) / (count[k] - 1)
-    spread[~several], explained[~several] = spread[several].mean(), explained[several].mean()
-    share = weights**2 / count
-    doubt = ((share * spread)[several] ** 2 / (count[several] + 1)).sum()
-    return SeedsPart("measured", max(float(share @ (spread - explained)), 0.0), float(doubt))
+    member = np.equal.outer(network, network) / np.bincount(network)[network]
+    centred = weights[:, None] * (np.eye(len(values)) - member)
+    blocks = np.equal.outer(np.unique(seed), seed) @ centred
+    inner = blocks @ blocks.T
+    trace = float(np.trace(inner))
+    if trace <= 1e-12 * float(weights @ weights):
+        return UNKNOWN
+    scale = float(weights @ weights) / trace
+    freedom = trace**2 / float((inner**2).sum())
+    raw = scale * float(((blocks @ values) ** 2).sum())
+    explained = scale * float(np.einsum("sb,bc,sc->", blocks, shared, blocks)) if shared is not None else 0.0
+    return SeedsPart("measured", max(raw - explained, 0.0), raw**2 / (freedom + 2))
 
 
 def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:
-    """From the scatter of single runs; unknown if an arm that takes part has none.
+    """From the scatter of single runs; unknown if an arm that takes part has none, or an upstream.
 
     Every network counts with its own scatter. Where the weight lies on fewer than three networks that is too
     little to go by, and the scatter of all networks together is taken if it is larger.
@@ -85,7 +91,7 @@ def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float
         key = measures.arms[row], str(names[row])
         share[key] = share.get(key, 0.0) + float(coefficients[row]) ** 2
     arms = {arm for arm, _ in share}
-    if not arms <= noise.keys():
+    if not arms <= noise.keys() or any(init != FROM_SCRATCH for init, _ in arms):
         return UNKNOWN
     most = sum(noise[arm].pooled.freedom for arm in arms)
     own = _together([(w, noise[arm].networks[name]) for (arm, name), w in share.items()], most)

@@ -95,6 +95,7 @@ NETWORK_NAMES = (
     "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny",
 )  # fmt: skip
 
+EFFECTS = ("gain", "small gain", "none", "small loss", "loss", "unknown")
 ESTIMATE_KINDS = ("level", "difference", "gain", "power_law")
 SIZES = ("one", "mean", "trend", "step")
 
@@ -293,11 +294,35 @@ VERDICTS = (
     _count("patients", "patients in the split"),
     _count("cells", "cells used"),
     _count("cells_missing", "cells that the claim asks for and that are not there"),
-    _text("seed_part", "`measured`, `runs` or `unknown`"),
-    _real("smallest_effect", "smallest effect found in 80 % of such grids"),
-    _real("p_supported", "p of the test whose rejection supports the claim, Holm-adjusted"),
-    _real("p_refuted", "p of the test whose rejection refutes the claim, Holm-adjusted"),
-    _text("verdict", "`supported`, `refuted` or `undecided`"),
+    _count(
+        "cells_doubtful",
+        "cells among them that failed or ended at chance: judged left out, and at their worst",
+    ),
+    _text("seed_part", "`measured`, `runs` or `unknown`; nothing is decided unless it is measured"),
+    _real(
+        "smallest_effect",
+        "smallest effect that four of five such grids would find to matter by the verdict's own test; "
+        "null if none",
+    ),
+    _count(
+        "patients_needed",
+        "test patients with which four of five such grids could tell no effect from one that matters; "
+        "null where "
+        "no number would do",
+    ),
+    _real("p_supported", "p of the test whose rejection supports the claim, times the number of tests"),
+    _real("p_refuted", "p of the test whose rejection refutes the claim, times the number of tests"),
+    _text("verdict", "`supported`, `refuted` or `undecided`: of the claim"),
+    _text(
+        "effect",
+        "what was found, at the same level: `gain` or `loss` (for the better or the worse by the margin "
+        "or more), "
+        "`small gain` or `small loss` (beyond chance, but less), `none` (less than the margin), `unknown`",
+        EFFECTS,
+    ),
+    _real("likely_worse", "how likely it is the worse by the margin or more; descriptive, no test"),
+    _real("likely_same", "how likely it differs by less than the margin; descriptive, no test"),
+    _real("likely_better", "how likely it is the better by the margin or more; descriptive, no test"),
     _text("why", "the verdict in a sentence with its numbers"),
 )
 
@@ -315,6 +340,7 @@ FINDINGS = (
     _count("seeds", "distinct seeds used"),
     _count("patients", "patients in the split"),
     _text("verdict", "`reproduced`, `not reproduced` or `undecided`"),
+    _text("effect", "what was found, as in `verdicts`", EFFECTS),
     _text("why", "the verdict in a sentence with its numbers"),
 )
 
@@ -350,6 +376,19 @@ CHECKS = (
     _text("action", "what to do"),
 )
 
+DECISIONS = (
+    _text("compared", "decisions between `networks` of one initialisation or between `arms` of one network"),
+    _count("train_images", "the size that decides alone", "images"),
+    _count("pairs", "decisions"),
+    _real("share", "share of them that agree with the largest size's mean over (for itself, other) seeds"),
+    _real("low", "lower end of the 95 % interval over seeds, null for one seed"),
+    _real("high", "upper end of the 95 % interval over seeds, null for one seed"),
+    _count("seeds", "distinct seeds used"),
+    _real(
+        "hours", "training hours of one seed of all cells of that size, without pretraining", "hours", low=0
+    ),
+)
+
 SWEEP = (
     _text("name", "what the sweep recorded of itself: recipe, data, labels, versions, hardware, times, ..."),
     _text("value", "as JSON"),
@@ -366,6 +405,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "findings": FINDINGS,
     "published": PUBLISHED,
     "checks": CHECKS,
+    "decisions": DECISIONS,
     "sweep": SWEEP,
 }
 

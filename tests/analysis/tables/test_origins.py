@@ -8,7 +8,8 @@ import pytest
 import torchvision
 
 from analysis.claims import conclusion
-from analysis.claims.conjectures import LARGE_TEST, grid_of
+from analysis.claims.analysed import analyse
+from analysis.claims.conjectures import grid_of
 from analysis.claims.estimates import estimate_table
 from analysis.claims.study_results import study_result_table
 from analysis.claims.verdicts import judge, verdict_table
@@ -16,6 +17,7 @@ from analysis.figures import conjecture, draw
 from analysis.figures.palette import arm_style
 from analysis.names import arm_name
 from analysis.report import tables
+from analysis.statistics.catalogue import Margins
 from analysis.statistics.measures import measure
 from analysis.tables import origins, store
 from analysis.tables.networks import Networks
@@ -54,7 +56,7 @@ def loaded(folder, frame):
 
 def judged(found):
     measures = measure(found)
-    table = verdict_table(judge(measures, found.natural, LARGE_TEST), found.natural)
+    table = verdict_table(judge(measures, found.natural, Margins()), found.natural)
     return measures, table.set_index("claim").loc["natural_weights_gain_nothing"]
 
 
@@ -135,7 +137,7 @@ def test_what_the_user_says_are_natural_images_is_judged_under_its_own_name(tmp_
     _, claim = judged(found)
     assert claim["cells"] == 24
     assert found.natural in claim["why"]
-    table = study_result_table(measure(found), found.natural, LARGE_TEST)
+    table = study_result_table(measure(found), found.natural, Margins())
     assert table["finding"].str.contains("places (sha 1a2b3c4d)", regex=False).any()
 
 
@@ -152,14 +154,12 @@ def test_tables_without_the_columns_are_read_as_they_were(tmp_path):
 
 def test_conclusion_and_report_name_what_is_left_out(tmp_path):
     found = loaded(tmp_path, trials(dict.fromkeys(("resnet18", "resnet50"), OTHER["unknown sha"])))
-    measures = measure(found)
-    verdicts = verdict_table(judge(measures, found.natural, LARGE_TEST), found.natural)
-    findings = study_result_table(measures, found.natural, LARGE_TEST)
-    text = " ".join(conclusion.paragraphs(found, verdicts, findings, None))
+    analysis = analyse(found)
+    text = " ".join(conclusion.paragraphs(analysis))
     assert "judged by weights from natural images alone" in text
     assert "radimagenet (sha 1a2b3c4d)" in text
     assert "ImageNet" not in text
-    estimates = estimate_table(measures, grid_of(measures, found.natural), None)
+    estimates = analysis.estimates
     assert "radimagenet (sha 1a2b3c4d)" in tables.levels(estimates, found.networks)
 
 
