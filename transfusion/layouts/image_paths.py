@@ -74,6 +74,18 @@ def path_problems(texts: Sequence[str], where: Where) -> list[Problem]:
     return problems
 
 
+def below(root: Path, texts: Sequence[str]) -> list[str]:
+    """`texts`; of those from the root of the file system on, below `root`, what is below it."""
+    starts = tuple(dict.fromkeys(f"{place}/" for place in (root, root.absolute(), root.resolve())))
+    starts = tuple(start for start in starts if ABSOLUTE.match(start))
+    return [
+        next((text.removeprefix(start) for start in starts if text.startswith(start)), text)
+        if text.startswith("/")
+        else text
+        for text in texts
+    ]
+
+
 def leaves(text: str) -> bool:
     """Whether this path is absolute or leaves the folder that it is relative to."""
     if ".." not in text and ":" not in text and text[:1] not in ("/", "\\", "~"):
@@ -151,8 +163,9 @@ def locate(
             continue
         fits = folders.fits(images[position])
         for each in also:
-            name = posixpath.join(each, posixpath.basename(images[position]))
-            fits += [fit for fit in folders.fits(name) if fit not in fits]
+            for inside_it in dict.fromkeys((images[position], posixpath.basename(images[position]))):
+                name = posixpath.join(each, inside_it)
+                fits += [fit for fit in folders.fits(name) if fit not in fits]
         if len(fits) == 1:
             images[position] = fits[0]
             places[position] = _identity(f"{root}/{fits[0]}")
