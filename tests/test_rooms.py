@@ -18,6 +18,8 @@ ROOMS: dict[str, set[str]] = {
     "sweeps": set(),
     "transfusion.problems": set(),
     "transfusion.files": set(),
+    "transfusion.cgroups": set(),
+    "transfusion.cgroups": set(),
     "transfusion.weights_input": set(),
     "transfusion.architectures": set(),
     "transfusion.cell": {"transfusion.architectures", "transfusion.problems", "transfusion.weights_input"},

