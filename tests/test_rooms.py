@@ -19,7 +19,6 @@ ROOMS: dict[str, set[str]] = {
     "transfusion.problems": set(),
     "transfusion.files": set(),
     "transfusion.cgroups": set(),
-    "transfusion.cgroups": set(),
     "transfusion.weights_input": set(),
     "transfusion.architectures": set(),
     "transfusion.cell": {"transfusion.architectures", "transfusion.problems", "transfusion.weights_input"},

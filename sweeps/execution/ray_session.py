@@ -1,4 +1,7 @@
-"""Ray from its start, or the connection to a cluster, to its end; all that is private of Ray stands here."""
+"""Ray from its start, or the connection to a cluster, to its end.
+
+What is private of Ray stands here and in the modules that this one starts with: `local_ray`, `addresses`.
+"""
 
 from __future__ import annotations
 

@@ -61,9 +61,9 @@ def refuse_too_large(cells: Iterable[Cell], memory: int | None) -> None:
         small = [name for name in needs if name not in large]
         cure = f", or train less: --architectures {' '.join(small)}" if small else ""
         raise SettingError(
-            f"memory: found {memory / 2**20:,.0f} MiB for trials (free, less what Ray takes), expected enough "
-            f"for a trial of each network: {needed}, and its activations; give this machine or container "
-            f"more{cure}"
+            f"memory: found {memory / 2**20:,.0f} MiB for trials (free, less what Ray takes), expected "
+            f"enough for a trial of each network: {needed}, and its activations; give this machine or "
+            f"container more{cure}"
         )
 
 

@@ -84,7 +84,7 @@ def test_few_processes_are_refused_with_the_limits_name(monkeypatch):
     monkeypatch.setattr(local_ray.resource, "getrlimit", lambda _: (400, resource.RLIM_INFINITY))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(local_ray, "_own_threads", lambda: 150)
-    with pytest.raises(SettingError, match="ulimit -u: found room for 250 more .*expected 320 for Ray"):
+    with pytest.raises(SettingError, match=r"ulimit -u: found room for 250 more .*expected 320 for Ray"):
         local_ray.refuse_few_processes(2)
     monkeypatch.setattr(local_ray, "_own_threads", lambda: 10)
     local_ray.refuse_few_processes(2)
