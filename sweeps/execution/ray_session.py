@@ -41,7 +41,7 @@ SETTINGS = {
 """Ray's and Tune's switches: quiet, our own signals, metrics that come and go, and slow ends of trials."""
 
 
-def start(address: str | None, cleanup: ExitStack | None = None) -> None:
+def start(address: str | None, cleanup: ExitStack) -> None:
     """Connect to the cluster at `address`, or start Ray on this machine, reachable from it alone.
 
     Args:
@@ -62,7 +62,7 @@ def start(address: str | None, cleanup: ExitStack | None = None) -> None:
     worker: Any = ray._private.worker
     worker.print_to_stdstream = _drop  # what Ray says of each worker that dies, the sweep tells by itself
     if address is None:
-        local_ray.start(cleanup or ExitStack(), quiet)
+        local_ray.start(cleanup, quiet)
         return
     place = addresses.resolve(address)
     addresses.reach(place)
