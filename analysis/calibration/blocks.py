@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.calibration.cases import SUMS, Case, add_up, fingerprint
+from analysis.calibration.cases import SUMS, Case, add_up, fingerprint, plant
 
-GRIDS_PER_BLOCK = 25
+GRIDS_PER_BLOCK = 50
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 Block = tuple[Case, int, int, Path]
@@ -44,7 +44,7 @@ def _file(case: Case, first: int, grids: int, out: Path) -> Path:
 def simulate_block(block: Block) -> Path:
     """Simulate a block and keep its sums; written aside and renamed, so that a file is whole or not there."""
     case, first, end, file = block
-    table = add_up(case, range(first, end))
+    table = add_up(plant(case), case.entropy, range(first, end))
     aside = file.with_suffix(f".{os.getpid()}.part")
     table.to_parquet(aside, index=False)
     aside.replace(file)

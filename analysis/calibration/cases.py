@@ -16,7 +16,7 @@ from analysis.calibration.simulate import Design, design, draw
 from analysis.calibration.truth import planted, simulated_claims, true_effects
 from analysis.calibration.worlds import WORLDS, World, setting_of
 from analysis.claims.conjectures import CONJECTURES, Claim
-from analysis.claims.judged import Judged, Verdict, right_verdict
+from analysis.claims.judged import Judged, Verdict, right_effects, right_verdict
 from analysis.claims.verdicts import judge, overall
 
 EFFECTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -26,13 +26,15 @@ SUMS = (
     "grids",
     "wrong",
     "right",
+    "misnamed",
     "estimated",
     "covered",
     "error",
     "squared_error",
     "standard_error",
 )
-"""What is added up over grids: counts, and of the estimates that there are their errors."""
+"""What is added up over grids: counts (`misnamed`: a claim's `effect` is not what is true), and of the
+estimates that there are their errors."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,21 @@ def plant(case: Case) -> Planted:
     Raises:
         ValueError: no AUROC can hold the effects.
     """
-    claims = simulated_claims(case.setting)
-    rng = np.random.default_rng([case.entropy, 1])
-    truth = planted(case.setting, case.effect, rng, claims, case.of_world)
+    return plant_in(case.setting, case.of_world, case.effect, np.random.default_rng([case.entropy, 1]))
+
+
+def plant_in(setting: Setting, world: World, effect: float, rng: np.random.Generator) -> Planted:
+    """Effects of `effect` margins in a setting and a world.
+
+    Raises:
+        ValueError: no AUROC can hold the effects.
+    """
+    claims = simulated_claims(setting)
+    truth = planted(setting, effect, rng, claims, world)
     true = true_effects(truth, claims)
-    margins = [case.setting.margins.of(claim.metric) for claim in claims]
+    margins = [setting.margins.of(claim.metric) for claim in claims]
     rights = [right_verdict(c, t, m) for c, t, m in zip(claims, true, margins, strict=True)]
-    return Planted(design(case.setting, truth, case.of_world), claims, true, rights)
+    return Planted(design(setting, truth, world), claims, true, rights)
 
 
 def right_overall(claims: Sequence[Claim], rights: Sequence[Verdict], conjecture: int) -> Verdict:
@@ -108,41 +118,45 @@ def right_overall(claims: Sequence[Claim], rights: Sequence[Verdict], conjecture
     return "refuted" if "refuted" in needed else "supported"
 
 
-def judge_grid(case: Case, number: int) -> list[Judged]:
-    """Simulate grid `number` of a case and judge it as a real one is judged."""
-    it = plant(case)
-    measures = draw(it.design, np.random.default_rng([case.entropy, 2, number]))
-    return judge(measures, "natural", case.setting.margins, it.claims)
+def judge_grid(it: Planted, rng: np.random.Generator) -> list[Judged]:
+    """Simulate a grid and judge it as a real one is judged."""
+    return judge(draw(it.design, rng), "natural", it.design.setting.margins, it.claims)
 
 
-def add_up(case: Case, numbers: Sequence[int]) -> pd.DataFrame:
-    """`SUMS` over grids: a row per claim, one per conjecture (`conjecture 1`) and one for any claim."""
-    it = plant(case)
-    names = [*(c.name for c in it.claims), *(f"conjecture {k}" for k in CONJECTURES), ANY]
+def add_up(it: Planted, entropy: int, numbers: Sequence[int]) -> pd.DataFrame:
+    """`SUMS` over grids: a row per claim, one per conjecture (`conjecture 1`) and one for any claim.
+
+    Args:
+        entropy: seeds the random numbers of every grid, together with its number.
+    """
+    asked = [k for k in CONJECTURES if any(c.needed and c.conjecture == k for c in it.claims)]
+    names = [*(c.name for c in it.claims), *(f"conjecture {k}" for k in asked), ANY]
     total = np.zeros((len(names), len(SUMS)))
     for number in numbers:
-        judged = judge_grid(case, number)
+        judged = judge_grid(it, np.random.default_rng([entropy, 2, number]))
         rows = [_scored(j, t, r) for j, t, r in zip(judged, it.true, it.rights, strict=True)]
         wrong = any(row[1] for row in rows)
-        for conjecture in CONJECTURES:
+        for conjecture in asked:
             verdict = overall([j for j in judged if j.claim.conjecture == conjecture])
             rows.append(_outcome(verdict, right_overall(it.claims, it.rights, conjecture)))
-        rows.append((1.0, float(wrong), float("nan"), 0.0, 0.0, 0.0, 0.0, 0.0))
+        rows.append((1.0, float(wrong), float("nan"), float("nan"), 0.0, 0.0, 0.0, 0.0, 0.0))
         total += np.array(rows)
     table = pd.DataFrame(total, columns=list(SUMS))
     table.insert(0, "claim", names)
-    kinds = ["claim"] * len(it.claims) + ["conjecture"] * len(CONJECTURES) + ["any"]
+    kinds = ["claim"] * len(it.claims) + ["conjecture"] * len(asked) + ["any"]
     table.insert(1, "kind", kinds)
-    table.insert(2, "true", it.true + [float("nan")] * (len(CONJECTURES) + 1))
+    table.insert(2, "true", it.true + [float("nan")] * (len(asked) + 1))
     return table
 
 
 def _outcome(verdict: Verdict, right: Verdict) -> tuple[float, ...]:
-    return (1.0, float(verdict not in (right, "undecided")), float(verdict == right), 0.0, 0.0, 0.0, 0.0, 0.0)
+    counted = 1.0, float(verdict not in (right, "undecided")), float(verdict == right)
+    return (*counted, float("nan"), 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def _scored(judged: Judged, true: float, right: Verdict) -> tuple[float, ...]:
-    counted = _outcome(judged.verdict, right)[:3]
+    named = right_effects(judged.claim, true, judged.margin)
+    counted = *_outcome(judged.verdict, right)[:3], float(judged.effect not in named)
     found = judged.found
     if found is None or not np.isfinite(found.standard_error) or found.seed_part == "unknown":
         return (*counted, 0.0, 0.0, 0.0, 0.0, 0.0)

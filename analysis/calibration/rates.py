@@ -38,13 +38,18 @@ def rates(sums: pd.DataFrame) -> pd.DataFrame:
         sums: as from `analysis.calibration.blocks.run`.
 
     Returns:
-        A row per case and claim, conjecture or any claim: `wrong`, `right`, `covered` with `_low` and
-        `_high`, `bias`, `sd` of the estimates and their mean `standard_error`.
+        A row per case and claim, conjecture or any claim: `wrong`, `right`, `misnamed`, `covered` with
+        `_low` and `_high`, `bias`, `sd` of the estimates and their mean `standard_error`.
     """
     table = sums[["world", "preset", "seeds", "effect", "claim", "kind", "true"]].copy()
     table["grids"] = sums["grids"].astype(int)
     level = 1 - (1 - LEVEL) / len(sums)
-    for share, of in (("wrong", "grids"), ("right", "grids"), ("covered", "estimated")):
+    for share, of in (
+        ("wrong", "grids"),
+        ("right", "grids"),
+        ("misnamed", "grids"),
+        ("covered", "estimated"),
+    ):
         count, trials = sums[share].to_numpy(float), sums[of].to_numpy(float)
         with np.errstate(invalid="ignore", divide="ignore"):
             table[share] = count / trials
@@ -65,9 +70,11 @@ def summary(table: pd.DataFrame) -> Iterator[str]:
     """
     yield (
         "| world | preset, seeds | effect | grids | wrong: worst claim | worst conjecture | any claim | "
-        "95 % intervals cover | right: claims, mean | " + " | ".join(map(str, CONJECTURES)) + " |"
+        "effect's word: worst claim | 95 % intervals cover | right: claims, mean | "
+        + " | ".join(map(str, CONJECTURES))
+        + " |"
     )
-    yield "|---" * (9 + len(CONJECTURES)) + "|"
+    yield "|---" * (10 + len(CONJECTURES)) + "|"
     for (world, preset, seeds, effect), rows in table.groupby(CASE, sort=False):
         claims, conjectures = rows[rows["kind"] == "claim"], rows[rows["kind"] == "conjecture"]
         worst, whole = claims.loc[claims["wrong"].idxmax()], conjectures.loc[conjectures["wrong"].idxmax()]
@@ -76,7 +83,8 @@ def summary(table: pd.DataFrame) -> Iterator[str]:
         name = f" {worst['claim']}" if worst["wrong"] > 0 else ""
         yield (
             f"| {world} | {preset}, {seeds} | {effect:g} | {rows['grids'].iloc[0]:,} | {_share(worst)}{name} "
-            f"| {_share(whole)} | {_share(rows[rows['claim'] == ANY].iloc[0])} | {cover} | "
+            f"| {_share(whole)} | {_share(rows[rows['claim'] == ANY].iloc[0])} "
+            f"| {claims['misnamed'].max():.1%} | {cover} | "
             f"{claims['right'].mean():.2f} | " + " | ".join(f"{r:.2f}" for r in conjectures["right"]) + " |"
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from analysis.statistics.catalogue import Margins
 
@@ -35,6 +36,8 @@ class Setting:
         auroc_sd, loss_sd: standard deviation between seeds.
         spikes: expected spikes per run; counts are Poisson.
         network_sd: true differences between networks, in AUROC and (tenfold) in nats.
+        networks: depth and parameters of each, by name.
+        arms: (init, freeze) of each.
         balanced: networks from scratch are trained on balanced classes as well.
     """
 
@@ -53,6 +56,8 @@ class Setting:
     spikes: float = 2.0
     network_sd: float = 0.005
     balanced: bool = False
+    networks: Mapping[str, tuple[int, int]] = field(default_factory=lambda: NETWORKS)
+    arms: tuple[tuple[str, str], ...] = ARMS
 
 
 DEMO = Setting(

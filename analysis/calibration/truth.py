@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.calibration.settings import ARMS, BALANCED, DEMO, NETWORKS, Setting
+from analysis.calibration.settings import BALANCED, DEMO, Setting
 from analysis.calibration.worlds import PLAIN, World
 from analysis.claims.conjectures import CLAIMS, Claim, contrast_of, grid_of
-from analysis.statistics.contrasts import coefficients
+from analysis.statistics.contrasts import Contrast, coefficients
 from analysis.statistics.measures import Measures
 from analysis.statistics.run_scatter import learning_curves
 
@@ -24,8 +24,24 @@ LOWEST_AUROC, HIGHEST_AUROC = 0.4, 0.9995
 
 
 def simulated_claims(setting: Setting = DEMO) -> list[Claim]:
-    """The claims that the simulated grid can test; without an axis `balance` that leaves one out."""
-    return [claim for claim in CLAIMS if setting.balanced or len(claim.balance) == 1]
+    """The claims that the simulated grid can test: all of whose cells it plans."""
+    measures = Measures(plan(setting, seeds=1).assign(test_auroc=0.5, train_loss=0.5, spikes=1.0))
+    grid = grid_of(measures, "natural")
+    found = []
+    for claim in CLAIMS:
+        contrast = contrast_of(claim, grid)
+        if contrast is not None and absence(measures, contrast) is None:
+            found.append(claim)
+    return found
+
+
+def absence(measures: Measures, contrast: Contrast) -> str | None:
+    """Why a contrast has no estimate on these cells; None where it has one."""
+    try:
+        coefficients(measures, contrast)
+    except ValueError as problem:
+        return str(problem)
+    return None
 
 
 def plan(setting: Setting, seeds: int | None = None, world: World = PLAIN) -> pd.DataFrame:
@@ -43,9 +59,9 @@ def plan(setting: Setting, seeds: int | None = None, world: World = PLAIN) -> pd
             "parameters": parameters,
         }
         for (name, (depth, parameters)), size, (init, freeze, balance), seed in itertools.product(
-            NETWORKS.items(),
+            setting.networks.items(),
             setting.sizes,
-            [*((*arm, "natural") for arm in ARMS), *([BALANCED] if setting.balanced else [])],
+            [*((*arm, "natural") for arm in setting.arms), *([BALANCED] if setting.balanced else [])],
             range(setting.seeds if seeds is None else seeds),
         )
         if seed == 0 or not more_seeds or name in more_seeds
@@ -72,7 +88,7 @@ def planted(
     cells = plan(setting, seeds=1)
     smooth = _smooth(cells)
     doublings = np.log2(cells["train_images"].to_numpy(float) / np.sqrt(setting.sizes[0] * setting.sizes[-1]))
-    own = rng.normal(0, setting.network_sd, len(NETWORKS))[pd.factorize(cells["architecture"])[0]]
+    own = rng.normal(0, setting.network_sd, len(setting.networks))[pd.factorize(cells["architecture"])[0]]
     dents = rng.normal(0, world.bend, len(cells)) if world.bend else 0.0
     cells["test_auroc"] = setting.auroc + setting.auroc_per_doubling * doublings + own + dents
     cells["train_loss"] = 0.45 + 0.02 * doublings + 10 * own
@@ -87,6 +103,8 @@ def planted(
                 sign = -1 if claim.expects == "negative" else 1
                 rows.append(coefficients(measures, contrast))
                 targets.append(sign * effect * setting.margins.of(metric))
+        if not rows:
+            continue
         matrix = np.array(rows)
         values = cells[metric].to_numpy(float)
         change = np.linalg.pinv(matrix @ smooth) @ (np.array(targets) - matrix @ values)

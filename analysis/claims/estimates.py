@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit, stdtrit
+from scipy.special import expit, logit
 
 from analysis.claims.conjectures import (
     IN_DOMAIN_FROZEN,
@@ -169,7 +169,7 @@ def within_bounds(found: Estimate) -> Estimate:
         return found
     if not 0 < area < 1:
         return dataclasses.replace(found, low=float("nan"), high=float("nan"))
-    reach = float(stdtrit(found.degrees_of_freedom, (1 + LEVEL) / 2)) * found.standard_error
+    reach = found.quantile((1 - LEVEL) / 2)
     odds, reach = logit(area), reach / (area * (1 - area))
     return dataclasses.replace(found, low=float(expit(odds - reach)), high=float(expit(odds + reach)))
 

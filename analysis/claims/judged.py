@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from analysis.claims.conjectures import CONJECTURES, Claim
 from analysis.statistics.catalogue import MEASURES
@@ -88,8 +88,7 @@ class Judged:
         """
         if self.found is None or not self.found.standard_error >= 0:
             return float("nan")
-        freedom = self.found.degrees_of_freedom
-        reach = float(stdtrit(freedom, 1 - self.level) + stdtrit(freedom, POWER)) * self.found.standard_error
+        reach = self.found.quantile(self.level) + self.found.quantile(1 - POWER)
         most = 1.0 if MEASURES[self.claim.metric].area else float("inf")
         return self.margin + reach if self.margin + reach <= most else float("nan")
 

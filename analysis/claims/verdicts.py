@@ -27,7 +27,6 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from analysis.claims.conjectures import (
     CLAIMS,
@@ -60,19 +59,18 @@ NAN = float("nan")
 
 def above(found: Estimate, bound: float) -> float:
     """p of the one-sided test that rejects an effect of at most `bound`."""
-    return float(stdtr(found.degrees_of_freedom, (bound - found.estimate) / found.standard_error))
+    return found.upper_tail(found.estimate - bound)
 
 
 def below(found: Estimate, bound: float) -> float:
     """p of the one-sided test that rejects an effect of at least `bound`."""
-    return float(stdtr(found.degrees_of_freedom, (found.estimate - bound) / found.standard_error))
+    return found.upper_tail(bound - found.estimate)
 
 
 def beyond(found: Estimate, bound: float) -> float:
     """p of the test that rejects an effect of at most `bound` in size, whatever its sign."""
     size = abs(found.estimate)
-    ends = np.array([bound - size, -bound - size]) / found.standard_error
-    return float(stdtr(found.degrees_of_freedom, ends).sum())
+    return found.upper_tail(size - bound) + found.upper_tail(size + bound)
 
 
 def within(found: Estimate, bound: float) -> float:

@@ -8,9 +8,9 @@ their slope on log depth or log parameters, or one group of networks minus the o
 with the same weights: what cells share cancels.
 
 **Seeds.** `analysis.statistics.seeds`: measured between seeds, each with all of its networks as one block; or
-with a single seed described by the scatter of single runs around smooth learning curves; or unknown. The t
-distribution's degrees of freedom are Satterthwaite's (1946) with Welch's correction (1947) for variances from
-few replicates: each part counts with two degrees more, and two are taken off the whole.
+with a single seed described by the scatter of single runs around smooth learning curves; or unknown. How
+both add up: `analysis.statistics.chance`; for a single seed, that no verdict rests on, by Satterthwaite's
+degrees of freedom (1946) with Welch's correction (1947).
 
 **Doubtful cells.** Where a cell failed or collapsed to chance the contrast is estimated twice, without such
 cells and with them at their worst (`Measures.readings`), and the interval spans both.
@@ -25,9 +25,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from analysis.statistics.catalogue import MEASURES
+from analysis.statistics.chance import Chance
 from analysis.statistics.measures import Measures
 from analysis.statistics.seeds import SeedPart, SeedsPart, between_counts, between_runs, between_seeds
 from analysis.tables.conditions import DEFAULTS, Condition, condition
@@ -111,6 +111,8 @@ class Estimate:
     Attributes:
         patient_variance: the part of the squared standard error that more patients would lower.
         doubtful: cells that failed or collapsed among those that the contrast asks for.
+        degrees_of_freedom: of the t distribution behind the 95 % interval; tests go by `chance`.
+        chance: the parts of the squared standard error.
         networks_missing: networks that were planned with all of its cells and have not all of them once.
     """
 
@@ -129,6 +131,19 @@ class Estimate:
     patient_variance: float = 0.0
     doubtful: int = 0
     networks_missing: tuple[str, ...] = ()
+    chance: Chance | None = None
+
+    def upper_tail(self, distance: float) -> float:
+        """How likely chance alone moves the estimate up by `distance`; NaN if that is undefined."""
+        return self._chance.upper_tail(distance) if self.standard_error > 0 else float("nan")
+
+    def quantile(self, tail: float) -> float:
+        """The distance that chance alone exceeds with the probability `tail`; NaN if that is undefined."""
+        return self._chance.quantile(tail) if self.standard_error > 0 else float("nan")
+
+    @property
+    def _chance(self) -> Chance:
+        return self.chance or Chance(self.standard_error**2, self.degrees_of_freedom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +202,7 @@ def together(found: tuple[Estimate, ...]) -> Estimate | None:
         high=max(one.high for one in found) if all(np.isfinite(one.high) for one in found) else float("nan"),
         standard_error=max(one.standard_error for one in found),
         degrees_of_freedom=min(one.degrees_of_freedom for one in found),
+        chance=max(found, key=lambda one: one.standard_error).chance,
         seed_part=unknown,
         smallest_effect=max(one.smallest_effect for one in found),
         networks_missing=tuple(dict.fromkeys(name for one in found for name in one.networks_missing)),
@@ -210,15 +226,13 @@ def _estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
         patient_part = float("nan")
     if seeds_part.source == "unknown" and patients is None:
         patient_part = float("nan")
-    variance = patient_part + seeds_part.variance
-    doubt = seeds_part.doubt
-    if patients:
-        doubt += patient_part**2 / (measures.freedom.get(contrast.metric, patients - 1) + 2)
-    freedom = max(variance**2 / doubt - 2, 1.0) if doubt > 0 else float("inf")
-    error = float(np.sqrt(variance))
-    reach = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    chance = _chance(patient_part, measures.freedom.get(contrast.metric, (patients or 1) - 1), seeds_part)
+    error = float(np.sqrt(chance.variance))
+    undefined = not error > 0
+    freedom = float("inf") if undefined else chance.freedom((1 - LEVEL) / 2)
+    reach = error if undefined else chance.quantile((1 - LEVEL) / 2)
     low, high = limits(contrast, each, blocks.network)
-    smallest = reach + float(stdtrit(freedom, POWER)) * error
+    smallest = reach if undefined else reach + chance.quantile(1 - POWER)
     ends = max(value - reach, low), min(value + reach, high)
     if ends == (low, high):
         ends = float("nan"), float("nan")
@@ -236,8 +250,21 @@ def _estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
         cells=blocks.rows.size,
         cells_missing=blocks.missing,
         patient_variance=patient_part,
+        chance=chance,
         networks_missing=blocks.networks_missing,
     )
+
+
+def _chance(patient_part: float, patients_freedom: float, seeds: SeedsPart) -> Chance:
+    """Parts of an estimate's variance: what patients alone explain of all seeds, and what differs between
+    seeds."""
+    if seeds.source == "measured":
+        common = patient_part - seeds.explained
+        common = max(common, 0.0) if np.isfinite(common) else common
+        return Chance(common, patients_freedom, seeds.raw, min(seeds.explained, patient_part), seeds.freedom)
+    variance = patient_part + seeds.variance
+    doubt = seeds.doubt + patient_part**2 / (patients_freedom + 2)
+    return Chance(variance, max(variance**2 / doubt - 2, 1.0) if doubt > 0 else float("inf"))
 
 
 def limits(contrast: Contrast, each: Reals, network: NDArray[np.intp]) -> tuple[float, float]:

@@ -33,11 +33,19 @@ SeedPart = Literal["measured", "runs", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class SeedsPart:
-    """A variance, and the sum over its parts of square / (degrees of freedom + 2), its `doubt`."""
+    """A variance, and the sum over its parts of square / (degrees of freedom + 2), its `doubt`.
+
+    Attributes:
+        raw, explained, freedom: where it is measured from one sum of squares, what was seen, how much of that
+            patients explain, and its degrees of freedom.
+    """
 
     source: SeedPart
     variance: float
     doubt: float
+    raw: float = 0.0
+    explained: float = 0.0
+    freedom: float = float("inf")
 
 
 UNKNOWN = SeedsPart("unknown", 0.0, 0.0)
@@ -72,7 +80,7 @@ def between_seeds(
     freedom = trace**2 / float((inner**2).sum())
     raw = scale * float(((blocks @ values) ** 2).sum())
     explained = scale * float(np.einsum("sb,bc,sc->", blocks, shared, blocks)) if shared is not None else 0.0
-    return SeedsPart("measured", max(raw - explained, 0.0), raw**2 / (freedom + 2))
+    return SeedsPart("measured", max(raw - explained, 0.0), raw**2 / (freedom + 2), raw, explained, freedom)
 
 
 def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:
@@ -132,7 +140,8 @@ def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.flo
     residual = left @ values[pool]
     dispersion = max(float((residual**2 / mean).sum() / freedom), 1.0)
     variance = float(np.sum(coefficients[pool] ** 2 * dispersion * mean))
-    return SeedsPart("measured" if repeated else "runs", variance, variance**2 / (freedom + 2))
+    source: SeedPart = "measured" if repeated else "runs"
+    return SeedsPart(source, variance, variance**2 / (freedom + 2), variance, 0.0, freedom)
 
 
 def _beyond_levels(cells: pd.DataFrame, repeated: bool) -> tuple[NDArray[np.float64], int]:

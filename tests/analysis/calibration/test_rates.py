@@ -97,7 +97,8 @@ def test_a_conjecture_is_right_as_the_claims_that_it_needs() -> None:
 
 
 def test_sums_count_every_grid_once_and_do_not_depend_on_how_they_are_cut() -> None:
-    whole, halves = add_up(PLAIN, range(6)), [add_up(PLAIN, range(3)), add_up(PLAIN, range(3, 6))]
+    it = plant(PLAIN)
+    whole, *halves = (add_up(it, 1, numbers) for numbers in (range(6), range(3), range(3, 6)))
     counts = list(SUMS)
     pd.testing.assert_frame_equal(whole[counts], halves[0][counts] + halves[1][counts])
     assert (whole["grids"] == 6).all()
