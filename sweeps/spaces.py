@@ -12,6 +12,7 @@ from dataclasses import MISSING, dataclass
 from typing import Any
 
 from transfusion.cell import AXES, Cell, Recipe
+from transfusion.phantom.settings import Phantom as Phantom
 from transfusion.problems import SettingError
 
 Space = dict[str, Any]
@@ -20,15 +21,6 @@ Space = dict[str, Any]
 def grid_search(values: Iterable[Any]) -> dict[str, Any]:
     """What `ray.tune.grid_search` gives, without importing Ray for it."""
     return {"grid_search": list(values)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phantom:
-    """The embedded data set of a preset: how many images of which size (pixels), and how hard (0 to 1)."""
-
-    images: int
-    size: int
-    difficulty: float
 
 
 def every_cell(cell: Cell) -> bool:

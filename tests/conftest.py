@@ -17,6 +17,7 @@ from transfusion.data.table import Table
 from transfusion.files import locked
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 
 QUICK = Recipe(
     image_size=24,
@@ -58,7 +59,7 @@ def kills(pytestconfig: pytest.Config) -> int:
 
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return writing.write(tmp_path_factory.mktemp("phantom"), images=800, size=48, workers=2)
+    return writing.write(tmp_path_factory.mktemp("phantom"), Phantom(images=800, size=48), workers=2)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +91,7 @@ def fault_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def grid_of(fault_folder: Path) -> Callable[..., Grid]:
     """A function from a name, and axes of `Grid`, to a grid in a folder of that name."""
     with locked(fault_folder / "phantom.lock"):
-        data = writing.write(fault_folder / "phantom", images=600, size=48)
+        data = writing.write(fault_folder / "phantom", Phantom(images=600, size=48))
     return lambda name, **axes: Grid(fault_folder / name, data, fault_folder / "cache", **axes)
 
 

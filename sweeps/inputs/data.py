@@ -158,10 +158,7 @@ def read_table(
                 f"--data: found nothing, expected the folder of the data (preset {preset.name}, "
                 f"dataset {options.dataset})"
             )
-        embedded = preset.phantom
-        data = writing.write(
-            out / "phantom", images=embedded.images, size=embedded.size, difficulty=embedded.difficulty
-        )
+        data = writing.write(out / "phantom", preset.phantom)
     return READERS[options.dataset].read(
         Request(
             data=data,

@@ -20,6 +20,7 @@ from transfusion.cell import Cell, Recipe, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 from transfusion.study import Machine, Study
 from transfusion.trial import run_trial
 
@@ -42,7 +43,7 @@ def main() -> None:
     print("| fine-tuned, s | frozen, s | times as cheap |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table = chexpert.read(writing.write(folder / "phantom", images=1500, size=64))
+        table = chexpert.read(writing.write(folder / "phantom", Phantom(images=1500, size=64)))
         for architecture in options.architectures:
             tuned, frozen = (
                 Cell(architecture=architecture, train_images=options.images, init="photos", freeze=freeze)

@@ -44,6 +44,7 @@ from transfusion.data.table import Table  # noqa: E402
 from transfusion.layouts import chexpert  # noqa: E402
 from transfusion.networks.network import build  # noqa: E402
 from transfusion.phantom import writing  # noqa: E402
+from transfusion.phantom.settings import Phantom  # noqa: E402
 from transfusion.training import acceleration  # noqa: E402
 from transfusion.training.process_state import cap_memory  # noqa: E402
 
@@ -101,7 +102,7 @@ def against_the_peer(chosen: list[Architecture], images: int, workers: int) -> N
     )
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
-        table = chexpert.read(writing.write(Path(name) / "phantom", images=int(images * 1.4) + 300))
+        table = chexpert.read(writing.write(Path(name) / "phantom", Phantom(images=int(images * 1.4) + 300)))
         for architecture in chosen:
             theirs = peer_speed(architecture, table, images, workers)
             ours, _ = input_speed.speeds(architecture, SIZE, device, epochs=4)

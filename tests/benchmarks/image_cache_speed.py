@@ -30,6 +30,7 @@ from rich.table import Table as Rows
 from transfusion.data import image_cache
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         drawn = chexpert.read(
-            writing.write(folder / "phantom", images=options.images, size=options.side), "all"
+            writing.write(folder / "phantom", Phantom(images=options.images, size=options.side)), "all"
         )
         table = replace(drawn, frame=pd.concat([drawn.frame] * options.times, ignore_index=True))
         files = [table.root / image for image in table.frame["image"]]

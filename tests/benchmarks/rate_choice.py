@@ -33,6 +33,7 @@ from transfusion.data import image_cache
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 from transfusion.training.evaluation import predict
 from transfusion.training.fitting import Hooks, find_learning_rate, fit
 from transfusion.training.metrics import auroc
@@ -61,7 +62,7 @@ class Bench:
         assert preset.phantom is not None
         drawn = preset.phantom
         data = writing.write(
-            out / "phantom", images=drawn.images, size=drawn.size, difficulty=drawn.difficulty
+            out / "phantom", Phantom(images=drawn.images, size=drawn.size, difficulty=drawn.difficulty)
         )
         table = image_cache.prepare(chexpert.read(data), preset.recipe.image_size, out / "cache")
         return cls(out, table, preset.recipe)

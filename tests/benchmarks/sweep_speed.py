@@ -37,6 +37,7 @@ from transfusion.layouts import chexpert
 from transfusion.networks.initialization import save_stages
 from transfusion.networks.network import build
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 from transfusion.records import results
 from transfusion.study import Study
 
@@ -68,7 +69,7 @@ def compare(preset: Preset, folder: Path, every: int | None) -> None:
     data = folder / "phantom"
     embedded = preset.phantom
     assert embedded is not None
-    writing.write(data, images=embedded.images, size=embedded.size, difficulty=embedded.difficulty)
+    writing.write(data, Phantom(images=embedded.images, size=embedded.size, difficulty=embedded.difficulty))
     table = chexpert.read(data, views=preset.recipe.views)
     order = by_cost(preset, table)
     script = ROOT / "sweeps" / "full_grid.py"

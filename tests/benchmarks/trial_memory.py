@@ -24,6 +24,7 @@ from transfusion.cell import Cell, upstream_of
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 
 MB = 2**20
 
@@ -40,7 +41,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table = chexpert.read(writing.write(folder / "phantom", images=1500, size=64))
+        table = chexpert.read(writing.write(folder / "phantom", Phantom(images=1500, size=64)))
         for size in options.sizes:
             for architecture in options.architectures:
                 place = folder / f"{architecture}-{size}"

@@ -21,6 +21,7 @@ from sweeps import full_grid
 from transfusion.data import checks
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 from transfusion.problems import InputError
 
 FOLDER = "CheXpert-v1.0-small"
@@ -29,7 +30,7 @@ NOBODY = 65_534
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return writing.write(tmp_path_factory.mktemp("sound"), images=800, size=16)
+    return writing.write(tmp_path_factory.mktemp("sound"), Phantom(images=800, size=16))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from real_csv import unpacked
 
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def test_smoke_on_the_first_rows_of_the_real_csv(real_rows: Path, tmp_path: Path
 
 
 def test_smoke_on_chestxray14s_layout(tmp_path: Path) -> None:
-    drawn = writing.write(tmp_path / "phantom", images=4_000, size=32)
+    drawn = writing.write(tmp_path / "phantom", Phantom(images=4_000, size=32))
     smoke(tmp_path / "out", "--dataset", "nih", "--data", str(as_nih(drawn, tmp_path / "nih")))
 
 

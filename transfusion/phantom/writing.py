@@ -27,6 +27,7 @@ from transfusion.layouts.image_paths import leaves
 from transfusion.phantom import render
 from transfusion.phantom.given import as_csv, read_given
 from transfusion.phantom.labels import Radiograph, as_fields, official_rows, training_rows
+from transfusion.phantom.settings import Phantom
 from transfusion.problems import InputError, Problem
 
 QUALITY = 90
@@ -43,28 +44,17 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": s
 
 def write(
     directory: Path,
+    phantom: Phantom,
     *,
-    images: int,
-    official_images: int = 234,
-    size: int = 320,
-    seed: int = 0,
-    difficulty: float = 0.5,
-    labels: Path | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Writes `CheXpert-v1.0-small/{train.csv,valid.csv,train/,valid/}` below `directory`.
 
-    The bytes hang on the arguments alone, not on `workers`. A phantom that is complete is left as it is; one
-    that was interrupted is finished.
+    The bytes hang on `phantom` alone, not on `workers`. A phantom that is complete is left as it is; one that
+    was interrupted is finished.
 
     Args:
-        images: training images; with `labels` the first so many of its rows.
-        official_images: images of `valid.csv`.
-        size: pixels of the short side.
-        seed: draws labels and images anew.
-        difficulty: 0 to 1, see `phantom_render.render`.
-        labels: a CSV in CheXpert's format whose rows are drawn, instead of rows of random labels.
         workers: processes; one for each available core when None.
         progress: called with (images done, images in all).
 
@@ -72,30 +62,21 @@ def write(
         `directory`, ready for `chexpert.read`.
 
     Raises:
-        InputError: the folder holds something else, or `labels` is not in CheXpert's format.
-        ValueError: an argument is out of range.
+        InputError: the folder holds something else, or `phantom.labels` is not in CheXpert's format.
     """
-    for name, value, lowest, highest in (
-        ("images", images, 1, 10**8),
-        ("official_images", official_images, 1, 10**6),
-        ("size", size, 16, 4096),
-        ("difficulty", difficulty, 0, 1),
-    ):
-        if not lowest <= value <= highest:
-            raise ValueError(f"{name}: found {value}, expected {lowest} to {highest}")
-    text, train = _training(labels, images, seed)
+    text, train = _training(phantom)
     first_patient = 1 + max(
         (int(n) for row in train for n in re.findall(r"/patient(\d+)/", row.path)), default=0
     )
-    official = official_rows(official_images, seed, first_patient)
+    official = official_rows(phantom.official_images, phantom.seed, first_patient)
     recipe: dict[str, object] = {
         "version": render.VERSION,
         "images": len(train),
-        "official_images": official_images,
-        "size": size,
-        "seed": seed,
-        "difficulty": difficulty,
-        "labels": labels is not None,
+        "official_images": phantom.official_images,
+        "size": phantom.size,
+        "seed": phantom.seed,
+        "difficulty": phantom.difficulty,
+        "labels": phantom.labels is not None,
     }
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory / ".phantom.lock"):
@@ -107,17 +88,17 @@ def write(
         (folder / "valid.csv").write_text(
             as_csv(COLUMNS, map(as_fields, official)), encoding="utf-8", newline=""
         )
-        _draw([*train, *official], folder, size, seed, difficulty, workers, progress)
+        _draw([*train, *official], folder, phantom, workers, progress)
         (folder / "unfinished.json").replace(folder / "phantom.json")
     return directory
 
 
-def _training(labels: Path | None, images: int, seed: int) -> tuple[str, list[Radiograph]]:
+def _training(phantom: Phantom) -> tuple[str, list[Radiograph]]:
     """The text of `train.csv` and what it says."""
-    if labels is None:
-        rows = training_rows(images, seed)
+    if phantom.labels is None:
+        rows = training_rows(phantom.images, phantom.seed)
         return as_csv(COLUMNS, map(as_fields, rows)), rows
-    return read_given(labels, images)
+    return read_given(phantom.labels, phantom.images)
 
 
 def _complete(folder: Path, recipe: dict[str, object], text: str) -> bool:
@@ -150,9 +131,7 @@ def _complete(folder: Path, recipe: dict[str, object], text: str) -> bool:
 def _draw(
     rows: Sequence[Radiograph],
     folder: Path,
-    size: int,
-    seed: int,
-    difficulty: float,
+    phantom: Phantom,
     workers: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
@@ -161,7 +140,11 @@ def _draw(
         parent.mkdir(parents=True, exist_ok=True)
     count = min(workers or len(os.sched_getaffinity(0)), 1 + len(rows) // FEW)
     shares = [
-        {"folder": str(folder), "rows": rows[k::count], "settings": (size, seed, difficulty)}
+        {
+            "folder": str(folder),
+            "rows": rows[k::count],
+            "settings": (phantom.size, phantom.seed, phantom.difficulty),
+        }
         for k in range(count)
     ]
     done = [0] * count
@@ -245,7 +228,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Progress(*columns) as bar:
             task = bar.add_task("", total=None)
-            write(**options, progress=lambda done, total: bar.update(task, completed=done, total=total))
+            directory, workers = options.pop("directory"), options.pop("workers")
+            write(
+                directory,
+                Phantom(**options),
+                workers=workers,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

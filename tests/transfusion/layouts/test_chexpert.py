@@ -17,6 +17,7 @@ from transfusion.data.table import Table
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
 from transfusion.phantom.labels import as_fields, official_rows
+from transfusion.phantom.settings import Phantom
 from transfusion.problems import InputError
 
 
@@ -34,7 +35,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Table:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return writing.write(
-        tmp_path_factory.mktemp("phantom"), images=60, official_images=12, size=16, workers=1
+        tmp_path_factory.mktemp("phantom"), Phantom(images=60, official_images=12, size=16), workers=1
     )
 
 

@@ -18,6 +18,7 @@ from sweeps.command_line import options_of
 from sweeps.inputs.effects import without_effect
 from transfusion.layouts import chexpert, imagenet, nih
 from transfusion.phantom import writing
+from transfusion.phantom.settings import Phantom
 from transfusion.problems import InputError
 
 BATCHES = (
@@ -29,7 +30,9 @@ BATCHES = (
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return writing.write(tmp_path_factory.mktemp("small"), images=60, official_images=12, size=16, workers=1)
+    return writing.write(
+        tmp_path_factory.mktemp("small"), Phantom(images=60, official_images=12, size=16), workers=1
+    )
 
 
 @pytest.fixture
@@ -271,7 +274,7 @@ SMALL = ["--preset", "smoke", "--architectures", "cbr_tiny", "--train-images", "
 def test_results_beside_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    writing.write(Path("..") / "study", images=5, official_images=3, size=16, workers=1)
+    writing.write(Path("..") / "study", Phantom(images=5, official_images=3, size=16), workers=1)
     assert len(list((tmp_path / "study").rglob("*.jpg"))) == 8
 
 

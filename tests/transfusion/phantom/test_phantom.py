@@ -17,6 +17,7 @@ from transfusion.layouts.chexpert import FINDINGS
 from transfusion.phantom import writing
 from transfusion.phantom.labels import LABEL_SHARES, Radiograph, official_rows, training_rows
 from transfusion.phantom.render import render
+from transfusion.phantom.settings import Phantom
 from transfusion.problems import InputError
 
 FOLDER = "CheXpert-v1.0-small"
@@ -37,39 +38,39 @@ def digest(folder: Path) -> str:
 
 def test_bytes_are_the_same_on_every_run_and_for_every_worker_count(tmp_path: Path) -> None:
     settings = {"images": 300, "official_images": 20, "size": 24, "seed": 5}
-    one = digest(writing.write(tmp_path / "one", workers=1, **settings))
-    assert one == digest(writing.write(tmp_path / "three", workers=3, **settings))
-    assert one != digest(writing.write(tmp_path / "other", workers=1, **{**settings, "seed": 6}))
+    one = digest(writing.write(tmp_path / "one", Phantom(**settings), workers=1))
+    assert one == digest(writing.write(tmp_path / "three", Phantom(**settings), workers=3))
+    assert one != digest(writing.write(tmp_path / "other", Phantom(**{**settings, "seed": 6}), workers=1))
 
 
 def test_complete_phantom_is_left_alone_and_an_interrupted_one_is_finished(tmp_path: Path) -> None:
     settings = {"images": 20, "official_images": 5, "size": 24}
-    writing.write(tmp_path, **settings)
+    writing.write(tmp_path, Phantom(**settings))
     expected = digest(tmp_path)
     calls: list[int] = []
-    writing.write(tmp_path, **settings, progress=lambda done, total: calls.append(done))
+    writing.write(tmp_path, Phantom(**settings), progress=lambda done, total: calls.append(done))
     assert not calls
     folder = tmp_path / FOLDER
     (folder / "phantom.json").rename(folder / "unfinished.json")
     next(folder.rglob("*.jpg")).unlink()
-    writing.write(tmp_path, **settings)
+    writing.write(tmp_path, Phantom(**settings))
     assert digest(tmp_path) == expected
     with pytest.raises(InputError, match="another phantom"):
-        writing.write(tmp_path, **{**settings, "size": 25})
+        writing.write(tmp_path, Phantom(**{**settings, "size": 25}))
 
 
 def test_folder_of_another_origin_is_refused(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "train.csv").write_text("mine")
     with pytest.raises(InputError, match="files of another origin"):
-        writing.write(tmp_path, images=10)
+        writing.write(tmp_path, Phantom(images=10))
     assert (tmp_path / FOLDER / "train.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize(("name", "value"), [("images", 0), ("size", 2), ("difficulty", 1.5)])
 def test_settings_out_of_range_are_refused(tmp_path: Path, name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name}: found {value}"):
-        writing.write(tmp_path / "new", **{"images": 10, name: value})
+        writing.write(tmp_path / "new", Phantom(**{"images": 10, name: value}))
     assert not (tmp_path / "new").exists()
 
 
@@ -181,7 +182,7 @@ def test_difficulty_makes_findings_fainter() -> None:
 
 def test_real_rows_are_drawn_and_kept_as_they_are(tmp_path: Path) -> None:
     labels = unpacked("chexpert_train.csv.gz", tmp_path / "real.csv", lines=201)
-    data = writing.write(tmp_path / "data", images=150, official_images=20, size=16, labels=labels)
+    data = writing.write(tmp_path / "data", Phantom(images=150, official_images=20, size=16, labels=labels))
     written = (data / FOLDER / "train.csv").read_text().splitlines()
     assert written == labels.read_text().splitlines()[:151]
     table = chexpert.read(data, views="all")
