@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 from rich.console import Console
 
@@ -10,8 +11,11 @@ from sweeps.options import Options
 from sweeps.planning import resources
 from sweeps.planning.resources import Resources
 from sweeps.processes import marked
-from sweeps.processes.stop import Stop, install
+from sweeps.processes.stop import Stop, end_at_once, install
 from transfusion.problems import SettingError
+
+FAILED = 1
+"""Exit status of a sweep whose Ray has ended."""
 
 
 def open_resources(options: Options, cleanup: ExitStack, stop: Stop, console: Console) -> Resources:
@@ -49,9 +53,14 @@ def _of_cluster(
 def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
     """Connect to Ray, or start it; at the end leave it, and let no process of ours survive."""
     from sweeps.execution import ray_session
+    from sweeps.execution.ray_watch import RayWatch
 
+    last = cleanup.enter_context(ExitStack())
     if address is None:
         cleanup.callback(marked.end_own)
     cleanup.callback(ray_session.end)
-    ray_session.start(address)
+    ray_session.start(address, last)
+    watch = RayWatch(partial(end_at_once, status=FAILED))
+    last.callback(watch.end_family)
+    cleanup.callback(watch.close)
     install(stop)

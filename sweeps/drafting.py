@@ -15,7 +15,7 @@ from sweeps.planning.codes import several_codes
 from sweeps.planning.cost import CostModel
 from sweeps.planning.estimate import Estimate, estimate
 from sweeps.planning.history import History
-from sweeps.planning.memory import Key, measured_peaks, needed_bytes
+from sweeps.planning.memory import Key, measured_peaks, needed_bytes, needed_on_cpu, refuse_too_large
 from sweeps.planning.plan import Plan
 from sweeps.planning.resources import Resources
 from sweeps.planning.speeds import Speeds
@@ -56,12 +56,13 @@ class Planner:
             share_of=self.share,
         )
         work = dataclasses.replace(work, weights=inputs.origin.named)
+        refuse_too_large([one.cell for one in work.missing()], self.at_hand.host_memory)
         return work, estimate(work.missing(), self.at_hand, self.gpu_price)
 
     def share(self, cell: Cell) -> float:
         """The share of a device that a first attempt of `cell` gets."""
         if self.at_hand.device == "cpu":
-            return self.at_hand.share()
+            return self.at_hand.share(needed_on_cpu(cell))
         need = needed_bytes(cell, self.preset.recipe, self.peaks, self.at_hand.element_bytes)
         return self.at_hand.share(need)
 
@@ -99,6 +100,8 @@ def show(planner: Planner, inputs: Inputs, work: Plan, expected: Estimate, conso
         console.print(text, markup=False, soft_wrap=True)
     slots = max((at_hand.slots(one.share) for one in missing), default=0) or at_hand.slots(at_hand.share())
     console.print(plan_table(work, expected, slots, console.width))
+    if at_hand.why:
+        console.print(f"at most {max(at_hand.cores)} of this machine's cores: {at_hand.why}")
     for file in work.weights:
         console.print(file.line(), markup=False, soft_wrap=True)
     records = planner.past.records

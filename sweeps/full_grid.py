@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
     sys.exit(transfusion_sweep.sweep())
 
+import os
 from collections.abc import Sequence
 
 from sweeps import which_code
@@ -64,10 +65,11 @@ def command(options: Options, arguments: Sequence[str], stop: Stop) -> int:
         from sweeps.measuring import check  # torch, which a plan has no use for
 
         return check.run(options, sweep_console())
-    if options.address and options.address.startswith("ray://"):
+    named = os.environ.get("RAY_ADDRESS", "") if options.address == "auto" else options.address
+    if named and named.startswith("ray://"):
         from sweeps import remote  # Ray
 
-        return remote.run(options, options.address, arguments)
+        return remote.run(options, options.address or "", arguments)
     preset = preset_of(options)
     place = options.out or f"results/{preset.name}"
     store = ObjectStore(place) if "://" in place else None

@@ -19,7 +19,7 @@ from typing import Any
 
 import ray
 
-from sweeps.execution import ray_session
+from sweeps.execution import addresses
 from sweeps.options import Options
 from sweeps.processes.stop import handlers_restored, heeded
 from transfusion.problems import SettingError
@@ -113,20 +113,20 @@ def connect(address: str) -> None:
     Raises:
         SettingError: no answer from there.
     """
-    ray_session.probe(address)
+    place = addresses.resolve(address)
+    addresses.reach(place)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    ray_session.use_token()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            ray.init(address)
+            ray.init(place.text)
             return
         except (ConnectionError, ValueError, RuntimeError) as error:
             # On a busy node Ray gives its own server for this client too little time to start.
             ray.shutdown()
             if attempt == ATTEMPTS:
                 raise SettingError(
-                    f"--address {address}: found no cluster ({error}), expected Ray's client server, mostly "
-                    "port 10001 of the head node; check it, and that ~/.ray/auth_token is the cluster's"
+                    f"{place.told}: found no cluster ({error}), expected Ray's client server, mostly port "
+                    "10001 of the head node; check it, and that the same Ray and Python are here as there"
                 ) from error
 
 

@@ -18,6 +18,7 @@ ROOMS: dict[str, set[str]] = {
     "sweeps": set(),
     "transfusion.problems": set(),
     "transfusion.files": set(),
+    "transfusion.cgroups": set(),
     "transfusion.weights_input": set(),
     "transfusion.architectures": set(),
     "transfusion.cell": {"transfusion.architectures", "transfusion.problems", "transfusion.weights_input"},
@@ -133,6 +134,21 @@ def modules() -> dict[str, Path]:
     files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
     named = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
     return {name.removesuffix(".__init__"): file for name, file in named.items()}
+
+
+def test_planning_knows_training_by_its_schedule_alone():
+    heavy = [
+        f"{name} imports {one}"
+        for name, file in modules().items()
+        if room_of(name) == "sweeps.planning"
+        for one in imports(file.read_text())
+        if one.startswith("transfusion.training") and not one.startswith("transfusion.training.schedule.")
+    ]
+    assert heavy == []
+    light = [file for name, file in modules().items() if name == "transfusion.training.schedule"]
+    assert {one.split(".")[0] for one in imports(light[0].read_text())} == {
+        "__future__", "dataclasses", "transfusion",
+    }  # fmt: skip
 
 
 def test_every_room_has_its_line_in_the_contract():

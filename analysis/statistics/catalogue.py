@@ -1,7 +1,8 @@
 """Every measure of a cell, once: what it is called, in which unit, which way is better, what matters of it.
 
-A measure is added here and filled in `analysis.statistics.measures`; estimates, claims, sentences, tables and
-figures read the rest from its record.
+A measure that is a column of `trials` is added here alone; another is filled in
+`analysis.statistics.measures`, too. Estimates, claims, sentences, tables and figures read the rest from its
+record.
 """
 
 from __future__ import annotations

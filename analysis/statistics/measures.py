@@ -202,7 +202,10 @@ def measure(evidence: Evidence) -> Measures:
     told = trials.assign(init=found.arms, other_weights=found.arms.isin(found.others))
     told = filled(told)
     cells = told[told["kind"] == "grid"].reset_index(drop=True)
-    cells["train_loss"] = cells["train_loss"].where(cells["status"] == "done").astype(float)
+    for name in MEASURES:
+        if name in AREAS or name in trials:
+            known = cells[name] if name in cells else pd.Series(np.nan, cells.index)
+            cells[name] = known.where(cells["status"] == "done").astype(float)
     converged = (
         evidence.epochs.sort_values("epoch")
         .groupby("cell_id")["train_loss"]
@@ -213,9 +216,6 @@ def measure(evidence: Evidence) -> Measures:
     )
     _add_curves(evidence, cells)
     measures = Measures(cells)
-    for name in AREAS:
-        known = cells[name] if name in cells else pd.Series(np.nan, cells.index)
-        cells[name] = known.where(cells["status"] == "done").astype(float)
     _add_areas(evidence, measures)
     cells["collapsed"] = flags.collapsed(cells)
     return measures

@@ -1,14 +1,15 @@
-"""Ray from its start, or the connection to a cluster, to its end; all that is private of Ray stands here."""
+"""Ray from its start, or the connection to a cluster, to its end.
+
+What is private of Ray stands here and in the modules that this one starts with: `local_ray`, `addresses`.
+"""
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
-import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -20,15 +21,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import transfusion_sweep
 from sweeps import which_code
-from sweeps.processes.stop import deaf_children
+from sweeps.execution import addresses, local_ray
 from transfusion.problems import SettingError
 from transfusion.records.code_version import Code, code_version
-
-CLIENT = "ray://"
-"""Begins the address of Ray's client server."""
-
-PROBE_SECONDS = 10.0
-"""How long an address may take to answer at all."""
 
 NODE_SECONDS = 120.0
 """How long a node may take to start a process that says which code it has."""
@@ -46,11 +41,15 @@ SETTINGS = {
 """Ray's and Tune's switches: quiet, our own signals, metrics that come and go, and slow ends of trials."""
 
 
-def start(address: str | None) -> None:
+def start(address: str | None, cleanup: ExitStack) -> None:
     """Connect to the cluster at `address`, or start Ray on this machine, reachable from it alone.
 
+    Args:
+        cleanup: what is to be done when Ray has ended.
+
     Raises:
-        SettingError: no cluster there, or one whose nodes have other code than this driver.
+        SettingError: no cluster there, one whose nodes have other code than this driver, or a machine that
+            refuses what Ray needs.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -60,27 +59,25 @@ def start(address: str | None) -> None:
         "job_config": FirstInPath(),
     }
     _allow_clusters(bool(address))
-    if address:
-        if address != "auto":
-            probe(address)
-        try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, ValueError) as error:
-            raise SettingError(
-                f"--address {address}: found no cluster ({' '.join(str(error).split())}), expected auto on "
-                "one of its nodes, HOST:6379 of its head, or ray://HOST:10001"
-            ) from error
-        refuse_other_code()
-    else:
-        # "local": a cluster that happens to run on this machine is joined only where `--address` asks for it.
-        with deaf_children():
-            ray.init(
-                address="local",
-                num_cpus=len(os.sched_getaffinity(0)),  # what a batch system leaves us, not what there is
-                include_dashboard=False,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
+    worker: Any = ray._private.worker
+    worker.print_to_stdstream = _drop  # what Ray says of each worker that dies, the sweep tells by itself
+    if address is None:
+        local_ray.start(cleanup, quiet)
+        return
+    place = addresses.resolve(address)
+    addresses.reach(place)
+    try:
+        ray.init(address=place.text, **quiet)
+    except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
+        raise SettingError(
+            f"{place.told}: this machine cannot join ({' '.join(str(error).split())[:300]}), expected a "
+            "node of the cluster; run the command on one, or name ray://HOST:10001"
+        ) from error
+    refuse_other_code()
+
+
+def _drop(*_: Any, **__: Any) -> None:
+    """In place of Ray's own printing."""
 
 
 def end() -> None:
@@ -95,22 +92,6 @@ def end() -> None:
 
 def _kill_at_once(kill: Callable[..., None], **_graceful: Any) -> None:
     kill(check_alive=False)
-
-
-def probe(address: str) -> None:
-    """Connect to `[ray://]HOST:PORT` by TCP, so that a wrong address fails in seconds and not in minutes.
-
-    Raises:
-        SettingError: nobody listens there.
-    """
-    host, _, port = address.removeprefix(CLIENT).rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            f"--address {address}: found no answer ({error}), expected auto on a node of the cluster, "
-            "HOST:6379 of its head, or ray://HOST:10001; check it, and that its port is open to this machine"
-        ) from error
 
 
 def refuse_other_code() -> None:
@@ -167,16 +148,6 @@ def _allow_clusters(wanted: bool) -> None:
     """Ray binds to loopback where it is told that no cluster is wanted, and to every interface otherwise."""
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "1" if wanted else "0"
     ray_constants.ENABLE_RAY_CLUSTER = wanted
-
-
-def use_token() -> None:
-    """Take the token of Ray's authentication, where there is one, for a connection as a client.
-
-    Ray's own start of a cluster does so, its client does not; before 2.52 there is no such authentication.
-    """
-    with suppress(ImportError, AttributeError):
-        tokens = importlib.import_module("ray._private.authentication.authentication_token_setup")
-        tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def autoscaler_report() -> dict[str, Any]:

@@ -8,20 +8,8 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweeps.processes.flag import Flag
 from sweeps.processes.stop import Stop
-
-
-class Flag:
-    """A Ray actor that running trials ask whether to stop; it works across nodes without shared storage."""
-
-    def __init__(self) -> None:
-        self.up = False
-
-    def raise_it(self) -> None:
-        self.up = True
-
-    def is_up(self) -> bool:
-        return self.up
 
 
 class Stopper(tune.Stopper):

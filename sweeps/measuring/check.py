@@ -21,7 +21,7 @@ from sweeps.options import Options
 from sweeps.planning import resources, speeds
 from sweeps.planning.memory import needed_bytes
 from sweeps.planning.resources import GpuError, Resources, larger_share
-from sweeps.planning.speeds import Speed, Speeds
+from sweeps.planning.speeds import NOTHING, Speed, Speeds
 from sweeps.spaces import Preset
 from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell
@@ -125,7 +125,7 @@ def run(options: Options, console: Console) -> int:
             f"Others use this machine (load {facts.load:.1f}): it is faster than what is measured now.",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    found, head = measure(check, console)
+    found, measured = measure(check, console)
     console.print(table(found, at_hand))
     wrong = [f"{one.architecture}: {one.problem}" for one in found if one.problem]
     wrong += dict.fromkeys(
@@ -138,7 +138,6 @@ def run(options: Options, console: Console) -> int:
         console.print(f"* {text}", markup=False, soft_wrap=True)
     many = "1 thing is" if len(wrong) == 1 else f"{len(wrong) or 'Nothing'} {'things are' if wrong else 'is'}"
     console.print(f"{many} wrong.", markup=False)
-    measured = Speeds(tuple(one.speed for one in found if one.speed), head)
     if measured.measured:
         console.print(kept(at_hand, measured), markup=False, soft_wrap=True)
     return FAILED if wrong else OK
@@ -178,19 +177,24 @@ def header(check: Check, facts: machine.Facts) -> str:
     )
 
 
-def measure(check: Check, console: Console) -> tuple[list[Found], float | None]:
-    """Every network, one after the other; and the seconds of a step of a frozen backbone's head."""
+def measure(check: Check, console: Console) -> tuple[list[Found], Speeds]:
+    """Every network, one after the other; and what is kept of it and of the device itself."""
     with Workers() as workers, console.status("starting") as status:
         status.update("measuring a matrix product")
         try:
             (device,) = workers.ask(1, check.question("device"))
         except ProbeError as error:
-            return [Found(name, problem=str(error)) for name in check.networks], None
+            return [Found(name, problem=str(error)) for name in check.networks], NOTHING
         found = []
         for architecture in check.networks:
             status.update(f"training {architecture}")
             found.append(one(check, architecture, workers, device["macs_per_second"]))
-        return found, device["head_step_seconds"]
+    on_cpu = check.at_hand.device == "cpu"  # of a GPU a plan guesses training itself, not a product
+    return found, Speeds(
+        tuple(one.speed for one in found if one.speed),
+        device["head_step_seconds"],
+        device["macs_per_second"] if on_cpu else None,
+    )
 
 
 def one(check: Check, architecture: Architecture, workers: Workers, peak: float) -> Found:

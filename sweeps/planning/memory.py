@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from transfusion.architectures import Architecture
+from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell, Freeze, Recipe
+from transfusion.problems import SettingError
 from transfusion.training.schedule import (
     CONTEXT_BYTES,
     COPIES_OF_ACTIVATIONS,
     COPIES_OF_WEIGHTS,
     EVALUATION_BATCH,
 )
+
+HOST_BYTES = 560 * 2**20
+"""What a process that trains on the CPU takes before it has a network: torch for CUDA, Lightning, Ray, pandas
+(measured: torch 2.15, 615 MiB with cbr_tiny at 32 pixels)."""
 
 MARGIN = 1.25
 """Room for fragmentation."""
@@ -33,6 +38,33 @@ def needed_bytes(cell: Cell, recipe: Recipe, measured: Mapping[Key, int], elemen
     key: Key = (cell.architecture, recipe.image_size, recipe.batch_size, cell.freeze)
     peak = measured.get(key)
     return int(CONTEXT_BYTES + MARGIN * (estimate(*key, element_bytes) if peak is None else peak))
+
+
+def needed_on_cpu(cell: Cell) -> int:
+    """The least of the host's memory that a trial of `cell` needs on a CPU, in bytes: without activations."""
+    copies = 1 if cell.freeze == "backbone" else COPIES_OF_WEIGHTS
+    return HOST_BYTES + 4 * copies * ARCHITECTURES[cell.architecture].parameters
+
+
+def refuse_too_large(cells: Iterable[Cell], memory: int | None) -> None:
+    """Make sure that every cell fits into the memory that trials on this machine's CPU have.
+
+    Raises:
+        SettingError: with the networks that do not.
+    """
+    if memory is None:
+        return
+    needs = {cell.architecture: needed_on_cpu(cell) for cell in sorted(cells, key=needed_on_cpu)}
+    large = {name: need for name, need in needs.items() if need > memory}
+    if large:
+        needed = ", ".join(f"{name} {need / 2**20:,.0f} MiB" for name, need in large.items())
+        small = [name for name in needs if name not in large]
+        cure = f", or train less: --architectures {' '.join(small)}" if small else ""
+        raise SettingError(
+            f"memory: found {memory / 2**20:,.0f} MiB for trials (free, less what Ray takes), expected "
+            f"enough for a trial of each network: {needed}, and its activations; give this machine or "
+            f"container more{cure}"
+        )
 
 
 def measured_peaks(records: Mapping[str, dict[str, Any]]) -> dict[Key, int]:

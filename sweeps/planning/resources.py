@@ -7,7 +7,6 @@ trial that runs out of memory is tried again at the next larger share, up to the
 from __future__ import annotations
 
 import math
-import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from transfusion.cgroups import bounds
 from transfusion.problems import SettingError
 
 SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
 """The classes of share: halves of halves, so that whatever runs on a GPU leaves room for one of them."""
+
+
+HELD_BACK = 0.05
+"""Share of the memory beyond which Ray ends trials (its `memory_usage_threshold`)."""
+
+RAY_BYTES = 350 * 2**20
+"""What the driver still takes after the plan, and Ray's own processes (measured: 2 cores, Ray 2.60)."""
 
 
 def larger_share(share: float) -> float:
@@ -40,6 +47,8 @@ class Resources:
         element_bytes: of an activation in the type that is computed in.
         elastic: nodes may join later (an autoscaling cluster): do not stop at what is there now.
         device_name: of the GPUs, or of this machine's CPU; empty where they are unknown or of several kinds.
+        host_memory: bytes for all trials together where they train on this machine's CPU, else None.
+        why: what allows fewer cores than the machine has; empty where nothing does.
     """
 
     device: Literal["cpu", "cuda"]
@@ -51,15 +60,18 @@ class Resources:
     element_bytes: int = 4
     elastic: bool = False
     device_name: str = ""
+    host_memory: int | None = None
+    why: str = ""
 
     def share(self, need: int | None = None) -> float:
-        """The smallest share that holds `need` bytes; without a GPU that of the trial's cores.
+        """The smallest share that holds `need` bytes; without a GPU that of the trial's cores at least.
 
         Args:
             need: bytes of device memory; None where it is unknown, which asks for a whole GPU.
         """
         if self.device == "cpu":
-            return min(1.0, self.cpus / max(*self.cores, 1))
+            of_memory = (need or 0) / self.host_memory if self.host_memory else 0.0
+            return min(1.0, max(of_memory, self.cpus / max(*self.cores, 1)))
         if self.fixed_share is not None:
             return self.fixed_share
         if need is None or self.gpu_memory is None:
@@ -194,10 +206,14 @@ def of_machine(cpus: int, gpus_per_trial: float | None) -> Resources:
     Raises:
         SettingError: the options leave no room for a single trial, or torch cannot use the GPU.
     """
-    cores = (len(os.sched_getaffinity(0)),)
+    here = bounds()
     count, found = (0, Gpus()) if gpus_per_trial == 0 else gpus_here()
-    at_hand = with_gpus(found, checked(cpus, gpus_per_trial, cores, (float(count),), found.memory))
-    return at_hand if at_hand.device == "cuda" else replace(at_hand, device_name=cpu_name())
+    at_hand = with_gpus(found, checked(cpus, gpus_per_trial, (here.cores,), (float(count),), found.memory))
+    at_hand = replace(at_hand, why=here.why)
+    if at_hand.device == "cuda":
+        return at_hand
+    memory = max(0, here.free - int(HELD_BACK * here.memory) - RAY_BYTES)
+    return replace(at_hand, device_name=cpu_name(), host_memory=memory)
 
 
 def with_gpus(found: Gpus, resources: Resources) -> Resources:

@@ -27,13 +27,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from sweeps.presets import demo
-from transfusion.cell import ARCHITECTURES, Cell, Recipe, upstream_of
+from sweeps.presets import STUDIED, demo
+from transfusion.cell import Cell, Recipe, upstream_of
 from transfusion.data import image_cache
 from transfusion.data.table import Table
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
 from transfusion.phantom.settings import Phantom
+from transfusion.study import Study
 from transfusion.training.evaluation import predict
 from transfusion.training.fitting import Hooks, find_learning_rate, fit
 from transfusion.training.metrics import auroc
@@ -79,7 +80,7 @@ class Bench:
         """The pretraining of `cell`, done once."""
         if upstream := upstream_of(cell, self.recipe):
             folder = {"cells": self.out / "cells", "cache": self.out / "cache"}
-            record = run_trial(upstream, self.recipe, self.table, **folder)
+            record = run_trial(upstream, Study(recipe=self.recipe, table=self.table), **folder)
             if record["status"] != "done":
                 raise SystemExit(f"{upstream}: {record['error']}")
 
@@ -170,7 +171,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--train-images", type=int, nargs="+", default=demo_sizes()[-2:])
     parser.add_argument("--inits", nargs="+", default=["random", "photos", "consolidation"])
-    parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
+    parser.add_argument("--architectures", nargs="+", default=list(STUDIED))
     parser.add_argument("--factors", type=float, nargs="+", default=[1, 3, 1 / 3])
     parser.add_argument("--rates", type=float, nargs="+", default=[])
     parser.add_argument("--recipe", nargs="+", default=[], help="other settings, NAME=NUMBER")

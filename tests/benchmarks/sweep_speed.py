@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,8 @@ def run_sample(preset: Preset, data: Path, out: Path, sample: Path) -> None:
     )  # fmt: skip
     console = Console(quiet=True)
     prepare(table, recipe, out / "cache", console)
-    ray_session.start(None)
+    last = ExitStack()
+    ray_session.start(None, last)
     with SweepProgress(console, work.missing()) as progress:
         executor.execute(
             work, Study(recipe=recipe, table=table), Places(out, out / "cache"), at_hand,

@@ -123,7 +123,9 @@ def places():
     from transfusion.records.code_version import code_version
     return sweeps.__file__, transfusion.__file__, code_version().digest
 
-ray_session.start(None)
+from contextlib import ExitStack
+last = ExitStack()
+ray_session.start(None, last)
 print(*ray.get(ray.remote(num_cpus=1)(places).remote()), sep="\\n")
 ray_session.end()
 """

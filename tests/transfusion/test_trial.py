@@ -167,7 +167,12 @@ def test_upstream_weights_feed_the_cells_that_start_from_them(run, table, quick,
         assert torch.equal(value, weights[name])
     scratch = initial_network(CELL, quick, table.fingerprint, cells, 1)
     assert torch.equal(scratch.head.weight, network.head.weight), "the same seed draws the same head"
-    assert run(cell)[0]["status"] == "done"
+    frozen, folder = run(cell)
+    assert frozen["status"] == "done"
+    ladder = tables(folder)["range_test"]["learning_rate"]
+    assert ladder.iloc[0] == pytest.approx(10 * quick.range_test_low), "a head alone bears higher rates"
+    assert ladder.iloc[-1] <= 10 * quick.range_test_high * 1.001
+    assert frozen["metrics"]["rate_at_edge"] in ("no", "low", "high")
 
 
 def test_a_photographs_cell_has_no_areas(run, quick):

@@ -13,7 +13,7 @@ import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from transfusion.layouts.csv_text import SEPARATOR_LINE, TEXT, read_text, split_header
+from transfusion.layouts.csv_text import SEPARATOR_LINE, TEXT, lines_above, read_text, split_header
 from transfusion.problems import InputError, Problem
 
 CHUNK = 20_000
@@ -105,6 +105,8 @@ def read_rows(
     wanted = list(dict.fromkeys([*columns, *(names if optional is None else optional)]))
     wanted = [name for name in wanted if name in names or name in columns]
     problems = header_problems(path, header_row, names, columns, wanted, options or {})
+    if problems and not set(columns) & set(names) and (advice := lines_above(text, columns)):
+        problems = [replace(problems[0], advice=advice)]
     if problems:
         raise InputError(problems)
     places = {name: names.index(name) for name in wanted}

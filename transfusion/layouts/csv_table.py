@@ -15,7 +15,7 @@ from transfusion.data.splits import given_parts
 from transfusion.data.table import Split, Table, content_fingerprint, split_patients
 from transfusion.layouts import dicom_patients
 from transfusion.layouts.csv_rows import read_rows
-from transfusion.layouts.image_paths import folders_beside, locate, normalised, path_problems
+from transfusion.layouts.image_paths import below, folders_beside, locate, normalised, path_problems
 from transfusion.layouts.label_csv import parse_labels
 from transfusion.problems import InputError
 
@@ -57,7 +57,7 @@ def read(
     options |= dict.fromkeys(whose, "--patient-column") | dict.fromkeys(named, "--part-column")
     rows = read_rows(csv, (path_column, *whose, *named, *findings), optional, options)
     present = tuple(name for name in dict.fromkeys((*findings, *optional)) if name in rows.columns)
-    texts = rows.columns[path_column]
+    texts = below(csv.parent, rows.columns[path_column])
     problems = path_problems(texts, rows.where)
     located = locate(
         csv.parent, pd.Series(map(normalised, texts)), texts, rows.where, also=folders_beside(csv)

@@ -39,6 +39,8 @@ ENCODINGS = (
 OTHER_FORMATS = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save it as CSV"),
     (b"PAR1", "a Parquet file", "write it as CSV"),
+    (b"[{", "JSON", "write it as CSV: pandas.read_json(FILE).to_csv(NEW, index=False)"),
+    (b'{"', "JSON", "write it as CSV: pandas.read_json(FILE).to_csv(NEW, index=False)"),
     (b"%PDF", "a PDF document", "write it as CSV"),
     (b"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself (git lfs pull)"),
     (b"<", "a web page or XML", "fetch the file again: this is what a server sent instead"),
@@ -113,8 +115,18 @@ def split_header(path: Path, text: str, columns: Sequence[str]) -> tuple[str, in
     if len(columns) > 1 and len(headers[separator]) == 1:
         found_text = f"one column only, {headers[separator][0]!r}"
         expected = "columns separated by commas (or semicolons, tabs, vertical bars)"
-        raise _error(path, found_text, expected, "export the file anew, with commas")
+        advice = lines_above(text, columns) or "export the file anew, with commas"
+        raise _error(path, found_text, expected, advice)
     return separator, int(named is not None)
+
+
+def lines_above(text: str, columns: Sequence[str]) -> str:
+    """What to do where the header stands below lines of something else; empty where it does not."""
+    for number, line in enumerate(text[:BEGINNING].splitlines()[:50]):
+        if number and columns and all(name in line for name in columns):
+            lines = f"the {number} lines" if number > 1 else "the line"
+            return f"delete {lines} above the header, which is in line {number + 1}"
+    return ""
 
 
 def header_of(text: str, separator: str) -> list[str]:

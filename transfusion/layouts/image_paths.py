@@ -74,6 +74,18 @@ def path_problems(texts: Sequence[str], where: Where) -> list[Problem]:
     return problems
 
 
+def below(root: Path, texts: Sequence[str]) -> list[str]:
+    """`texts`; of those from the root of the file system on, below `root`, what is below it."""
+    starts = tuple(dict.fromkeys(f"{place}/" for place in (root, root.absolute(), root.resolve())))
+    starts = tuple(start for start in starts if ABSOLUTE.match(start))
+    return [
+        next((text.removeprefix(start) for start in starts if text.startswith(start)), text)
+        if text.startswith("/")
+        else text
+        for text in texts
+    ]
+
+
 def leaves(text: str) -> bool:
     """Whether this path is absolute or leaves the folder that it is relative to."""
     if ".." not in text and ":" not in text and text[:1] not in ("/", "\\", "~"):
@@ -85,7 +97,7 @@ def leaves(text: str) -> bool:
 NO_IMAGES = re.compile(r"mask|seg|annot|label|heat|thumb|overlay|cache", re.IGNORECASE)
 """Names of folders beside a table that may hold files of the same names that are not its images."""
 
-MOST_FOLDERS = 50
+MOST_FOLDERS = 20
 """Where more lie beside a table, its paths have to name them."""
 
 
@@ -150,9 +162,10 @@ def locate(
         if places[position] is not None:
             continue
         fits = folders.fits(images[position])
-        for each in also:
-            name = posixpath.join(each, posixpath.basename(images[position]))
-            fits += [fit for fit in folders.fits(name) if fit not in fits]
+        more = folders.fits_in(also, posixpath.basename(images[position])) if also else []
+        if "/" in images[position]:
+            more += [fit for each in also for fit in folders.fits(posixpath.join(each, images[position]))]
+        fits += [fit for fit in dict.fromkeys(more) if fit not in fits]
         if len(fits) == 1:
             images[position] = fits[0]
             places[position] = _identity(f"{root}/{fits[0]}")
@@ -259,6 +272,7 @@ class Folders:
     root: Path
     _inside: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     _meant: dict[str, list[str]] = field(default_factory=dict)
+    _together: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def fits(self, path: str) -> list[str]:
         """Files of that name: those that differ in case or Unicode form only, else in their extension."""
@@ -277,6 +291,22 @@ class Folders:
             )
             found += [posixpath.join(folder, each) for each in alike]
         return found
+
+    def fits_in(self, folders: Sequence[str], name: str) -> list[str]:
+        """As `fits`, of a name that may lie in any of these folders, the same at every call."""
+        if not self._together:
+            for folder in folders:
+                for key, names in self._names(folder).items():
+                    self._together.setdefault(key, []).extend((folder, one) for one in names)
+        exact = self._together.get(f"name {folded(name)}", [])
+        taken = {folder for folder, _ in exact}
+        alike = dict.fromkeys(
+            hit
+            for key in (folded(stem(name)), folded(name))
+            for hit in self._together.get(f"stem {key}", [])
+            if hit[0] not in taken
+        )
+        return [posixpath.join(folder, one) for folder, one in (*exact, *alike)]
 
     def _folders(self, path: str) -> list[str]:
         """Folders that `path` may mean: itself where it is there, else those that differ in case."""

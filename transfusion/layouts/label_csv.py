@@ -13,12 +13,15 @@ from transfusion.problems import Problem
 
 LABELS = "1, 0, -1 or blank"
 
-LABEL = re.compile(r"(?:[+-]?[01](?:\.0*)?)?", re.ASCII)
+LABEL = re.compile(r"(?:[+-]?[01](?:[.,]0*)?)?", re.ASCII)
+
+TRUTHS = {"true": 1.0, "false": 0.0}
+"""What programs write of columns of truth values."""
 
 
 WORDS = {
-    **dict.fromkeys(("yes", "y", "true", "t", "positive", "pos", "present", "abnormal"), "write 1"),
-    **dict.fromkeys(("no", "n", "false", "f", "negative", "neg", "absent", "normal"), "write 0"),
+    **dict.fromkeys(("yes", "y", "t", "positive", "pos", "present", "abnormal"), "write 1"),
+    **dict.fromkeys(("no", "n", "f", "negative", "neg", "absent", "normal"), "write 0"),
     **dict.fromkeys(("na", "n/a", "nan", "none", "null", "?", "unknown", "-", "."), "empty the field"),
     **dict.fromkeys(("uncertain", "possible", "maybe", "equivocal"), "write -1"),
 }
@@ -43,7 +46,10 @@ def parse_labels(rows: Rows, findings: Sequence[str]) -> tuple[dict[str, np.ndar
         values = np.full(len(spellings), np.nan, dtype=np.float32)
         for code, spelling in enumerate(spellings):
             if LABEL.fullmatch(spelling):
-                values[code] = float(spelling) + 0.0 if spelling else np.nan
+                values[code] = float(spelling.replace(",", ".")) + 0.0 if spelling else np.nan
+                continue
+            if (truth := TRUTHS.get(spelling.casefold())) is not None:
+                values[code] = truth
                 continue
             where = rows.where(np.flatnonzero(codes == code), finding)
             problems.append(Problem(where, repr(spelling), LABELS, _advice(spelling)))

@@ -11,8 +11,10 @@ from sweeps.processes import marked
 
 CODE = """
 import psutil, ray
+from contextlib import ExitStack
 from sweeps.execution import ray_session
-ray_session.start(None)
+last = ExitStack()
+ray_session.start(None, last)
 ray.get(ray.remote(num_cpus=1)(lambda: 1).remote())
 me = psutil.Process()
 for process in [me, *me.children(recursive=True)]:

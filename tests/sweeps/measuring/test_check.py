@@ -111,7 +111,8 @@ def test_a_check_of_this_machine_is_what_its_next_plan_reckons_with(tmp_path, ca
     row = next(line.split() for line in text.splitlines() if line.split()[:1] == ["cbr_tiny"])
     assert row[1:3] == ["yes", "float32"]
     (file,) = (tmp_path / "home" / "transfusion-sweep" / "speeds").glob("*.json")
-    assert set(tmp_path.rglob("*")) == before, "the plan had kept the core's speed there"
+    made = {path.relative_to(tmp_path).parts[0] for path in set(tmp_path.rglob("*")) - before}
+    assert made <= {"home"}, "the plan had kept the core's speed in the same file"
     (kept,) = json.loads(file.read_text())["measured"]
     assert kept["alone"] == pytest.approx(float(row[3].replace(",", "")), abs=0.06)
     assert full_grid.main(plan) == 0

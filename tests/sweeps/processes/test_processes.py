@@ -217,8 +217,10 @@ def test_the_mark_is_inherited_and_taken_away_again(tmp_path):
 CODE = """
 import subprocess
 import psutil, ray
+from contextlib import ExitStack
 from sweeps.execution import ray_session
-ray_session.start(None)
+last = ExitStack()
+ray_session.start(None, last)
 children = psutil.Process().children()
 def asked(process):
     print("asked to end, in vain:", process.args[0])
@@ -234,5 +236,5 @@ def test_rays_processes_are_ended_without_asking_those_that_cannot_hear_it():
     )
     started, left = re.findall(r"\d+", found.stdout)
     assert "asked" not in found.stdout
-    assert int(started) >= 3
+    assert int(started) >= 2, "the raylet and the head"
     assert int(left) == 0

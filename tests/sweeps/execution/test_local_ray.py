@@ -1,0 +1,90 @@
+"""What Ray needs of a machine is given to it, or found missing before it starts."""
+
+import dataclasses
+import json
+import os
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.execution import local_ray
+from sweeps.processes import identity
+from transfusion.problems import SettingError
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """No place but TMPDIR, which is returned."""
+    monkeypatch.setattr(local_ray, "PLACES", ())
+    short = Path(f"/tmp/t{os.getpid() % 10_000}")
+    short.mkdir()
+    monkeypatch.setenv("TMPDIR", str(short))
+    yield short
+    for left in short.iterdir():
+        (left / local_ray.OWNER).unlink(missing_ok=True)
+        left.rmdir()
+    short.rmdir()
+
+
+def test_rays_folder_is_short_private_and_goes(places):
+    with local_ray.own_folder() as folder:
+        socket = folder / "session_2026-11-28_21-16-03_123456_1234567/sockets/plasma_store"
+        assert len(os.fsencode(socket)) <= local_ray.SOCKET_PATH
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert folder.parent == places
+    assert not folder.exists()
+
+
+def test_what_a_killed_driver_left_goes_and_what_a_living_one_has_stays(places):
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    dead = dataclasses.replace(identity.own(), pid=process.pid, ticks=identity._stat(process.pid)[1])
+    process.communicate(b"\n")
+    for name, owner in {"sweep-dead": dead, "sweep-live": identity.own()}.items():
+        (places / name).mkdir()
+        (places / name / local_ray.OWNER).write_text(json.dumps(dataclasses.asdict(owner)))
+    (places / "sweep-other").mkdir()
+    with local_ray.own_folder():
+        assert {one.name for one in places.glob("sweep-*")} >= {"sweep-live", "sweep-other"}
+        assert not (places / "sweep-dead").exists()
+
+
+def test_a_place_whose_paths_are_too_long_is_passed_over_or_named(places, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", "/" + "long" * 20)
+    with pytest.raises(SettingError, match="too long a path for sockets"):
+        local_ray._make()
+    monkeypatch.setattr(local_ray, "PLACES", (places,))
+    made = local_ray._make()
+    assert made.parent == places
+
+
+def test_a_place_that_cannot_be_written_is_named(places, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    with pytest.raises(SettingError, match="/nowhere: no such file or directory"):
+        local_ray._make()
+
+
+def test_the_token_is_written_nowhere_and_goes(monkeypatch):
+    for name in local_ray.TOKEN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/nowhere")
+    with local_ray.own_token():
+        assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    assert not set(local_ray.TOKEN) & set(os.environ)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    with local_ray.own_token():
+        assert os.environ["RAY_AUTH_TOKEN"] == "mine"
+    assert os.environ["RAY_AUTH_TOKEN"] == "mine"
+
+
+def test_few_processes_are_refused_with_the_limits_name(monkeypatch):
+    monkeypatch.setattr(local_ray.resource, "getrlimit", lambda _: (400, resource.RLIM_INFINITY))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(local_ray, "_own_threads", lambda: 150)
+    with pytest.raises(SettingError, match=r"ulimit -u: found room for 250 more .*expected 320 for Ray"):
+        local_ray.refuse_few_processes(2)
+    monkeypatch.setattr(local_ray, "_own_threads", lambda: 10)
+    local_ray.refuse_few_processes(2)
