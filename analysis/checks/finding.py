@@ -127,7 +127,7 @@ def other_prevalence(found: Analysis) -> Doubt:
     """TS005."""
     record = found.evidence.sweep.get("labels")
     rows = [row for row in record if isinstance(row, dict)] if isinstance(record, list) else []
-    counts = [row for row in rows if {"finding", "part", "patients", "trained_positive"} <= set(row)]
+    counts = [row for row in rows if _is_count(row)]
     if not counts:
         return NOT_KNOWN
     said = []
@@ -147,9 +147,16 @@ def other_prevalence(found: Analysis) -> Doubt:
     return Doubt("; ".join(said))
 
 
+def _is_count(row: dict[str, Any]) -> bool:
+    """Whether a record of labels holds what is compared: it may be another program's."""
+    numbers = [row.get(name) for name in ("patients", "trained_positive", "trained_negative")]
+    whole = all(isinstance(number, int) and number >= 0 for number in numbers)
+    return whole and bool(row["patients"]) and "finding" in row and "part" in row
+
+
 def _prevalence(row: dict[str, Any]) -> float | None:
     """Positive images among those with a label; None without any."""
-    positive, negative = row["trained_positive"], row.get("trained_negative", 0)
+    positive, negative = row["trained_positive"], row["trained_negative"]
     return positive / (positive + negative) if positive + negative else None
 
 
@@ -159,7 +166,8 @@ def images_in_two_parts(found: Analysis) -> Doubt:
     record = data.get("equal_images") if isinstance(data, dict) else None
     if not isinstance(record, list):
         return NOT_KNOWN
-    pairs = [row for row in record if isinstance(row, dict) and row.get("part") != row.get("other")]
+    rows = [row for row in record if isinstance(row, dict) and isinstance(row.get("text"), str)]
+    pairs = [row for row in rows if row.get("part") != row.get("other")]
     return Doubt("; ".join(str(row.get("text")) for row in pairs[:SHOWN]))
 
 

@@ -55,8 +55,9 @@ def analysis(cells: pd.DataFrame, sweep: dict[str, Any] = SWEEP, spread: float =
     covariance = np.eye(len(cells)) * spread**2
     measures = Measures(cells, {"test_auroc": covariance}, {"test_auroc": PATIENTS}, {"test_auroc": 100})
     evidence = Evidence(Path("out"), cells, pd.DataFrame(), sweep)
-    empty = pd.DataFrame()
-    return Analysis(evidence, measures, empty, empty, empty, empty, Margins(auroc=0.01), None)
+    unused: dict[str, Any] = {field.name: pd.DataFrame() for field in dataclasses.fields(Analysis)}
+    looked_at = {"evidence": evidence, "measures": measures, "margins": Margins(auroc=0.01), "law": None}
+    return Analysis(**(unused | looked_at))
 
 
 def results(found: Analysis, **options: Any) -> dict[str, str]:
@@ -187,6 +188,16 @@ def test_what_cannot_be_told_is_not_called_clear() -> None:
     assert [code for code, result in told.items() if result == "not known"] == [
         "TS001", "TS002", "TS003", "TS004", "TS005", "TS006",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "record",
+    [3, "x", [3], [{}], [{**LABELS[0], "patients": "many"}], [{**LABELS[0], "patients": 0}], {"a": 1}],
+)
+def test_records_of_other_programs_are_not_known(record: object) -> None:
+    sweep = {"labels": record, "data": record}
+    told = results(analysis(sound_cells(), sweep))
+    assert told["TS005"] == told["TS006"] == "not known"
 
 
 def test_nothing_finished_is_not_known_rather_than_clear() -> None:
