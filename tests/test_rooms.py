@@ -188,3 +188,29 @@ def test_the_contract_has_no_circle():
         return seen
 
     assert [room for room in inner if room in reached(room, set())] == []
+
+
+MOST_PARAMETERS = 7
+
+
+def parameters(text: str) -> dict[str, int]:
+    """Function -> how many parameters it takes, `self` and `cls` not counted."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            names = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            found[node.name] = len([name for name in names if name not in ("self", "cls")])
+    return found
+
+
+def test_no_function_takes_more_than_seven_parameters():
+    """What belongs together is handed over as one value: `Study`, `Machine`, `Options`, `Phantom`, ..."""
+    assert parameters("def f(self, a, /, b, *, c=1): pass") == {"f": 3}
+    long = {
+        f"{module}.{name}": count
+        for module, file in modules().items()
+        if not module.startswith("analysis")
+        for name, count in parameters(file.read_text()).items()
+        if count > MOST_PARAMETERS
+    }
+    assert long == {}

@@ -304,7 +304,7 @@ def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_
 
 
 def _text(value: Any) -> str:
-    """The one way to write a value as JSON, on which the identity of cells hangs."""
+    """Canonical JSON, which the identity of cells is hashed from."""
     return _ENCODER.encode(value)
 
 

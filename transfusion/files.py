@@ -36,7 +36,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def unwatched() -> None:
-    """In place of a look at a lease, where nobody else can write."""
+    """No lease to check: nobody else can write here."""
 
 
 @contextmanager

@@ -47,7 +47,7 @@ ONE_CORE = Machine()
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cell is trained: its folder, that of the image cache, the device, and the world around it."""
+    """Where a cell is trained: its folder, the image cache's, the device, and the trial's hooks."""
 
     folder: Path
     cache: Path
@@ -129,13 +129,13 @@ def run_trial(
 
 
 def _note_peak(metrics: dict[str, Any]) -> None:
-    """Raise `device_memory_bytes` to the peak since it was counted anew."""
+    """Update `device_memory_bytes` with the peak since the last reset."""
     peak = torch.cuda.max_memory_allocated()
     metrics["device_memory_bytes"] = max(peak, metrics.get("device_memory_bytes", 0))
 
 
 def _failed(error: Exception, folder: Path, share: float, check: Callable[[], None]) -> dict[str, Any]:
-    """What follows from an exception in training: the outcome to record or to hand back."""
+    """Classify an exception raised in training; returns the outcome to record or to return."""
     failure = failure_of(error)
     if failure == "storage":
         raise OSError(f"{folder}: {error}") from error

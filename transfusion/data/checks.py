@@ -1,4 +1,4 @@
-"""Everything that must hold of a data set before the first trial starts, found in one go."""
+"""Validate a data set before the first trial starts; all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check(
     asked: Reading = AS_STATED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
-    """Raises one `InputError` that holds everything that would make a trial on `table` fail.
+    """Raise one `InputError` with every problem that would make a trial on `table` fail.
 
     Args:
         findings: those that will be trained.
@@ -57,7 +57,7 @@ def label_problems(
     uncertain: Callable[[str], str],
     blank: str,
 ) -> list[Problem]:
-    """Unknown findings, parts without images or with one class only, and too few images."""
+    """Problems: unknown findings, parts without images or with one class only, too few images."""
     problems = []
     sizes = table.frame["part"].value_counts()
     if sizes.get("train", 0) < train_images:
@@ -87,7 +87,7 @@ def label_problems(
 
 
 def upstream_problems(counts: Sequence[PartCounts]) -> list[Problem]:
-    """What keeps a finding from being pretrained on: it must be there, and tell images apart, in `train`.
+    """Problems of a finding for pretraining: it needs labels of both classes in `train`.
 
     Its other parts are not measured for a claim: one labelled image in `selection` chooses the epoch.
     """

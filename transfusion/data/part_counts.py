@@ -1,4 +1,4 @@
-"""How many patients, images and labels of each kind each part has, and what the labels became.
+"""Counts of patients, images and labels in each part, before and after the label policies.
 
 The one place that counts: the plan, `sweep.json`, the tables and the report show these numbers.
 """
@@ -136,7 +136,7 @@ def half_width(positives: int, negatives: int, area: float = AREA) -> float:
 
 
 def what_it_decides(counts: Sequence[PartCounts], finding: str) -> tuple[str, ...]:
-    """How exactly the held-out parts can measure `finding`, with a warning where they are small."""
+    """Expected width of the intervals for `finding` on the held-out parts; warns where parts are small."""
     said = []
     for one in counts:
         if one.finding != finding or one.part not in ("test", "official"):

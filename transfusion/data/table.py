@@ -1,6 +1,6 @@
-"""The one small interface behind all data sets: a table of images with patients, parts and labels.
+"""The interface of all data sets: a table of images with their patients, parts and labels.
 
-Readers (`chexpert.read`, `nih.read`, `own_table.read`) build a `Table`; what comes after sees nothing else.
+Readers (`transfusion.layouts.readers`) build a `Table`; the rest of the program sees nothing else.
 """
 
 from __future__ import annotations

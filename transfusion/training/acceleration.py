@@ -35,7 +35,7 @@ def reduced_type(device: torch.device, precision: Precision = "auto") -> torch.d
 
 
 def warmed_up(device: torch.device) -> None:
-    """Count the peak of memory anew: what the first step took, and no later one does, is no need."""
+    """Reset the peak memory after the first step, whose one-off allocations are not needed later."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

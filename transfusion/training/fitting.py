@@ -37,7 +37,7 @@ WRITING_SHARE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What a trial tells and asks the world while it trains.
+    """Callbacks of a trial: progress, checkpoints, stop requests, the lease.
 
     Attributes:
         report: called with the record of every epoch, and `epochs`, the planned number.

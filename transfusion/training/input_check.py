@@ -41,7 +41,7 @@ DEAD = 1e-3
 
 @dataclass(frozen=True)
 class Seen:
-    """What the batch norms see of some images, beside what they saw in training.
+    """Statistics of some images at the batch norms, beside the running statistics of their training.
 
     Attributes:
         spread: standard deviation now over that of training, first batch norm, median of its channels.
@@ -91,7 +91,7 @@ class Seen:
 def look(
     weights: Mapping[str, Tensor], architecture: Architecture, images: np.ndarray, scale: InputScale
 ) -> Seen:
-    """Run images through the network and compare what its batch norms see.
+    """Run images through the network and compare batch statistics with running statistics.
 
     Args:
         weights: of all stages, as `weights.read` gives them.

@@ -1,4 +1,4 @@
-"""The LightningModule: one network, its loss, its optimiser and what it records."""
+"""The LightningModule: a network with its loss, optimiser, scheduler and records."""
 
 from __future__ import annotations
 

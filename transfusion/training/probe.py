@@ -1,4 +1,4 @@
-"""How fast this process trains a network here: a few steps of the real training on made-up images."""
+"""Benchmark training in this process: a few steps of the real training on random images."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a few steps of training have shown.
+    """Speed and memory of a few training steps.
 
     Attributes:
         images_per_second: of one process.
@@ -155,20 +155,20 @@ def product_macs_per_second(place: Place) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for the device to have done what it was given."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def forget_peak() -> None:
-    """Count the peak of this process's memory anew, where the system can."""
+    """Reset the peak memory of this process, where the system can."""
     clear = Path("/proc/self/clear_refs")
     if clear.exists():
         clear.write_text("5")
 
 
 def peak_bytes() -> int:
-    """At most so much memory has this process had since `forget_peak`, pages that it shares included."""
+    """Upper bound of the peak memory of this process since `forget_peak`, shared pages included."""
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""A process that measures what it is asked, one JSON line after the other.
+"""A worker process that runs benchmarks on request, one JSON line each.
 
 A process of its own, since a GPU's memory is held, and may run out, by process; and several at once share a
 device as trials do.

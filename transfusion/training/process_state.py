@@ -1,4 +1,4 @@
-"""A clean slate for every trial of a process that runs many, one after the other."""
+"""Isolate trials that share a worker process: reset seeds, flags, threads and environment between them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from transfusion.training.schedule import CONTEXT_BYTES
 
 @contextmanager
 def clean_slate(seed: int, threads: int) -> Iterator[None]:
-    """Reset what earlier trials may have left, and undo afterwards what this one changes in its process.
+    """Isolate one trial: reset global state before it, restore the process's own state after it.
 
     Covered are seeds, torch's flags, threads, default type and device; environment variables, the working
     directory and warning filters; and memory, given back to the device and to the system.
@@ -43,7 +43,7 @@ def clean_slate(seed: int, threads: int) -> Iterator[None]:
 
 
 def reset(seed: int, threads: int) -> None:
-    """Undo what an earlier trial of this process may have left: seeds, torch's flags, threads, log noise."""
+    """Reset global state that an earlier trial may have changed: seeds, flags of torch, threads, logging."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  (libraries that draw from the global state)
     torch.manual_seed(seed)
@@ -64,7 +64,7 @@ def reset(seed: int, threads: int) -> None:
 
 
 def allowed_fraction(share: float) -> float:
-    """What torch may take of its GPU's memory where a trial has `share` of it.
+    """Fraction of the GPU's memory that torch may allocate for a trial with `share` of the GPU.
 
     Torch counts without CUDA's own context, which a share has to hold as well: it is the share less the
     context, but at least half of the share.
@@ -73,7 +73,7 @@ def allowed_fraction(share: float) -> float:
 
 
 def cap_memory(share: float) -> None:
-    """Hold this process to `share` of its GPU's memory, and count its peak anew."""
+    """Cap this process at `share` of its GPU's memory, and reset the peak statistics."""
     torch.cuda.set_per_process_memory_fraction(allowed_fraction(share))
     torch.cuda.reset_peak_memory_stats()
 
@@ -83,7 +83,7 @@ def _total_memory() -> int:
 
 
 def release() -> None:
-    """Give the memory of a finished trial back to the device and to the system.
+    """Free the memory of a finished trial, on the device and in the process.
 
     The first time, what has survived (modules, for the most part) is set aside: to go through it again after
     every trial would take a third of a second.

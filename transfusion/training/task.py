@@ -67,7 +67,7 @@ def finding_task(cell: Cell, recipe: Recipe, table: Table, images: np.ndarray) -
 
 
 def photos_task(cell: Cell, recipe: Recipe) -> Task:
-    """Which photograph is this crop from (Exemplar-CNN, Dosovitskiy et al. 2014), a tenth held out."""
+    """Which photograph is a crop from? (Exemplar-CNN, Dosovitskiy et al. 2014.) A tenth is held out."""
     held_out = max(1, cell.train_images // 10)
     images, classes = photos.crops(cell.train_images + held_out, recipe.image_size, cell.seed)
     everything = np.arange(len(images))
@@ -76,7 +76,7 @@ def photos_task(cell: Cell, recipe: Recipe) -> Task:
 
 
 def imagenet_task(cell: Cell, table: Table, images: np.ndarray) -> Task:
-    """Which class is this image of, on the images of `imagenet.read`.
+    """Classification of ImageNet's classes, on the images of `imagenet.read`.
 
     Args:
         images: uint8 [N, 3, size, size], in the order of the table's rows.
