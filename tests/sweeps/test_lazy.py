@@ -49,9 +49,12 @@ def test_a_second_plan_imports_neither_torch_nor_ray(planned):
     assert seconds < 6, "1.6 s of a core where nothing else runs"
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["--prset", "demo"], 2)])
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["--help"], 0), (["--version"], 0), (["--prset", "demo"], 2)]
+)
 def test_help_and_a_mistyped_option_import_next_to_nothing(arguments, status):
     done, seconds = run("-X", "importtime", "sweeps/full_grid.py", *arguments, status=status)
+    assert len(imported(done.stderr)) > 20
     assert imported(done.stderr) & {*HEAVY, "numpy", "pandas", "pyarrow", "rich", "scipy"} == set()
     assert seconds < 1, "0.1 s of a core where nothing else runs"
 

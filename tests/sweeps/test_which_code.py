@@ -226,30 +226,3 @@ def test_the_end_is_quick_and_nothing_of_others_is_cut_off(end, status, quick):
     assert "threads are waited for" in out
     assert ("taken apart" in out or "Python takes" in out) == (not quick)
     assert bool(err) == (not quick)
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["sweeps/full_grid.py", "--help"],
-        pytest.param(
-            ["sweeps/full_grid.py", "--preset", "smoke", "--dry-run", "--out", "{out}"],
-            marks=pytest.mark.slow,
-        ),
-        ["-m", "analysis", "--help"],
-    ],
-    ids=["help", "plan", "analysis"],
-)
-def test_standard_error_holds_nothing_but_what_we_wrote(command, tmp_path):
-    _, err = run(sys.executable, *[part.format(out=tmp_path / "out") for part in command])
-    assert err == ""
-
-
-@pytest.mark.parametrize(("option", "status"), [("--help", 0), ("--epocs=3", 2), ("--version", 0)])
-def test_help_and_a_mistyped_option_import_neither_torch_nor_ray(option, status):
-    command = [sys.executable, "-X", "importtime", "sweeps/full_grid.py", option]
-    _, err = run(*command, status=status)
-    imported = {line.rsplit("|", 1)[-1].strip() for line in err.splitlines() if "import time:" in line}
-    heavy = {"ray", "torch", "torchvision", "numpy", "pandas", "scipy", "matplotlib", "rich"}
-    assert len(imported) > 20
-    assert imported & heavy == set()
