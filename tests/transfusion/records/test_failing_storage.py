@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 from transfusion import trial
 from transfusion.cell import Cell
 from transfusion.records import attempts, results
+from transfusion.study import Study
 from transfusion.training.fitting import Hooks
 
 CELL = Cell(kind="upstream", finding="Consolidation", architecture="cbr_tiny", train_images=16)
@@ -72,7 +73,8 @@ def live(table, image_folder, quick):
 
     def live(cells: Path) -> dict[str, Any]:
         hooks = Hooks(checkpoint_seconds=0)
-        return trial.run_trial(CELL, recipe, table, cells=cells, cache=image_folder, hooks=hooks)
+        study = Study(recipe=recipe, table=table)
+        return trial.run_trial(CELL, study, cells=cells, cache=image_folder, hooks=hooks)
 
     return live
 
