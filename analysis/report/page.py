@@ -14,6 +14,7 @@ from analysis.figures.palette import VERDICTS
 from analysis.names import init_name
 from analysis.report import tables
 from analysis.report.codes import codes, several
+from analysis.report.doubts import TITLE, doubts, others
 from analysis.report.html import details, escape, nested, page, paragraph, picture, prose, table
 from analysis.statistics.catalogue import Margins
 from analysis.statistics.curves import SPIKE_DEFINITION
@@ -94,6 +95,7 @@ def write(
         tables.findings(findings),
         "<h3>Published AUROC beside ours</h3>",
         tables.published(published, natural=natural, data=name, networks=evidence.networks),
+        *_doubts(evidence),
         "<h2>What is here and what is missing</h2>",
         _missing(evidence, measures, collection),
         *_weights(evidence),
@@ -118,6 +120,16 @@ def write(
     )
     part.replace(file)
     return file
+
+
+def _doubts(evidence: Evidence) -> list[str]:
+    """What the checks found."""
+    rows = doubts(evidence.checks)
+    told = others(evidence.checks)
+    if not told and rows.empty:
+        return []
+    shown = table(rows, stack=True) if len(rows) else ""
+    return [f"<h2>{TITLE}</h2>", shown, paragraph(told) if told else ""]
 
 
 def equal_images(sweep: dict[str, Any], across_parts: bool = False) -> list[str]:
