@@ -17,6 +17,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 BEFORE, AFTER = ("before", "#D55E00", "s", "--"), ("after", "#0072B2", "o", "-")
 """Okabe and Ito's vermilion and blue; markers and lines differ, too."""
@@ -34,11 +36,11 @@ def lines(file: Path, cell: str) -> list[dict[str, Any]]:
 
 def draw(curve: Axes, score: Axes, found: list[dict[str, Any]], style: tuple[str, str, str, str]) -> None:
     """One version's range test above, and what it reached at the rates that were trained below."""
-    name, colour, marker, stroke = style
+    _, colour, marker, stroke = style
     if not found:
         return
     losses = [float("nan") if loss is None else loss for loss in found[0]["losses"]]
-    curve.plot(found[0]["rates"], losses, stroke, color=colour, marker=marker, markersize=4, label=name)
+    curve.plot(found[0]["rates"], losses, stroke, color=colour, marker=marker, markersize=4)
     for axes in (curve, score):
         axes.axvline(found[0]["chosen"], color=colour, linestyle=stroke, linewidth=1)
     reached = sorted((one["rate"], one["auroc"]) for one in found)
@@ -48,7 +50,13 @@ def draw(curve: Axes, score: Axes, found: list[dict[str, Any]], style: tuple[str
 def main() -> None:
     before, after, target, *cells = sys.argv[1:]
     figure, grid = pyplot.subplots(
-        2, len(cells), figsize=(3 * len(cells), 5), squeeze=False, sharex=True, sharey="row", dpi=100
+        2,
+        len(cells),
+        figsize=(3 * len(cells), 5),
+        squeeze=False,
+        sharex=True,
+        sharey="row",
+        layout="constrained",
     )
     for column, cell in enumerate(cells):
         curve, score = grid[0][column], grid[1][column]
@@ -59,11 +67,18 @@ def main() -> None:
         curve.set_title(f"{architecture}\n{start}, {images} images", fontsize=10)
         curve.set_xscale("log")
         curve.set_yscale("log")
+        curve.set_yticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
+        curve.yaxis.set_minor_locator(NullLocator())
         score.set_xlabel("learning rate")
     grid[0][0].set_ylabel("loss in the range test, nats")
     grid[1][0].set_ylabel("AUROC")
-    grid[0][0].legend(frameon=False, title="vertical: chosen")
-    figure.tight_layout()
+    figure.legend(
+        handles=[
+            Line2D([], [], color=colour, marker=marker, linestyle=stroke, label=f"{name}, upright: chosen")
+            for name, colour, marker, stroke in (BEFORE, AFTER)
+        ],
+        loc="outside lower center", ncols=2, frameon=False,
+    )  # fmt: skip
     figure.savefig(target)
 
 
