@@ -10,7 +10,7 @@ from pathlib import Path
 from sweeps.places import Places
 from sweeps.processes import marked
 from sweeps.processes.stop import end_at_once
-from sweeps.storage import object_store
+from sweeps.storage import object_store, sharing
 from sweeps.storage.lock import Waiting, held
 from sweeps.storage.object_store import ObjectStore
 from sweeps.storage.store_lock import held_prefix
@@ -28,6 +28,8 @@ def take(places: Places, waiting: Waiting, cleanup: ExitStack) -> Callable[[], N
         SettingError: OUT cannot be written.
     """
     out, store = places.out, places.store
+    sharing.write_for_the_group(out)
+    sharing.refuse_unwritable(out)
     try:
         lease = cleanup.enter_context(held(out, waiting, end_lost))
     except OSError as error:

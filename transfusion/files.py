@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ def atomic(path: Path, check: Callable[[], None] = unwatched) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & stat.S_IMODE(path.parent.stat().st_mode) | 0o600)  # for whom the folder is
         check()
         temporary.replace(path)
     finally:

@@ -179,6 +179,7 @@ def _draw_elsewhere(share: dict) -> Iterator[int]:
         stdout=subprocess.PIPE,
         env={**os.environ, **KEEP_MEMORY, "PYTHONPATH": search},
         text=True,
+        start_new_session=True,  # a Ctrl-C is for the one that draws, which then ends this one
     )
     with process:
         assert process.stdin is not None
@@ -191,8 +192,11 @@ def _draw_elsewhere(share: dict) -> Iterator[int]:
 
 
 def _serve() -> None:
-    for number in _draw_share(json.load(sys.stdin)):
-        print(number, flush=True)
+    try:
+        for number in _draw_share(json.load(sys.stdin)):
+            print(number, flush=True)
+    except BrokenPipeError:  # whoever asked for it is gone
+        os._exit(1)
 
 
 def _file_of(row: Radiograph, folder: Path) -> Path:
