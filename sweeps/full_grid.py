@@ -71,6 +71,10 @@ def command(options: Options, arguments: Sequence[str], stop: Stop) -> int:
 
         return remote.run(options, options.address or "", arguments)
     preset = preset_of(options)
+    if options.address:
+        from sweeps.execution import addresses  # Ray
+
+        addresses.reach(addresses.resolve(options.address))  # before data are read, which may take minutes
     place = options.out or f"results/{preset.name}"
     store = ObjectStore(place) if "://" in place else None
     out = store.mirror() if store else Path(place)
