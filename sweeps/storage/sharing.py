@@ -38,9 +38,9 @@ def refuse_unwritable(out: Path) -> None:
     more = f" (and {len(missing) - 1} more places)" if len(missing) > 1 else ""
     whose = f"of user {_user(found.st_uid)} and group {_group(found.st_gid)}"
     raise SettingError(
-        f"--out {out}: found {place}{more} {whose} with mode {stat.S_IMODE(found.st_mode):04o}, expected to be "
-        f"allowed to {bits} there; its owner runs `chmod -R g+rwX {out}` (you must be of the group), or name "
-        "another folder"
+        f"--out {out}: found {place}{more} {whose} with mode {stat.S_IMODE(found.st_mode):04o}, expected to "
+        f"be allowed to {bits} there; its owner runs `chmod -R g+rwX {out}` (you must be of the group), or "
+        "name another folder"
     )
 
 
