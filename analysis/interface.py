@@ -7,25 +7,24 @@ analysis.estimate(evidence, Contrast("mine", "test_auroc", (Term(+1, 384), Term(
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import get_args
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.claims.analysed import margins_of
-from analysis.claims.conjectures import grid_of
-from analysis.claims.estimates import power_law
+from analysis.claims.analysed import read_back
+from analysis.claims.drawn import Drawn
 from analysis.figures import draw
+from analysis.figures.records import RECORDS
 from analysis.statistics import contrasts
-from analysis.statistics.catalogue import Margins
-from analysis.statistics.contrasts import Contrast
+from analysis.statistics.catalogue import MEASURES, Margins
+from analysis.statistics.contrasts import Across, Contrast, Replicate, Term
 from analysis.statistics.measures import Measures, measure
 from analysis.tables.store import Evidence
 
-FIGURES = (
-    "verdicts", "verdicts_column", "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
-    "learning_curve", "gains", "range_tests",
-)  # fmt: skip
+FIGURES = tuple(record.name for record in RECORDS)
 
 
 def measured(evidence: Evidence) -> Measures:
@@ -41,27 +40,60 @@ def estimate(evidence: Evidence, contrast: Contrast) -> pd.Series:
     """One contrast with its interval, n and missing cells; the fields of `analysis.tables.schema.ESTIMATES`.
 
     Raises:
-        ValueError: the cells that the contrast asks for are not there; the message says which way.
+        ValueError: a name that is not known, or cells that are not there; the message says which and why.
     """
-    found = contrasts.estimate(measured(evidence), contrast)
+    measures = measured(evidence)
+    if wrong := _wrong(contrast, measures):
+        raise ValueError(f"{contrast.name}: {'; '.join(wrong)}")
+    found = contrasts.estimate(measures, contrast)
     if found is None:
-        missing, why = contrasts.absent(measured(evidence), contrast)
+        missing, why = contrasts.absent(measures, contrast)
         raise ValueError(f"{contrast.name}: {missing} cells missing: {why}")
     return pd.Series({"name": contrast.name, "metric": contrast.metric, **asdict(found)})
+
+
+def _wrong(contrast: Contrast, measures: Measures) -> list[str]:
+    """What of `contrast` is no name of this grid, or not of the kind that is expected."""
+    wrong = [
+        _known("metric", contrast.metric, MEASURES),
+        _known("across", contrast.across, get_args(Across)),
+        _known("replicate", contrast.replicate, get_args(Replicate)),
+    ]
+    for name in ("architectures", "group"):
+        given = getattr(contrast, name)
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            wrong.append(f"{name}: found {given!r}; expected a tuple of names, such as ({str(given)!r},)")
+        else:
+            wrong += [_known(name, one, measures.architectures) for one in given]
+    if contrast.across == "difference" and not contrast.group:
+        wrong.append("group: found none; across='difference' compares a group of networks with the others")
+    terms = contrast.terms
+    if not isinstance(terms, Sequence) or not terms or not all(isinstance(term, Term) for term in terms):
+        wrong.append(
+            f"terms: found {terms!r}; expected a tuple of Term, such as (Term(1, 400), Term(-1, 100))"
+        )
+    else:
+        for axis in ("train_images", "init", "freeze", "balance"):
+            planned = list(measures.cells[axis].dropna().unique())
+            wrong += [_known(axis, getattr(term, axis), planned) for term in terms]
+    return list(dict.fromkeys(filter(None, wrong)))
+
+
+def _known(what: str, found: object, names: Iterable[object]) -> str:
+    names = list(names)
+    if found in names:
+        return ""
+    return f"{what}: found {found!r}; expected one of {', '.join(map(str, names))}"
 
 
 def figure(evidence: Evidence, name: str, margins: Margins | None = None) -> Figure:
     """One of `FIGURES`, from the estimates and verdicts that the last `analysis.run` left.
 
     Raises:
-        ValueError: there is no such figure.
+        ValueError: there is no such figure, nothing to draw in it, or no `analysis.run` yet.
     """
-    if name not in FIGURES:
-        raise ValueError(f"found figure {name!r}; expected one of {', '.join(FIGURES)}")
-    cells = measured(evidence)
-    if name.startswith("figure"):
-        return draw.study_figures(evidence, cells, evidence.estimates)[name]()
-    limits = margins or margins_of(evidence)
-    law = power_law(cells, grid_of(cells, evidence.natural)) if name == "learning_curve" else None
-    drawn = draw.conjecture_figures(evidence, cells, evidence.estimates, evidence.verdicts, limits, law)
-    return drawn[name]()
+    if evidence.verdicts.empty:
+        raise ValueError(f"{evidence.out}: found no verdicts; call analysis.run({str(evidence.out)!r}) first")
+    if "drawn" not in evidence.cache or margins is not None:
+        evidence.cache["drawn"] = Drawn(read_back(evidence, measured(evidence), margins))
+    return draw.draw(evidence.cache["drawn"], name)

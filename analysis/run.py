@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.checks.finding import check_table
 from analysis.claims import conclusion
 from analysis.claims.analysed import analyse
+from analysis.claims.drawn import Drawn
 from analysis.figures import draw
 from analysis.report import page
 from analysis.report.codes import several
@@ -34,6 +35,7 @@ class Summary:
         report: the report's file; `conclusion.md` lies beside it.
         counts: cells by status: `planned done failed missing`.
         failed: the failed cells, rows of `trials`.
+        answer: the first line of the report.
         verdicts: rows of the table `verdicts`.
         margins: the smallest effects that matter, as they were used.
         collection: what was read from the cells' folders, None if there are none.
@@ -47,6 +49,7 @@ class Summary:
     report: Path
     counts: dict[str, int]
     failed: pd.DataFrame
+    answer: str
     verdicts: pd.DataFrame
     margins: Margins
     collection: Collected | None
@@ -112,27 +115,21 @@ def _conclude(
         store.write(out, name, frame)
 
     figures = out / "figures"
-    drawn = draw.study_figures(loaded, found.measures, found.estimates) | draw.conjecture_figures(
-        loaded, found.measures, found.estimates, found.verdicts, found.margins, found.law
-    )
-    for name, drawing in drawn.items():
-        draw.save(drawing(), figures, name)
-    prose = conclusion.write(found)
+    pictures = draw.draw_all(Drawn(found), figures)
+    conclusion.write(found)
     status = loaded.trials["status"]
     counts = {"planned": len(status), **{s: int((status == s).sum()) for s in ("done", "failed", "missing")}}
     return Summary(
         evidence=store.evidence_folder(out),
         figures=figures,
-        report=page.write(
-            loaded, found.measures, found.estimates, found.verdicts, found.study_results, found.published,
-            found.margins, collection, figures, prose,
-        ),
+        report=page.write(found, pictures, collection),
         counts=counts,
         failed=loaded.trials[status == "failed"],
+        answer=page.first_line(found),
         verdicts=found.verdicts,
         margins=found.margins,
         collection=collection,
         codes=several(loaded.trials),
         checks=checks,
         notes=tuple(filter(None, (collection.note if collection else "", store.sweep_note(out)))),
-    )  # fmt: skip
+    )

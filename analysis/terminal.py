@@ -2,54 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
+from typing import Any
+
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.claims.same import once
+from analysis.names import FOUND
+from analysis.report.wording import signed
 from analysis.run import Summary
 from analysis.statistics.catalogue import MEASURES
 
 COLOURS = {"supported": "green", "refuted": "magenta", "undecided": "bright_black"}
 
 
+NARROW = 90
+"""Columns below which every claim has lines of its own instead of a row."""
+
+
 def verdict_table(verdicts: pd.DataFrame) -> Table:
-    """The claims of every conjecture with estimate, interval, margin and verdict."""
+    """The tested claims of every conjecture, each test once, with difference, margin and what was found."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", ratio=1)
-    for name in ("estimate", "95 % interval", "margin"):
+    for name in ("difference", "95 % interval", "margin"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    for name in ("found", "verdict"):
+        table.add_column(name, no_wrap=True)
     for conjecture, rows in verdicts.groupby("conjecture"):
         head = rows[rows["claim"] == "overall"].iloc[0]
-        verdict = str(head["verdict"])
-        colour = COLOURS[verdict]
-        table.add_row(
-            f"[bold]{conjecture}. {escape(str(head['question']))}[/]",
-            "",
-            "",
-            "",
-            f"[bold {colour}]{verdict}[/]",
-        )
-        for row in rows[rows["claim"] != "overall"].to_dict("records"):
-            colour = COLOURS[row["verdict"]]
-            shown = f"[{colour}]{row['verdict']}[/]"
-            question = "   " + escape(row["question"])
-            if pd.isna(row["estimate"]):
-                table.add_row(question, "", "not tested", "", shown)
-                continue
-            digits = MEASURES[row["metric"]].digits
-            interval = (
-                f"{row['low']:+.{digits}f} to {row['high']:+.{digits}f}" if pd.notna(row["low"]) else "none"
-            )
-            table.add_row(question, f"{row['estimate']:+.{digits}f}", interval, f"{row['margin']:g}", shown)
+        question = f"[bold]{conjecture}. {escape(str(head['question']))}[/]"
+        table.add_row(question, "", "", "", "", _coloured(head["verdict"], "bold "))
+        for row in once(rows).to_dict("records"):
+            table.add_row(f"   {escape(row['question'])}", *_numbers(row), _coloured(row["verdict"]))
     return table
 
 
+def _coloured(verdict: str, style: str = "") -> str:
+    return f"[{style}{COLOURS[verdict]}]{verdict}[/]"
+
+
+def _numbers(row: dict[Hashable, Any]) -> tuple[str, str, str, str]:
+    """Difference, interval, margin and what was found."""
+    digits = MEASURES[row["metric"]].digits
+    interval = "none"
+    if pd.notna(row["low"]):
+        interval = f"{signed(row['low'], digits)} to {signed(row['high'], digits)}"
+    return signed(row["estimate"], digits), interval, f"{row['margin']:g}", FOUND.get(row["effect"], "")
+
+
+def _lines(verdicts: pd.DataFrame) -> Iterator[str]:
+    """The same for a narrow terminal."""
+    for conjecture, rows in verdicts.groupby("conjecture"):
+        head = rows[rows["claim"] == "overall"].iloc[0]
+        yield f"[bold]{conjecture}. {escape(str(head['question']))}:[/] {_coloured(head['verdict'], 'bold ')}"
+        for row in once(rows).to_dict("records"):
+            value, interval, margin, found = _numbers(row)
+            yield f"  {escape(row['question'])}"
+            said = f"{found}, " if found else ""
+            yield f"    {value} ({interval}), margin {margin}: {said}{_coloured(row['verdict'])}"
+
+
 def print_summary(summary: Summary, console: Console | None = None) -> None:
-    """Print the verdicts, how complete the grid is, and where everything lies."""
+    """Print the answer, the verdicts, how complete the grid is, and where everything lies."""
     console = console or Console(highlight=False)
-    console.print(verdict_table(summary.verdicts))
+    console.print(escape(summary.answer), end="\n\n")
+    if console.width < NARROW:
+        for line in _lines(summary.verdicts):
+            console.print(line)
+    else:
+        console.print(verdict_table(summary.verdicts))
     counts = summary.counts
     console.print(
         f"\ncells     {counts['planned']} planned, {counts['done']} done, {counts['failed']} failed, "

@@ -13,11 +13,11 @@ from analysis.claims.estimates import estimate_table, power_law
 from analysis.claims.published import beside
 from analysis.claims.study_results import study_result_table
 from analysis.claims.verdicts import judge, verdict_table
-from analysis.statistics.catalogue import Margins
+from analysis.statistics.catalogue import MEASURES, Margins
 from analysis.statistics.measures import Measures, measure
 from analysis.statistics.power_law import PowerLaw
 from analysis.tables.schema import EvidenceError
-from analysis.tables.store import Evidence
+from analysis.tables.store import Evidence, read
 
 
 @dataclass(frozen=True)
@@ -132,3 +132,24 @@ def trained_finding(evidence: Evidence) -> str:
     trials = evidence.trials
     known = trials.loc[trials["kind"].fillna("grid") == "grid", "finding"].dropna()
     return str(known.iloc[0]) if len(known) else ""
+
+
+def read_back(evidence: Evidence, measures: Measures, margins: Margins | None = None) -> Analysis:
+    """The analysis whose tables the last `analyse` left in the folder of evidence.
+
+    Args:
+        margins: other ones than those that the stored verdicts were made with.
+    """
+    stored = evidence.verdicts.dropna(subset=["metric", "margin"]).groupby("metric")["margin"].first()
+    used = {MEASURES[str(name)].option: float(margin) for name, margin in stored.items()}
+    return Analysis(
+        evidence=evidence,
+        measures=measures,
+        estimates=evidence.estimates,
+        verdicts=evidence.verdicts,
+        study_results=evidence.findings,
+        published=evidence.published,
+        decisions=read(evidence.out, "decisions").to_pandas(),
+        margins=margins or margins_of(evidence, used),
+        law=power_law(measures, grid_of(measures, evidence.natural)),
+    )

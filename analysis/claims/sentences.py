@@ -47,8 +47,16 @@ def why_claim(j: Judged) -> str:
     """Why a claim has its verdict, and what was found."""
     found = j.found
     if found is None:
+        return because(j)
+    return f"{measured(j.claim, found)} {because(j)}"
+
+
+def because(j: Judged) -> str:
+    """The same without the estimate and its interval."""
+    found = j.found
+    if found is None:
         return f"Not tested: {j.untested or 'none of the cells that it asks for has finished'}."
-    parts = [measured(j.claim, found)]
+    parts = []
     if j.verdict != "undecided":
         parts.append(_decided(j))
     elif j.hindered:

@@ -38,7 +38,7 @@ from analysis.claims.conjectures import (
     worded,
 )
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Effect, Judged, Verdict, orientation
-from analysis.claims.sentences import ONE_SEED, unit_of, why_claim, why_overall
+from analysis.claims.sentences import ONE_SEED, because, unit_of, why_claim, why_overall
 from analysis.names import init_name
 from analysis.statistics.catalogue import Margins
 from analysis.statistics.contrasts import (
@@ -322,5 +322,6 @@ def _row(j: Judged) -> dict[str, object]:
         "likely_worse": worse,
         "likely_same": same,
         "likely_better": better,
+        "because": because(j),
         "why": why_claim(j),
     }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
-from functools import wraps
-from typing import Any, ParamSpec
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-from analysis.statistics.catalogue import MEASURES
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 COLUMN, PAGE = 3.5, 7.2
 """Widths of a column and of a page in print, in inches. Figures are drawn at the size they are printed at, so
@@ -22,6 +24,9 @@ that 7 points are 7 points."""
 
 CHARACTERS_PER_INCH = 21.5
 """Of the line below the panels, which has 6 points."""
+
+NOTE_LINE = 0.11
+"""Height of one of its lines, in inches."""
 
 TITLE_CHARACTERS, LEGEND_CHARACTERS = 38, 46
 """That a column's width holds."""
@@ -49,24 +54,38 @@ STYLE: dict[str, Any] = {
     "pdf.fonttype": 42,
 }
 
-P = ParamSpec("P")
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure, and the line that belongs below it: n, and what bands and bars are."""
+
+    figure: Figure
+    note: str
 
 
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw with `STYLE`, whatever the user's own settings are."""
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A figure that there is nothing to draw for, and why, as half a sentence."""
 
-    @wraps(draw)
-    def styled_draw(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-            return draw(*args, **kwargs)
+    why: str
 
-    return styled_draw
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save with `STYLE` over matplotlib's own defaults, whatever the user's settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
+        yield
 
 
 def new_figure(rows: int = 1, *, height: float = 2.6, **axes: Any) -> tuple[Figure, list[Axes]]:
     """A figure of a column's width with `rows` panels below each other, each `height` inches high."""
     figure = Figure(figsize=(COLUMN, 0.5 + rows * height), layout="constrained")
-    return figure, list(figure.subplots(rows, 1, squeeze=False, **axes)[:, 0])
+    panels = list(figure.subplots(rows, 1, squeeze=False, **axes)[:, 0])
+    for one in panels:
+        one.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
+    return figure, panels
 
 
 def legend(figure: Figure, handles: Any = None, labels: Any = None, *, columns: int = 2) -> None:
@@ -91,16 +110,60 @@ def as_written(figure: Figure) -> None:
             text.set_parse_math(False)
 
 
-def note(figure: Figure, text: str) -> None:
-    """A line below the panels: n, and what bands and bars are."""
-    lines = textwrap.fill(text, round(figure.get_figwidth() * CHARACTERS_PER_INCH))
-    figure.supxlabel(lines, fontsize=6, color="#444444", x=0.02, ha="left")
+def with_note(drawing: Drawing) -> Figure:
+    """The figure of `drawing`, grown by the lines of its note."""
+    figure = drawing.figure
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(drawing.note, round(width * CHARACTERS_PER_INCH))
+    if not lines:
+        return figure
+    extra = 0.08 + NOTE_LINE * len(lines)
+    share = extra / (height + extra)
+    figure.set_size_inches(width, height + extra)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, share, 1, 1 - share))
+    else:
+        for axes in figure.axes:
+            box = axes.get_position()
+            axes.set_position((box.x0, share + box.y0 * (1 - share), box.width, box.height * (1 - share)))
+    figure.text(0.02, share * 0.97, "\n".join(lines), va="top", fontsize=6, color="#444444", linespacing=1.15)
+    return figure
 
 
-def empty(axes: Axes, why: str) -> None:
-    """Say in the panel itself why it is empty."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes, color="#555555", wrap=True)
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks at 1, 2 and 5 times powers of ten on a logarithmic axis, so that a short one has several."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    ticks = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+
+
+def short_count(value: float) -> str:
+    """`500`, `20k`, `5M`."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def apart(values: Iterable[float], least: float) -> list[float]:
+    """Those of `values`, ascending, that are `least` times apart or more, the largest among them."""
+    kept: list[float] = []
+    for value in sorted(set(values), reverse=True):
+        if not kept or kept[-1] / value >= least:
+            kept.append(value)
+    return kept[::-1]
+
+
+def cut(axes: Axes, at: Sequence[float], ends: Sequence[float], colour: str) -> None:
+    """A triangle at the edge of the panel wherever something ends beyond it."""
+    bottom, top = axes.get_ylim()
+    for x, y in zip(at, ends, strict=True):
+        if y < bottom or y > top:
+            edge, marker = (bottom, "v") if y < bottom else (top, "^")
+            axes.plot([x], [edge], marker, color=colour, markersize=4, clip_on=False, zorder=5)
 
 
 def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
@@ -113,11 +176,6 @@ def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
     axes.set_xlabel("training images")
     if len(ticks) == 1:
         axes.set_xlim(ticks[0] / 2, ticks[0] * 2)  # else points that are moved aside would seem far away
-
-
-def area_label(metric: str) -> str:
-    """Name of an area for an axis, with its split."""
-    return MEASURES[metric].label
 
 
 def several(count: int, what: str) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import CHARACTERS_PER_INCH, COLUMN, PAGE, several, styled
+from analysis.figures.canvas import COLUMN, PAGE, Absent, Drawing, several
 from analysis.figures.palette import VERDICTS
-from analysis.statistics.catalogue import MEASURES
+from analysis.names import FOUND
 
-NEAREST, FURTHEST = 2.0, 8.0
+if TYPE_CHECKING:
+    from analysis.claims.drawn import Drawn
+
+NEAREST, FURTHEST = 2.0, 20.0
 """Least and greatest reach of the scale in margins; what lies beyond ends in an arrow."""
 TICKS = 5
 
@@ -40,29 +44,35 @@ class Layout:
 
 
 WIDE = Layout(PAGE, 2.85, 5.0, 5.15, 50, 0.30, 0.40, 0.0)
-NARROW = Layout(COLUMN, 0.12, 1.70, 1.80, 72, 0.43, 0.40, 0.19)
+NARROW = Layout(COLUMN, 0.12, 1.33, 1.40, 72, 0.43, 0.40, 0.19)
 HEAD_CHARACTERS = {PAGE: 80, COLUMN: 42}
+FOOT = 0.36
+"""Height of the scale below the claims."""
 
 
-@styled
-def verdicts_at_a_glance(table: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Every claim's estimate in units of its margin, grouped by conjecture, coloured and named by verdict.
+def wide(drawn: Drawn) -> Drawing | Absent:
+    """Every claim's estimate in units of its margin, grouped by conjecture, coloured and named by verdict."""
+    return _at_a_glance(drawn, WIDE)
 
-    Args:
-        table: columns of `analysis.tables.schema.VERDICTS`.
-        narrow: for a column of print or a phone.
-    """
-    layout = NARROW if narrow else WIDE
+
+def narrow(drawn: Drawn) -> Drawing | Absent:
+    """The same for a column of print or a phone."""
+    return _at_a_glance(drawn, NARROW)
+
+
+def _at_a_glance(drawn: Drawn, layout: Layout) -> Drawing | Absent:
+    table = drawn.verdicts
     claims, overall = (table[(table["claim"] == "overall") == flag] for flag in (False, True))
-    below = textwrap.wrap(_note(claims), round(layout.width * CHARACTERS_PER_INCH))
-    foot = 0.42 + 0.11 * len(below)
-    height = layout.claim * len(claims) + layout.head * len(overall) - 0.08 + foot
+    if not claims["estimate"].notna().any():
+        return Absent("no claim can be estimated yet")
+    tested = claims[claims["estimate"].notna()]
+    overall = overall[overall["conjecture"].isin(tested["conjecture"])]
+    height = layout.claim * len(tested) + layout.head * len(overall) - 0.08 + FOOT
     figure = Figure(figsize=(layout.width, height))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0, layout.width), ylim=(height, 0))
     axes.set_axis_off()
-    scale = _Scale(layout, _reach(claims))
-    top = height - foot
+    scale = _Scale(layout, _reach(tested))
     line = -0.16
     for head in overall.itertuples():
         line += layout.head
@@ -70,13 +80,11 @@ def verdicts_at_a_glance(table: pd.DataFrame, *, narrow: bool = False) -> Figure
         axes.text(0.05, line - 0.09, title, weight="bold", va="center", fontsize=8)
         axes.text(layout.width - 0.05, line - 0.09, head.verdict, weight="bold", va="center", ha="right",
                   color=VERDICTS[head.verdict], fontsize=8)  # fmt: skip
-        mine = claims[claims["conjecture"] == head.conjecture]
-        for claim in mine.to_dict("records"):
+        for claim in tested[tested["conjecture"] == head.conjecture].to_dict("records"):
             _claim(axes, claim, scale, line + (layout.claim + layout.above) / 2)
             line += layout.claim
-    _ticks(axes, scale, top + 0.06)
-    axes.text(0.05, top + 0.37, "\n".join(below), va="top", fontsize=6, color="#444444")
-    return figure
+    _ticks(axes, scale, height - FOOT + 0.06)
+    return Drawing(figure, _note(tested))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +143,19 @@ def _claim(axes: Axes, row: dict[str, object], scale: _Scale, line: float) -> No
     _shade(axes, scale, line)
     question = textwrap.fill(str(row["question"]), layout.question)
     axes.text(0.12, line - layout.above, question, va="center", fontsize=6.5, linespacing=1.05)
-    axes.text(layout.width - 0.05, line, verdict, va="center", ha="right", fontsize=6.5, color=colour)
+    effect = FOUND.get(str(row["effect"]), "")
+    found = f"{effect}\n{verdict}" if effect else verdict
+    axes.text(
+        layout.width - 0.05,
+        line,
+        found,
+        va="center",
+        ha="right",
+        fontsize=6.5,
+        color=colour,
+        linespacing=1.05,
+    )
     value, low, high = (_in_margins(row, key) for key in ("estimate", "low", "high"))
-    if not np.isfinite(value):
-        axes.text(layout.number, line, "not tested", va="center", fontsize=6.5, color="#555555")
-        return
     number = _number(row, margin=not layout.above)
     axes.text(layout.number, line, number, va="center", fontsize=6, color="#333333", linespacing=1.05)
     if np.isfinite(low) and np.isfinite(high):
@@ -159,10 +175,17 @@ def _in_margins(row: dict[str, object], key: str) -> float:
     return float(value) / float(row["margin"]) if isinstance(value, float) else float("nan")  # type: ignore[arg-type]
 
 
+def _signed(value: object, digits: int) -> str:
+    """A difference with its sign; none where it is rounded to zero, nothing where it is missing."""
+    if not isinstance(value, float) or not np.isfinite(value):
+        return ""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
 def _number(row: dict[str, object], *, margin: bool) -> str:
     """The estimate with its interval, and below its unit and, if there is room, its margin."""
-    digits = MEASURES[str(row["metric"])].digits
-    text = f"{row['estimate']:+.{digits}f}"
-    if np.isfinite(row["low"]) and np.isfinite(row["high"]):  # type: ignore[call-overload]
-        text += f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    digits = int(str(row["digits"]))
+    value, low, high = (_signed(row[name], digits) for name in ("estimate", "low", "high"))
+    text = f"{value} ({low} to {high})" if low and high else f"{value} (no interval)"
     return f"{text}\n{row['unit']}" + (f"; margin {row['margin']:g}" if margin else "")

@@ -1,20 +1,26 @@
-"""Tables of the report: claims, contrasts, levels, findings and published numbers, with the rows shown."""
+"""Tables of the report: claims, contrasts, levels, the study's findings and published numbers."""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from analysis.figures.draw import level_rows
+from analysis.claims.same import once
 from analysis.names import init_name
-from analysis.report.html import escape, number, paragraph, table
+from analysis.report.render import Fold, Table, probability, table
+from analysis.report.wording import (
+    EFFECTS,
+    EXPECTED,
+    FROZEN,
+    SEEDS,
+    column,
+    counted,
+    difference,
+    digits_of,
+    level,
+)
+from analysis.statistics.catalogue import AREAS, CURVES, MEASURES
 from analysis.tables.networks import Networks
 
-LEVEL_METRICS = (
-    "test_auroc", "test_auprc", "test_study_auroc", "test_study_auprc", "official_auroc", "official_auprc",
-    "official_study_auroc", "official_study_auprc", "train_loss", "convergence_epochs", "spikes",
-    "spike_height", "spike_recovery_steps",
-)  # fmt: skip
 BY_CONJECTURE: dict[int, tuple[str, ...]] = {
     1: ("train_loss", "convergence_epochs", "spikes", "spike_height", "spike_recovery_steps"),
     2: ("test_auroc", "test_auprc", "official_auroc", "official_study_auroc", "train_loss"),
@@ -22,110 +28,156 @@ BY_CONJECTURE: dict[int, tuple[str, ...]] = {
 GAINS = ("test_auroc", "test_auprc", "official_auroc")
 
 
-def with_interval(row: pd.Series) -> str:
-    """An estimate with its interval, where it has one."""
-    value, low, high = (row[name] for name in ("estimate", "low", "high"))
-    if value is None or not np.isfinite(value):
-        return ""
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return f"{number(value)} (no interval)"
-    return f"{number(value)} ({number(low)} to {number(high)})"
-
-
-def counted(row: pd.Series) -> str:
-    """The n behind an estimate: patients, seeds, cells, and cells that are missing."""
-    parts = [
-        f"{int(row[name]):,} {what}{'' if row[name] == 1 else 's'}"
-        for name, what in (("patients", "patient"), ("seeds", "seed"), ("cells", "cell"))
-        if name in row and pd.notna(row[name])
-    ]
-    if pd.notna(row.get("cells_missing")) and row["cells_missing"]:
-        parts.append(f"{int(row['cells_missing']):,} missing")
-    return ", ".join(parts)
-
-
-def claims(rows: pd.DataFrame) -> str:
-    """The claims of one conjecture; rows of `verdicts`."""
-    effect = [
-        f"{text} {unit}" if text else "" for text, unit in zip(_intervals(rows), rows["unit"], strict=True)
-    ]
-    return _source("verdicts.parquet") + table(
+def claims(rows: pd.DataFrame) -> Table | None:
+    """The claims of one conjecture that were tested, each number once; rows of `verdicts`."""
+    rows = once(rows)
+    return table(
         pd.DataFrame(
             {
                 "question": rows["question"],
-                "verdict": rows["verdict"],
-                "effect (95 % interval)": effect,
-                "margin": rows["margin"],
+                "found": [EFFECTS.get(effect, effect) for effect in rows["effect"]],
+                "difference (95 % interval)": [
+                    f"{difference(row)} {row['unit']}" for _, row in rows.iterrows()
+                ],
+                "smallest that matters": [f"{margin:g}" for margin in rows["margin"]],
                 "n": [counted(row) for _, row in rows.iterrows()],
-                "why": rows["why"],
+                "why": rows["because"],
+                "claim": [
+                    f"{verdict}{'' if needed else ' (stands beside)'}"
+                    for verdict, needed in zip(rows["verdict"], rows["needed"].astype(bool), strict=True)
+                ],
             }
         ),
-        stack=True,
+        "verdicts.parquet",
     )
 
 
-def tests(rows: pd.DataFrame) -> str:
+def tests(rows: pd.DataFrame) -> Fold | None:
     """The tests of the claims of one conjecture; rows of `verdicts`."""
-    columns = ["claim", "expects", "estimate", "low", "high", "margin", "p_supported", "p_refuted"]
-    shown = rows[[*columns, "smallest_effect", "seed_part"]]
+    rows = once(rows)
+    shown = table(
+        pd.DataFrame(
+            {
+                "question": rows["question"],
+                "the claim expects": [EXPECTED.get(word, word) for word in rows["expects"]],
+                "p, supports": [probability(p) for p in rows["p_supported"]],
+                "p, refutes": [probability(p) for p in rows["p_refuted"]],
+                "effect found in four of five such grids": [
+                    f"{value:.{digits_of(metric)}f}" if pd.notna(value) else "none"
+                    for value, metric in zip(rows["smallest_effect"], rows["metric"], strict=True)
+                ],
+                "likely worse, same, better": [_likely(row) for _, row in rows.iterrows()],
+                "chance between runs": [SEEDS.get(word, word) for word in rows["seed_part"]],
+            }
+        ),
+        "verdicts.parquet",
+    )
+    if shown is None:
+        return None
+    note = (
+        "p: of the test that supports the claim and of the one that refutes it, times the number of tests. "
+        "Worse and better: by the smallest effect that matters; how likely, by the estimate alone."
+    )
+    about = "p-values, what this grid could find, and how likely worse, about the same and better are"
+    return Fold("The tests in numbers", about, (shown,), (note,))
+
+
+def _likely(row: pd.Series) -> str:
+    """`3 %, 90 %, 7 %`; empty where it is not known."""
+    shares = [row[f"likely_{how}"] for how in ("worse", "same", "better")]
     return (
-        _source("verdicts.parquet")
-        + table(shown, stack=True)
-        + paragraph(
-            "p: Holm-adjusted over all claims, of the test that supports and of the one that refutes. "
-            "Smallest effect: found in four of five such grids, uncorrected."
-        )
+        ""
+        if any(pd.isna(share) for share in shares)
+        else ", ".join(f"{100 * share:.0f} %" for share in shares)
     )
 
 
-def _intervals(rows: pd.DataFrame) -> list[str]:
-    return [with_interval(row) for _, row in rows.iterrows()]
-
-
-def contrasts(conjecture: int, estimates: pd.DataFrame, networks: Networks) -> str:
+def behind(conjecture: int, estimates: pd.DataFrame, networks: Networks) -> Fold | None:
     """What stands behind a conjecture besides its claims; rows of `estimates`."""
     if conjecture in BY_CONJECTURE:
-        return _levels_from_scratch(BY_CONJECTURE[conjecture], estimates, networks)
+        shown = _levels_from_scratch(BY_CONJECTURE[conjecture], estimates, networks)
+        about = "every network from scratch, at the smallest and the largest size"
+        return Fold("The networks one by one", about, (shown,)) if shown else None
     kinds = ("gain", "power_law") if conjecture == 3 else ("difference",)
     chosen = estimates["kind"].isin(kinds) & estimates["architecture"].isna()
     rows = estimates[chosen & estimates["metric"].isin(GAINS)]
-    if rows.empty:
-        return ""
-    shown = pd.DataFrame(
-        {
-            "estimate": rows["name"],
-            "value (95 % interval)": _intervals(rows),
-            "n": [counted(row) for _, row in rows.iterrows()],
-            "smallest effect": rows["smallest_effect"],
-        }
+    differences = rows["kind"] != "power_law"
+    shown = table(
+        pd.DataFrame(
+            {
+                "measure": [MEASURES[metric].label for metric in rows["metric"]],
+                "what": [_said(row) for _, row in rows.iterrows()],
+                "value (95 % interval)": [
+                    difference(row) if signed else level(row)
+                    for signed, (_, row) in zip(differences, rows.iterrows(), strict=True)
+                ],
+                "n": [counted(row) for _, row in rows.iterrows()],
+            }
+        ),
+        "estimates.parquet",
     )
-    return _source("estimates.parquet, column name") + table(shown, stack=True)
+    if shown is None:
+        return None
+    about = "gain per doubling, size by size" if conjecture == 3 else "every comparison at every size"
+    return Fold("More estimates", f"{about}, mean of the networks", (shown,))
 
 
-def _levels_from_scratch(metrics: tuple[str, ...], estimates: pd.DataFrame, networks: Networks) -> str:
+def _said(row: pd.Series) -> str:
+    """What a row of `estimates` compares, in words."""
+    if row["kind"] == "power_law":
+        return {"exponent": "exponent of the power law", "promised": "promised at ten times the data"}[
+            row["contrast"]
+        ]
+    if row["kind"] == "gain":
+        return f"gain per doubling, {row['contrast']}"
+    where = {
+        "one": f"at {row['train_images']:,.0f} images" if pd.notna(row["train_images"]) else "",
+        "mean": "mean of the sizes",
+        "trend": "change per doubling of the data",
+    }[row["sizes"]]
+    words = [init_name(word) for word in str(row["contrast"]).split(" ")]
+    return f"{' '.join(words)}, {where}"
+
+
+def _levels_from_scratch(
+    metrics: tuple[str, ...], estimates: pd.DataFrame, networks: Networks
+) -> Table | None:
     """A row per network from scratch, at the smallest and the largest size."""
-    rows = level_rows(estimates)
+    rows = _levels(estimates)
     rows = rows[(rows["init"] == "random") & rows["metric"].isin(metrics)]
+    rows = rows[rows["train_images"].isin(rows["train_images"].agg(["min", "max"]))]
     if rows.empty:
-        return ""
-    sizes = rows["train_images"].agg(["min", "max"]).tolist()
-    rows = rows[rows["train_images"].isin(sizes)]
+        return None
     wide = _wide(rows, ["architecture", "train_images"], metrics, networks)
     wide = wide.sort_values("train_images", ascending=False, kind="stable")
-    return _source("estimates.parquet, levels from scratch") + table(_named(wide, networks), stack=True)
+    return table(_named(wide, networks), "estimates.parquet")
 
 
-def levels(estimates: pd.DataFrame, networks: Networks) -> str:
-    """A row per condition: its areas with intervals on both splits, training loss, convergence and spikes."""
-    rows = level_rows(estimates)
-    if rows.empty:
-        return paragraph("No cell has finished yet.")
-    wide = _wide(rows, ["architecture", "train_images", "init", "freeze"], LEVEL_METRICS, networks)
-    return _source("estimates.parquet") + table(_named(wide, networks))
+def levels(estimates: pd.DataFrame, networks: Networks) -> Fold | None:
+    """A row per condition: its areas on both splits, then training loss, convergence and spikes."""
+    rows = _levels(estimates)
+    axes = ["architecture", "train_images", "init", "freeze"]
+    found = []
+    for metrics in (AREAS, CURVES):
+        part = rows[rows["metric"].isin(metrics)]
+        if len(part):
+            shown = table(
+                _named(_wide(part, axes, metrics, networks), networks),
+                "estimates.parquet",
+                stack=False,
+                wide=True,
+            )
+            found += [shown] if shown else []
+    about = "areas on both splits; training loss, convergence and spikes; a row for each"
+    return Fold("Every condition", about, tuple(found)) if found else None
+
+
+def _levels(estimates: pd.DataFrame) -> pd.DataFrame:
+    return estimates[(estimates["kind"] == "level") & (estimates["balance"] == "natural")]
 
 
 def _wide(rows: pd.DataFrame, axes: list[str], metrics: tuple[str, ...], networks: Networks) -> pd.DataFrame:
-    shown = rows.assign(text=_intervals(rows))
+    shown = rows.assign(text=[level(row) for _, row in rows.iterrows()])
     wide = shown.pivot_table(index=axes, columns="metric", values="text", aggfunc="first", sort=False)
     wide = wide.reindex(columns=[m for m in metrics if m in wide]).reset_index()
     place = {name: k for k, name in enumerate(networks.ordered(set(wide["architecture"])))}
@@ -133,19 +185,62 @@ def _wide(rows: pd.DataFrame, axes: list[str], metrics: tuple[str, ...], network
 
 
 def _named(wide: pd.DataFrame, networks: Networks) -> pd.DataFrame:
+    """Values and headings in words."""
     wide = wide.assign(architecture=[networks[name].network for name in wide["architecture"]])
     if "init" in wide:
-        wide = wide.assign(init=[init_name(name) for name in wide["init"]])
-    return wide
+        wide = wide.assign(init=[start(name) for name in wide["init"]])
+    if "freeze" in wide:
+        wide = wide.assign(freeze=[FROZEN.get(word, word) for word in wide["freeze"]])
+    names = {name: _heading(name) for name in wide.columns}
+    return wide.rename(columns=names)
 
 
-def labels(record: object) -> str:
+def _heading(name: str) -> str:
+    if name not in MEASURES:
+        return column(name)
+    measure = MEASURES[name]
+    return measure.label if measure.unit in measure.label else f"{measure.label} ({measure.unit})"
+
+
+def start(init: str) -> str:
+    """Where weights come from, for a cell of a table."""
+    return "scratch" if init == "random" else init_name(init)
+
+
+def failed(trials: pd.DataFrame, networks: Networks) -> Table | None:
+    """The cells that failed and why; rows of `trials`."""
+    rows = trials[trials["status"] == "failed"]
+    columns = ["cell_id", "architecture", "train_images", "init", "freeze", "seed", "failure", "error"]
+    known = {"architecture": [networks[one].network if pd.notna(one) else "" for one in rows["architecture"]]}
+    known["init"] = [start(one) if pd.notna(one) else "" for one in rows["init"]]
+    known["freeze"] = [FROZEN.get(one, one) for one in rows["freeze"]]
+    return table(rows[columns].assign(**known).rename(columns=column), "trials.parquet")
+
+
+def flagged(trials: pd.DataFrame, networks: Networks) -> Table | None:
+    """The cells with a flag; rows of `trials`."""
+    flags = {"still_falling": "still falling", "collapsed": "collapsed"}
+    rows = trials[trials[list(flags)].fillna(False).any(axis=1)]
+    said = [
+        ", ".join(text for name, text in flags.items() if row[name] is True) for _, row in rows.iterrows()
+    ]
+    columns = ["cell_id", "architecture", "train_images", "init", "freeze", "seed", "learning_rate"]
+    shown = {
+        "architecture": [networks[one].network for one in rows["architecture"]],
+        "init": [start(one) for one in rows["init"]],
+        "freeze": [FROZEN.get(one, one) for one in rows["freeze"]],
+        "learning_rate": [f"{rate:.1e}" if pd.notna(rate) else "" for rate in rows["learning_rate"]],
+    }
+    return table(rows[columns].assign(**shown, flag=said).rename(columns=column), "trials.parquet")
+
+
+def labels(record: object) -> Table | None:
     """Patients, images and labels of every trained finding in each part; `labels` of the table `sweep`."""
     if not isinstance(record, list) or not record or not all(isinstance(row, dict) for row in record):
-        return paragraph("The sweep did not record how many patients and labels each part has.")
+        return None
     rows = pd.DataFrame(record)
-    shown = rows.reindex(columns=[name for name in LABEL_COLUMNS if name in rows])
-    return _source("sweep.parquet, name labels") + table(shown)
+    names = [name for name in LABEL_COLUMNS if name in rows]
+    return table(rows[names].rename(columns=column), "sweep.parquet, name labels")
 
 
 LABEL_COLUMNS = (
@@ -154,53 +249,58 @@ LABEL_COLUMNS = (
 )  # fmt: skip
 
 
-def findings(rows: pd.DataFrame) -> str:
-    """The study's findings beside ours; rows of `findings`."""
-    return _source("findings.parquet") + table(
+def study_results(rows: pd.DataFrame, verdicts: pd.DataFrame) -> Table | None:
+    """The study's findings that were tested, beside ours; rows of `findings`."""
+    rows = rows[rows["estimate"].notna()]
+    return table(
         pd.DataFrame(
             {
-                "finding": rows["finding"],
+                "the study found": rows["finding"],
                 "figure": rows["figure"],
                 "published": rows["published"],
-                "ours (95 % interval)": _intervals(rows),
-                "unit": rows["unit"],
-                "verdict": rows["verdict"],
+                "ours (95 % interval)": [f"{difference(row)} {row['unit']}" for _, row in rows.iterrows()],
+                "smallest that matters": [f"{margin:g}" for margin in rows["margin"]],
                 "n": [counted(row) for _, row in rows.iterrows()],
-                "why": rows["why"],
-                "source": rows["source"],
+                "here": rows["verdict"],
+                "note": [_elsewhere(row, verdicts) for _, row in rows.iterrows()],
             }
         ),
-        stack=True,
+        "findings.parquet",
     )
 
 
-def published(rows: pd.DataFrame, *, natural: str, data: str, networks: Networks) -> str:
-    """Published AUROC beside ours; rows of `published`."""
-    size = [f"{int(n):,}" if pd.notna(n) else "all" for n in rows["train_images"]]
-    sources = "; ".join(dict.fromkeys(rows["source"]))
+def _elsewhere(row: pd.Series, verdicts: pd.DataFrame) -> str:
+    """Where the same estimate stands under a conjecture with another outcome, and why that can be."""
+    agree = {"reproduced": "supported", "not reproduced": "refuted", "undecided": "undecided"}
+    same = verdicts[
+        (verdicts["metric"] == row["metric"])
+        & (verdicts["estimate"] == row["estimate"])
+        & (verdicts["low"] == row["low"])
+    ]
+    other = same[same["verdict"] != agree.get(str(row["verdict"]))]
+    if other.empty:
+        return ""
+    one = other.iloc[0]
     return (
-        _source("published.parquet")
-        + table(
-            pd.DataFrame(
-                {
-                    "network": [networks[name].network for name in rows["architecture"]],
-                    "data": rows["data"] + ", " + rows["finding"],
-                    "images": size,
-                    "from": [init_name(name) if name != "random" else "scratch" for name in rows["init"]],
-                    "published": rows["published_auroc"],
-                    "ours (95 % interval)": _intervals(rows),
-                    "n": [counted(row) for _, row in rows.iterrows()],
-                }
-            ),
-            stack=True,
-        )
-        + paragraph(
-            f"Source: {sources}. Ours: the same finding on {data or 'the data of this grid'}, hold-out test "
-            f"split; its largest size beside all images; {natural} beside ImageNet."
-        )
+        f"Under conjecture {one['conjecture']:.0f} the same estimate is {one['verdict']}: another claim, "
+        "corrected for another number of tests."
     )
 
 
-def _source(rows: str) -> str:
-    """Where the numbers of the table below can be read."""
-    return f"<p><small>Rows of <code>{escape('evidence/' + rows)}</code>.</small></p>"
+def published(rows: pd.DataFrame, networks: Networks) -> Table | None:
+    """Published AUROC beside ours, where there is an ours; rows of `published`."""
+    rows = rows[rows["estimate"].notna()].assign(metric="test_auroc")
+    return table(
+        pd.DataFrame(
+            {
+                "network": [networks[name].network for name in rows["architecture"]],
+                "data": rows["data"] + ", " + rows["finding"],
+                "images": [f"{int(n):,}" if pd.notna(n) else "all" for n in rows["train_images"]],
+                "starts from": [start(name) for name in rows["init"]],
+                "published": rows["published_auroc"],
+                "ours (95 % interval)": [level(row) for _, row in rows.iterrows()],
+                "n": [counted(row) for _, row in rows.iterrows()],
+            }
+        ),
+        "published.parquet",
+    )

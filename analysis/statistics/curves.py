@@ -81,6 +81,19 @@ def spikes(losses: Reals) -> Spikes | None:
     )
 
 
+def told(runs: dict[int, Spikes]) -> str:
+    """Number of every run's spikes (by seed), and the median of their heights and recoveries, in words."""
+    counts = ", ".join(str(len(run.peak)) for _, run in sorted(runs.items()))
+    heights = np.concatenate([run.height for run in runs.values()])
+    if not len(heights):
+        return f"Spikes: {counts}"
+    recoveries = np.concatenate([run.recovery for run in runs.values()])
+    return (
+        f"Spikes: {counts}; median height {np.median(heights):.2f} times the running median, median recovery "
+        f"{np.median(recoveries):,.0f} steps"
+    )
+
+
 def convergence_epochs(losses: Reals) -> float | None:
     """Epochs until the training loss per epoch [E] has made 95 % of its final gain (first epoch to lowest).
 

@@ -323,6 +323,7 @@ VERDICTS = (
     _real("likely_worse", "how likely it is the worse by the margin or more; descriptive, no test"),
     _real("likely_same", "how likely it differs by less than the margin; descriptive, no test"),
     _real("likely_better", "how likely it is the better by the margin or more; descriptive, no test"),
+    _text("because", "what decided it, or what would, in words, without the numbers beside it"),
     _text("why", "the verdict in a sentence with its numbers"),
 )
 

@@ -42,10 +42,24 @@ def test_every_figure_and_estimate_is_one_call(done: Path) -> None:
     levels = evidence.estimates.query("metric == 'test_auroc' and init == 'random'").dropna(subset=["freeze"])
     mean = levels.groupby("train_images")["estimate"].mean()
     assert ours["estimate"] == pytest.approx(mean[800] - mean[100])
+    term = analysis.Term
+    for wrong, message in (
+        ({"terms": (term(1, 999),)}, r"train_images: found 999; expected one of 100, 200, 400, 800"),
+        ({"terms": (term(1, 800, "imagenet"),)}, "init: found 'imagenet'; expected one of random, photos"),
+        ({"terms": term(1, 800)}, "terms: found Term.*; expected a tuple of Term"),
+        ({"metric": "auroc"}, "metric: found 'auroc'; expected one of test_auroc"),
+        ({"across": "median"}, "across: found 'median'; expected one of mean, log2_depth"),
+        ({"architectures": "resnet50"}, r"architectures: found 'resnet50'; expected a tuple of names"),
+        ({"architectures": ("resnet",)}, "architectures: found 'resnet'; expected one of resnet50"),
+        ({"across": "difference"}, "group: found none"),
+        ({"replicate": "run"}, "replicate: found 'run'; expected one of seed, count"),
+    ):
+        asked = {"name": "mine", "metric": "test_auroc", "terms": terms, "unit": "AUROC", **wrong}
+        with pytest.raises(ValueError, match=message):
+            analysis.estimate(evidence, analysis.Contrast(**asked))
+    balanced = analysis.Contrast("mine", "test_auroc", (term(1, 800, "random", "backbone"),), "AUROC")
     with pytest.raises(ValueError, match="mine: 7 cells missing: the grid plans no cells"):
-        analysis.estimate(
-            evidence, analysis.Contrast("mine", "test_auroc", (analysis.Term(1, 999),), "AUROC")
-        )
+        analysis.estimate(evidence, balanced)
 
 
 @pytest.mark.parametrize("writer", ["polars", "duckdb"])

@@ -44,8 +44,9 @@ def test_the_smoke_grid_runs_to_the_end(first):
     assert grid["test_auroc"].between(0, 1).all()
     for name in ("epochs", "steps", "predictions", "verdicts"):
         assert pq.read_metadata(out / "evidence" / f"{name}.parquet").num_rows > 0
-    for number in range(1, 7):
-        assert (out / "figures" / f"figure{number}.png").stat().st_size > 5_000
+    drawn = {file.stem for file in (out / "figures").glob("figure*.png")}
+    assert drawn == {"figure2", "figure5"}  # the others show networks that this grid has not
+    assert "the grid has no ResNet-50" in (out / "report.html").read_text()
     assert "24 cells done, 0 failed, 0 missing" in text
     for word in ("report.html", "figures", "evidence"):
         assert str(out / word) in text

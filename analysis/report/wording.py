@@ -1,0 +1,95 @@
+"""Names of columns, tests and effects in words."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.report.render import number
+from analysis.statistics.catalogue import MEASURES
+
+COLUMNS = {
+    "architecture": "network",
+    "train_images": "training images",
+    "init": "starts from",
+    "freeze": "trained",
+    "cell_id": "cell",
+    "error": "what went wrong",
+    "uncertain_became": "uncertain became",
+    "blank_became": "blank became",
+    "trained_positive": "trained as positive",
+    "trained_negative": "trained as negative",
+    "ignored": "left out",
+}
+"""Columns of tables that a reader would not know by their names; others lose their underscores."""
+
+EXPECTED = {
+    "positive": "an increase",
+    "negative": "a decrease",
+    "zero": "no difference that matters",
+    "not_positive": "no increase that matters",
+}
+SEEDS = {
+    "measured": "measured between seeds",
+    "runs": "judged by the scatter of single runs (one seed)",
+    "unknown": "not known (one seed)",
+}
+FROZEN = {"none": "the whole network", "backbone": "the last layer alone"}
+EFFECTS = {
+    "gain": "better",
+    "small gain": "better, but by less than matters",
+    "none": "no difference that matters",
+    "small loss": "worse, but by less than matters",
+    "loss": "worse",
+    "unknown": "",
+}
+"""What was found, as in the column `effect` of the verdicts; what is not known is not said."""
+
+
+def column(name: str) -> str:
+    """The heading of a column."""
+    return COLUMNS.get(name, name.replace("_", " "))
+
+
+def digits_of(metric: object) -> int:
+    """Decimals of a measure."""
+    return MEASURES[str(metric)].digits if str(metric) in MEASURES else 3
+
+
+def level(row: pd.Series) -> str:
+    """A level with its interval, without signs: `0.812 (0.790 to 0.833)`."""
+    value, low, high = (row[name] for name in ("estimate", "low", "high"))
+    if pd.isna(value):
+        return ""
+    digits = digits_of(row["metric"])
+    if pd.isna(low) or pd.isna(high):
+        return f"{number(value, digits)} (no interval)"
+    return f"{number(value, digits)} ({number(low, digits)} to {number(high, digits)})"
+
+
+def difference(row: pd.Series) -> str:
+    """A difference with its interval, all with signs: `+0.112 (+0.075 to +0.148)`."""
+    value, low, high = (row[name] for name in ("estimate", "low", "high"))
+    if pd.isna(value):
+        return ""
+    digits = digits_of(row["metric"])
+    if pd.isna(low) or pd.isna(high):
+        return f"{signed(value, digits)} (no interval)"
+    return f"{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)})"
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign; what is rounded to zero has none."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def counted(row: pd.Series) -> str:
+    """The n behind an estimate: patients, seeds, cells, and cells that are not there."""
+    parts = [
+        f"{int(row[name]):,} {what}{'' if row[name] == 1 else 's'}"
+        for name, what in (("patients", "patient"), ("seeds", "seed"), ("cells", "cell"))
+        if name in row and pd.notna(row[name])
+    ]
+    if pd.notna(row.get("estimate")) and pd.notna(row.get("cells_missing")) and row["cells_missing"]:
+        parts.append(f"{int(row['cells_missing']):,} more not there")
+    return ", ".join(parts)
