@@ -71,6 +71,8 @@ def demo() -> Preset:
             upstream_epochs=5,
         ),
         phantom=Phantom(images=6000, size=64, difficulty=0.4),
+        margins={"auroc": 0.05, "loss": 0.1},
+        margins_why="The embedded data are a phantom: nothing hangs on a difference that no figure shows.",
     )
 
 

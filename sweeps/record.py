@@ -65,6 +65,8 @@ def write_sweep(
             "split": {"rule": table.split.rule, "why": table.split.why},
             "notes": list(data.notes),
         },
+        "margins": dict(preset.margins) if data.embedded or preset.phantom is None else {},
+        "margins_why": preset.margins_why,
         "labels": [one.record() for one in data.counts],
         "natural_images": "photos"
         if any(planned.cell.init == "photos" for planned in work.cells)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from transfusion.cell import AXES, Cell, Recipe
@@ -28,6 +28,10 @@ def every_cell(cell: Cell) -> bool:
     return True
 
 
+MARGINS = ("auroc", "loss", "spikes")
+"""What the analysis has margins of."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """A whole sweep as a value.
@@ -39,6 +43,10 @@ class Preset:
         recipe: what all of its cells share.
         phantom: the embedded data that it is sized for; None where it needs data.
         where: which cells of the space are wanted; all, if nothing is said.
+        margins: the smallest effects that matter, by the names of the analysis's `--margin`, where they
+            differ
+            from its usual ones; with a phantom, on that alone.
+        margins_why: what fixes them, a sentence for the report.
     """
 
     name: str
@@ -47,10 +55,15 @@ class Preset:
     summary: str = ""
     phantom: Phantom | None = None
     where: Callable[[Cell], bool] = every_cell
+    margins: Mapping[str, float] = field(default_factory=dict)
+    margins_why: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w-]+", self.name):
             raise SettingError(f"name: found {self.name!r}, expected letters, digits, - and _")
+        wrong = {name: value for name, value in self.margins.items() if name not in MARGINS or not value > 0}
+        if wrong:
+            raise SettingError(f"margins: found {wrong}, expected numbers above 0 by {', '.join(MARGINS)}")
         refuse_unknown(self.space)
 
     def cells(self) -> list[Cell]:

@@ -118,7 +118,8 @@ def plan_and_train(sweep: Sweep) -> Plan | None:
 
 def summary_of(sweep: Sweep, inputs: Inputs) -> DataSummary:
     """What the plan and the report say of the data."""
-    return summarize(inputs.table, sweep.preset, name_of(sweep.options), sweep.options.recipe)
+    summary = summarize(inputs.table, sweep.preset, name_of(sweep.options), sweep.options.recipe)
+    return dataclasses.replace(summary, embedded=sweep.options.data is None)
 
 
 def settle(

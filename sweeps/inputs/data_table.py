@@ -30,12 +30,14 @@ class DataSummary:
         table: the data.
         counts: labels by trained finding and part.
         notes: how exactly the held-out parts can measure, and what else is worth a warning.
+        embedded: they are the preset's own phantom.
     """
 
     name: str
     table: Table
     counts: tuple[PartCounts, ...]
     notes: tuple[str, ...]
+    embedded: bool = False
 
 
 def summarize(table: Table, preset: Preset, name: str, assignments: Sequence[str]) -> DataSummary:

@@ -1,0 +1,162 @@
+"""Runs that failed, ended at chance or were still learning: none of them turns a verdict round."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.claims.conjectures import CLAIMS, Claim
+from analysis.claims.judged import Judged
+from analysis.claims.sentences import why_claim
+from analysis.claims.verdicts import judge, overall
+from analysis.statistics.catalogue import Margins
+from analysis.statistics.contrasts import Contrast, Term, estimate, estimates
+from analysis.statistics.measures import Measures
+
+NETWORKS = {"resnet50": 50, "resnet34": 34, "resnet18": 18, "cbr_large_tall": 6, "cbr_small": 5}
+SIZES = (5_000, 50_000, 100_000, 200_000)
+BY_DEPTH = tuple(claim for claim in CLAIMS if claim.name == "loss_grows_with_depth")
+NEEDED_2 = tuple(claim for claim in CLAIMS if claim.conjecture == 2)
+
+
+def grid(seeds: int, loss_by_depth: float = 0.0, auroc_by_depth: float = 0.0, seed: int = 0) -> Measures:
+    """From scratch: what loss and AUROC gain from the shallowest to the deepest; scatter 0.002 and 0.001."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for k, (name, depth) in enumerate(NETWORKS.items()):
+        share = np.log2(depth / 5) / np.log2(10)
+        for size in SIZES:
+            for s in range(seeds):
+                rows.append(
+                    {
+                        "architecture": name, "train_images": size, "init": "random", "freeze": "none",
+                        "seed": s, "balance": "natural", "depth": depth, "parameters": 10 ** (8 - 0.1 * k),
+                        "status": "done", "failure": None,
+                        "train_loss": 0.4 + loss_by_depth * share + 0.002 * rng.normal(),
+                        "test_auroc": 0.8 + auroc_by_depth * share + 0.001 * rng.normal(),
+                    }
+                )  # fmt: skip
+    return Measures(pd.DataFrame(rows))
+
+
+def changed(measures: Measures, where: dict[str, object], **values: object) -> Measures:
+    """The same grid with other values in the cells that `where` names."""
+    cells = measures.cells.copy()
+    rows = np.logical_and.reduce([cells[name] == value for name, value in where.items()])
+    for name, value in values.items():
+        if name not in cells:
+            cells[name] = False
+        cells.loc[rows, name] = value
+    return Measures(cells)
+
+
+def verdicts(measures: Measures, claims: tuple[Claim, ...]) -> list[Judged]:
+    return judge(measures, None, Margins(), claims)
+
+
+FAILED = {"status": "failed", "failure": "diverged", "train_loss": np.nan, "test_auroc": np.nan}
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(1, "undecided"), (2, "supported"), (5, "supported")])
+def test_a_diverged_run_of_the_deepest_network_never_refutes(seeds: int, verdict: str) -> None:
+    """Depth costs 0.174 nats. Without ResNet-50 at all, scaled to the depth of a grid with it, that had
+    become +0.027 and refuted: the deepest network's failure counted against "too difficult to train"."""
+    whole = grid(seeds, loss_by_depth=0.174)
+    gone = changed(whole, {"architecture": "resnet50", "train_images": 5_000, "seed": 0}, **FAILED)
+    (before,), (after,) = verdicts(whole, BY_DEPTH), verdicts(gone, BY_DEPTH)
+    assert before.verdict == ("supported" if seeds > 1 else "undecided")
+    assert after.verdict == verdict
+    assert after.found is not None
+    assert after.found.doubtful == 1
+    assert after.found.cells_missing >= 1
+    if seeds == 1:
+        assert "Without resnet50" in why_claim(after)
+    else:
+        assert "judged twice" in why_claim(after)
+
+
+def test_the_interval_spans_the_run_left_out_and_at_its_worst() -> None:
+    """Two of three seeds at 0.4 and one diverged: 0.4 left out, (0.4 + 0.4 + ln 2) / 3 at its worst."""
+    whole = changed(grid(3), {"architecture": "resnet18"}, train_loss=0.4)
+    gone = changed(whole, {"architecture": "resnet18", "train_images": 5_000, "seed": 0}, **FAILED)
+    contrast = Contrast("level", "train_loss", (Term(1.0, 5_000),), "nats", architectures=("resnet18",))
+    without, worst = estimates(gone, contrast)
+    assert without.estimate == pytest.approx(0.4)
+    assert worst.estimate == pytest.approx((0.8 + np.log(2)) / 3)
+    together = estimate(gone, contrast)
+    assert together is not None
+    assert (together.low, together.high) == (min(without.low, worst.low), max(without.high, worst.high))
+    assert together.low >= 0  # no loss is below zero
+    alone = estimate(changed(whole, {"architecture": "resnet18", "train_images": 5_000}, **FAILED), contrast)
+    assert alone is None  # no run, no number
+
+
+def test_slopes_reach_over_the_networks_that_are_there() -> None:
+    """Without the two deepest networks the fitted difference is from depth 5 to 18, not to 50."""
+    whole = grid(3, loss_by_depth=0.1)
+    for name in ("resnet50", "resnet34"):
+        whole = changed(whole, {"architecture": name}, status="missing", train_loss=np.nan)
+    found = estimate(whole, Contrast("slope", "train_loss", (Term(1.0, 5_000),), "nats", "log2_depth"))
+    assert found is not None
+    assert found.estimate == pytest.approx(0.1 * np.log2(18 / 5) / np.log2(10), abs=0.005)
+    assert found.networks_missing == ("resnet50", "resnet34")
+    (judged,) = verdicts(whole, BY_DEPTH)
+    assert judged.verdict == "undecided"
+    assert judged.effect == "unknown"
+
+
+def test_a_larger_network_that_is_worse_supports_not_needed_and_is_said_to_be_worse() -> None:
+    """AUROC falls by 0.2 from the shallowest to the deepest network: "refuted" had been printed over that."""
+    judged = verdicts(grid(5, loss_by_depth=0.1, auroc_by_depth=-0.2), NEEDED_2)
+    assert overall(judged) == "supported"
+    by_depth = next(j for j in judged if j.claim.name == "auroc_flat_in_depth_largest")
+    assert (by_depth.verdict, by_depth.effect) == ("supported", "loss")
+    assert "What is said not to be needed is the worse by it." in why_claim(by_depth)
+    better = verdicts(grid(5, auroc_by_depth=0.15), NEEDED_2)
+    assert overall(better) == "refuted"
+
+
+def test_nobody_wins_by_training_the_large_networks_badly() -> None:
+    worse = grid(5, loss_by_depth=0.1, auroc_by_depth=-0.1)
+    falling = changed(worse, {"architecture": "resnet50"}, still_falling=True)
+    judged = verdicts(falling, NEEDED_2)
+    assert overall(judged) == "undecided"
+    assert {j.verdict for j in judged} == {"undecided"}
+    assert "resnet50 was still falling" in why_claim(judged[0])
+    small = changed(worse, {"architecture": "cbr_small"}, still_falling=True)
+    assert overall(verdicts(small, NEEDED_2)) == "supported"  # it is the large ones that are not needed
+    one = {"architecture": "resnet50", "train_images": 200_000, "seed": 0}
+    collapsed = verdicts(changed(worse, one, test_auroc=0.49), NEEDED_2)
+    assert overall(collapsed) == "undecided"
+    assert any("ended at chance" in j.hindered for j in collapsed)
+
+
+def test_with_two_networks_one_test_is_counted_and_told_once() -> None:
+    whole = grid(5, auroc_by_depth=0.002)
+    cells = whole.cells[whole.cells["architecture"].isin(["resnet50", "cbr_small"])].reset_index(drop=True)
+    cells.loc[cells["architecture"] == "resnet50", "parameters"] = 1e9
+    judged = verdicts(Measures(cells), NEEDED_2)
+    assert {j.tests for j in judged} == {3}  # loss, and one for each size
+    again = [j for j in judged if j.same_as]
+    assert [j.claim.name for j in again] == ["auroc_flat_in_depth_largest", "auroc_flat_in_depth_smallest"]
+    assert "counted once" in why_claim(again[0])
+    assert {j.tests for j in verdicts(whole, NEEDED_2)} == {5}
+
+
+def test_no_estimate_is_beyond_what_can_be() -> None:
+    """With two seeds and an AUROC of 0.6 and 0.9 a t interval would reach from -1.2 to 2.7."""
+    cells = grid(2).cells.assign(test_auroc=lambda frame: np.where(frame["seed"] == 0, 0.6, 0.9))
+    measures = Measures(cells)
+    level = Contrast("level", "test_auroc", (Term(1.0, 5_000),), "AUROC")
+    found = estimate(measures, level)
+    assert found is not None
+    assert np.isnan(found.low) or 0 <= found.low <= found.high <= 1
+    assert np.isnan(found.smallest_effect)
+    gain = dataclasses.replace(level, terms=(Term(1.0, 5_000), Term(-1.0, 50_000)))
+    cells = cells.assign(test_auroc=np.where(cells["train_images"] == 5_000, cells["test_auroc"], 0.5))
+    wide = estimate(Measures(cells), gain)
+    assert wide is not None
+    assert -1 <= wide.low <= wide.high <= 1 or np.isnan(wide.low)
