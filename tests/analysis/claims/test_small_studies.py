@@ -27,7 +27,7 @@ def grid(aurocs: dict[int, dict[str, float]], seeds: int = 2, scatter: float = 0
         {
             "architecture": name, "train_images": size, "init": "random", "freeze": "none", "seed": seed,
             "balance": "natural",
-            "depth": 5, "parameters": 1e6, "test_auroc": value + scatter * rng.normal(), 
+            "depth": 5, "parameters": 1e6, "test_auroc": value + scatter * rng.normal(),
             "train_seconds": size,
         }
         for size, networks in aurocs.items()
