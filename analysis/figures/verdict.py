@@ -168,6 +168,8 @@ def _claim(axes: Axes, row: dict[str, object], scale: _Scale, line: float) -> No
         fill = "full" if row["needed"] else "none"
         axes.plot(scale.at(value), line, "o", color=colour, markersize=5, fillstyle=fill,
                   markerfacecolor=colour if row["needed"] else "white")  # fmt: skip
+    elif np.isfinite(value) and not np.isfinite(low):  # off the scale, and no bar that says so
+        axes.plot(scale.at(value), line, ">" if value > 0 else "<", color=colour, markersize=5)
 
 
 def _in_margins(row: dict[str, object], key: str) -> float:

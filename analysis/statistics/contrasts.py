@@ -376,7 +376,15 @@ def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:
         return blocks.missing, "the grid plans no cells of one kind that it compares"
     if blocks.names and contrast.across in ("log2_depth", "log10_parameters"):
         return blocks.missing, "fewer than two networks of different, known size have finished"
-    return blocks.missing, f"{blocks.missing:,} of the cells that it asks for have not finished"
+    planned = _planned_rows(measures, contrast)
+    cells = measures.cells.iloc[np.unique(planned[planned >= 0])]
+    done = cells["status"] == "done"
+    if undefined := int((done & cells[contrast.metric].isna()).sum()):
+        why = "of its cells have finished without this measure (too few steps or images for it)"
+        return blocks.missing, f"{undefined:,} {why}"
+    if done.all():
+        return blocks.missing, "the grid plans some of the cells that it compares only"
+    return blocks.missing, f"{int((~done).sum()):,} of the cells that it asks for have not finished"
 
 
 def _planned(measures: Measures, architecture: str, term: Term) -> bool:
