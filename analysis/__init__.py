@@ -11,12 +11,14 @@ Needs neither torch nor Ray: a copy of the results on any machine is enough.
 from analysis.interface import FIGURES, estimate, figure, measured
 from analysis.run import Summary, run
 from analysis.statistics.contrasts import Contrast, Term
+from analysis.tables.schema import EvidenceError
 from analysis.tables.store import Evidence, load
 
 __all__ = [
     "FIGURES",
     "Contrast",
     "Evidence",
+    "EvidenceError",
     "Summary",
     "Term",
     "estimate",

@@ -37,7 +37,11 @@ def conclude(work: Plan, out: Path, console: Console) -> int:
         console.print("Writing tables, figures and report...")
         import analysis  # a second and a half of figures and statistics, that a plan has no use for
 
-        analysis.run(out)
+        try:
+            analysis.run(out)
+        except analysis.EvidenceError as error:
+            console.print(f"No report: {error}\nThe cells are kept; python -m analysis {out} writes it anew.")
+            return FAILED
     records = [results.read_result(out / "cells" / planned.id) for planned in work.cells]
     failed = [record for record in records if record is not None and record["status"] == "failed"]
     absent = sum(record is None for record in records)

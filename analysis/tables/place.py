@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
 from analysis.tables.schema import EvidenceError
 from analysis.tables.store import evidence_folder
@@ -16,23 +17,29 @@ from analysis.tables.store import evidence_folder
 LOCK = ".analysis.lock"
 PATIENCE_SECONDS = 1.0
 """After so long a wait is told."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without locks answer: some NFS, Lustre and FUSE mounts."""
 
 
 @contextmanager
 def alone(place: Path) -> Iterator[None]:
     """Hold `place` against other analyses; waits for one that is at work.
 
+    Where the file system has no locks, a file that is renewed stands for the lock.
+
     Raises:
         EvidenceError: it cannot be written.
     """
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / LOCK)
+        lock: BaseFileLock = FileLock(place / LOCK)
         try:
-            lock.acquire(timeout=PATIENCE_SECONDS)
-        except Timeout:
-            print(f"analysis: waiting for another analysis of {place} to end", file=sys.stderr)
-            lock.acquire()
+            _acquire(lock, place)
+        except OSError as problem:
+            if problem.errno not in NO_LOCKS or isinstance(problem, Timeout):
+                raise
+            lock = SoftFileLease(place / f"{LOCK}.held")
+            _acquire(lock, place)
     except (OSError, NotImplementedError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise EvidenceError(
@@ -43,6 +50,14 @@ def alone(place: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, place: Path) -> None:
+    try:
+        lock.acquire(timeout=PATIENCE_SECONDS)
+    except Timeout:
+        print(f"analysis: waiting for another analysis of {place} to end", file=sys.stderr)
+        lock.acquire()
 
 
 def bring(out: Path, place: Path) -> None:

@@ -77,3 +77,16 @@ def test_a_cut_record_of_the_sweep_is_done_without(tmp_path: Path) -> None:
     assert "its copy in evidence is used" in store.sweep_note(tmp_path)
     file.write_text("{}")
     assert store.sweep_note(tmp_path) == ""
+
+
+@pytest.mark.parametrize("number", place.NO_LOCKS)
+def test_a_file_system_without_locks_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with place.alone(tmp_path):
+        assert list(tmp_path.glob(f"{place.LOCK}*")), "something stands for the lock"
+    assert not (tmp_path / f"{place.LOCK}.held").exists()
