@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,11 +54,12 @@ def alone(place: Path) -> Iterator[None]:
 
 
 def _acquire(lock: BaseFileLock, place: Path) -> None:
-    try:
-        lock.acquire(timeout=PATIENCE_SECONDS)
-    except Timeout:
-        print(f"analysis: waiting for another analysis of {place} to end", file=sys.stderr)
-        lock.acquire()
+    with warnings.catch_warnings(category=UserWarning, action="ignore"):  # where it has to do without `flock`
+        try:
+            lock.acquire(timeout=PATIENCE_SECONDS)
+        except Timeout:
+            print(f"analysis: waiting for another analysis of {place} to end", file=sys.stderr)
+            lock.acquire()
 
 
 def bring(out: Path, place: Path) -> None:
