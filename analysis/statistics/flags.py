@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from analysis.tables.conditions import CONDITION, filled
+
 Reals = NDArray[np.float64]
 
 LATE_SHARE = 3
@@ -76,14 +78,15 @@ def late_fall(losses: Reals, fewest: int = FEWEST_STEPS) -> LateFall | None:
 def collapsed(cells: pd.DataFrame) -> pd.Series:
     """Whether each cell has collapsed; null at the smallest size, and without itself or a smaller neighbour.
 
-    Neighbours are the next sizes of the same network, start, balance and seed, on a straight line over the
+    Neighbours are the next sizes of the same seed and condition otherwise, on a straight line over the
     logarithm of the size. More data that make a network train worse and test far worse are no property of it.
 
     Args:
-        cells: `architecture train_images init freeze balance seed test_auroc train_loss`; NaN undefined.
+        cells: the axes, `test_auroc` and `train_loss`; NaN undefined.
     """
     found = pd.Series(pd.NA, index=cells.index, dtype="boolean")
-    for _, run in cells.groupby(["architecture", "init", "freeze", "balance", "seed"], sort=False):
+    same = [axis for axis in CONDITION if axis != "train_images"]
+    for _, run in filled(cells).groupby([*same, "seed"], sort=False):
         known = run.dropna(subset=["test_auroc", "train_loss"]).sort_values("train_images")
         size = np.log2(known["train_images"].to_numpy(float))
         area, loss = known["test_auroc"].to_numpy(float), known["train_loss"].to_numpy(float)

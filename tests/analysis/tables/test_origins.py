@@ -1,6 +1,7 @@
 """Weights by name: no claim on natural images rests on weights that are something else."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from analysis.claims.conjectures import grid_of
 from analysis.claims.estimates import estimate_table
 from analysis.claims.study_results import study_result_table
 from analysis.claims.verdicts import judge, verdict_table
-from analysis.figures import conjecture, draw
+from analysis.figures import draw
 from analysis.figures.palette import arm_style
 from analysis.names import arm_name
 from analysis.report import tables
@@ -160,7 +161,7 @@ def test_conclusion_and_report_name_what_is_left_out(tmp_path):
     assert "radimagenet (sha 1a2b3c4d)" in text
     assert "ImageNet" not in text
     estimates = analysis.estimates
-    assert "radimagenet (sha 1a2b3c4d)" in tables.levels(estimates, found.networks)
+    assert "radimagenet (sha 1a2b3c4d)" in str(tables.levels(estimates, found.networks))
 
 
 def test_both_lists_of_torchvisions_files_hold_what_torchvision_publishes():
@@ -181,7 +182,11 @@ def test_long_names_and_names_with_dollars_stay_inside_of_their_figures(name, tm
             "high": [0.2, 0.3], "seeds": 1, "patients": 9, "positives": 3, "seed_part": "runs",
         }
     )  # fmt: skip
-    figure = conjecture.gains(arms, networks=Networks({}), inits=[name], margin=0.01)
+    drawn = SimpleNamespace(
+        cells=pd.DataFrame({"init": [name]}), pretrained=[name], gains=lambda init: arms,
+        networks=Networks({}), margin=0.01, area="AUROC",
+    )  # fmt: skip
+    figure = draw.draw(drawn, "gains")
     draw.save(figure, tmp_path, "gains")
     assert (tmp_path / "gains.png").stat().st_size > 1000
     (axes,) = figure.axes
