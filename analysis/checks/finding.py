@@ -20,6 +20,7 @@ from analysis.checks.catalogue import (
     PREVALENCE_FACTOR,
 )
 from analysis.claims.analysed import Analysis
+from analysis.tables.networks import networks
 from analysis.tables.origins import left_out, origins
 from analysis.tables.schema import EvidenceError
 
@@ -291,6 +292,9 @@ def _ids(rows: pd.DataFrame) -> tuple[str, ...]:
 
 def _named(rows: pd.DataFrame) -> str:
     """Networks and how many cells of each, the most first."""
+    looks = networks(rows)
     counts = rows["architecture"].fillna("unknown").value_counts()
-    said: Sequence[str] = [f"{name} {count}" for name, count in counts.head(SHOWN).items()]
+    said: Sequence[str] = [
+        f"{looks[str(name)].network} {count}" for name, count in counts.head(SHOWN).items()
+    ]
     return ", ".join(said) + (f" and {len(counts) - SHOWN} more networks" if len(counts) > SHOWN else "")

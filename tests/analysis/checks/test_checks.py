@@ -116,10 +116,10 @@ def labels(part: str, positive: int) -> dict[str, Any]:
 
 PAIR = {"part": "train", "other": "test", "text": "3 images of train are equal to images of test"}
 PLANTED: list[tuple[str, Callable[[], Analysis], str]] = [
-    ("TS001", changed(rate_at_edge="high"), r"1 of 12 cells at the high end \(cbr_tiny 1\)"),
+    ("TS001", changed(rate_at_edge="high"), r"1 of 12 cells at the high end \(CBR-Tiny 1\)"),
     ("TS001", changed(rate_at_edge="low"), r"1 of 12 cells at the low end"),
     ("TS002", changed(still_falling=True, late_fall=0.31), r"1 of 12 cells, falling by up to 0\.31 nats"),
-    ("TS003", changed(collapsed=True), r"1 of 12 cells \(cbr_tiny 1\)"),
+    ("TS003", changed(collapsed=True), r"1 of 12 cells \(CBR-Tiny 1\)"),
     (
         "TS004",
         lambda: analysis(sound_cells(), spread=0.01),
@@ -143,7 +143,7 @@ PLANTED: list[tuple[str, Callable[[], Analysis], str]] = [
     (
         "TS010",
         changed(status="failed", failure="diverged"),
-        r"1 of 12 cells failed \(1 diverged\): cbr_tiny 1",
+        r"1 of 12 cells failed \(1 diverged\): CBR-Tiny 1",
     ),
 ]
 
