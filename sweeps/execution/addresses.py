@@ -152,7 +152,10 @@ def _ask(service: str, place: str, mode: str) -> dict[str, Any]:
 
 
 def _has_token() -> bool:
-    return bool(PRIVATE.AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True))
+    loader = PRIVATE.AuthenticationTokenLoader.instance()
+    found = bool(loader.has_token(ignore_auth_mode=True))
+    loader.reset_cache()  # else this driver asks a cluster without tokens for one, and is taken for dead
+    return found
 
 
 def _use_token() -> None:
