@@ -34,6 +34,11 @@ def refuse_unwritable(out: Path) -> None:
     if not missing:
         return
     place, bits = missing[0]
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        raise SettingError(
+            f"--out {out}: found {place} that cannot be written (Read-only file system), expected one that "
+            "can be written; mount it so, or name another folder"
+        )
     found = place.stat()
     more = f" (and {len(missing) - 1} more places)" if len(missing) > 1 else ""
     whose = f"of user {_user(found.st_uid)} and group {_group(found.st_gid)}"
