@@ -37,7 +37,8 @@ class RayWatch:
         self.ended = ended
         started = [info.process.pid for infos in node.all_processes.values() for info in infos]
         self.roots = [found for pid in started if (found := _process(pid)) is not None]
-        self.vital = [one for one in self.roots if one.name() in ("raylet", "gcs_server")]
+        named = {one: one.name() for one in self.roots if _runs(one)}
+        self.vital = {one: name for one, name in named.items() if name in ("raylet", "gcs_server")}
         self.address: str = ray.get_runtime_context().gcs_address
         self.family: set[psutil.Process] = set(self.roots)
         self.stopped = threading.Event()
@@ -60,7 +61,7 @@ class RayWatch:
     def _look(self) -> None:
         refused_since = float("inf")
         while not self.stopped.wait(LOOK_EVERY):
-            gone = [one.name() for one in self.vital if not _runs(one)]
+            gone = [name for one, name in self.vital.items() if not _runs(one)]
             refused_since = min(refused_since, time.monotonic()) if self._refuses() else float("inf")
             if not gone and time.monotonic() - refused_since > REFUSED_SECONDS:
                 gone = [f"its head at {self.address} refuses connections"]
