@@ -34,8 +34,8 @@ computes in a type are further apart than that, most are not."""
 EFFICIENCY_SIZES = (24, 224)
 """Pixels at which `Spec.efficiency` was measured."""
 
-HEAD_STEP_SECONDS = 7e-4
-"""Of a training step of a frozen backbone's head, on a core of the CPU in any case; of a busy machine."""
+HEAD_STEP_SECONDS = 5e-4
+"""Of a training step of a frozen backbone's head, on a core of the CPU in any case; measured."""
 
 SECONDS_PER_PARAMETER: dict[Device, float] = {"cpu": 5e-9, "cuda": 2e-11}
 """Of every training step, for gradients and Adam; measured on a CPU, a guess for a GPU."""

@@ -25,7 +25,8 @@ HELD_BACK = 0.05
 """Share of the memory beyond which Ray ends trials (its `memory_usage_threshold`)."""
 
 RAY_BYTES = 350 * 2**20
-"""What the driver still takes after the plan, and Ray's own processes (measured: 2 cores, Ray 2.60)."""
+"""What the driver still takes after the plan, and Ray's own processes: a guess, above the 250 MiB that these
+added up to on 2 cores (Ray 2.60)."""
 
 
 def larger_share(share: float) -> float:
