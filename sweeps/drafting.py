@@ -22,7 +22,7 @@ from sweeps.planning.speeds import Speeds
 from sweeps.progress import plan_table
 from sweeps.spaces import Preset
 from transfusion.cell import Cell
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.records.code_version import code_version
 
 
@@ -49,7 +49,7 @@ class Planner:
         work = plan.make(
             self.preset.cells(),
             self.preset.recipe,
-            inputs.table.fingerprint,
+            inputs.dataset.fingerprint,
             self.past,
             self.model,
             inputs.origin.supplied,
@@ -68,14 +68,14 @@ class Planner:
 
 
 def planner(
-    preset: Preset, at_hand: Resources, past: History, table: Table, gpu_price: float | None
+    preset: Preset, at_hand: Resources, past: History, dataset: Dataset, gpu_price: float | None
 ) -> Planner:
     """What plans are made of, all that is known of this kind of machine and of earlier cells put in."""
     known = speeds.recall(at_hand)
     model = cost.CostModel(
         device=at_hand.device,
-        evaluation_images=len(table.rows("test")) + len(table.rows("official")),
-        selection_images=len(table.rows("selection")),
+        evaluation_images=len(dataset.rows("test")) + len(dataset.rows("official")),
+        selection_images=len(dataset.rows("selection")),
         macs_per_second=throughput(at_hand, known),
     ).corrected(past.records, known)
     peaks = {**(known.peaks() if at_hand.device == "cuda" else {}), **measured_peaks(past.records)}

@@ -83,7 +83,7 @@ def plan_table(plan: Plan, cost: Estimate, slots: int, width: int = WIDE) -> Tex
     if plan.begun:
         table.caption += f"\n{len(plan.begun)} of the missing cells were begun before and continue"
     for difference, text in OTHERS.items():
-        if count := plan.others.get(difference):
+        if count := plan.orphaned.get(difference):
             table.caption += f"\n{count} more finished cells {text}; they stay, and no table mixes them in"
     return table
 

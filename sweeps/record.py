@@ -19,7 +19,7 @@ from sweeps.planning.plan import Plan
 from sweeps.planning.resources import Resources
 from sweeps.spaces import Preset
 from transfusion.data import equal_images
-from transfusion.data.table import PARTS
+from transfusion.data.dataset import PARTS
 from transfusion.files import atomic
 
 PACKAGES = ("ray", "torch", "torchvision", "pytorch-lightning")
@@ -50,19 +50,19 @@ def write_sweep(
     """Record a run for the report."""
     import torch
 
-    missing, table = work.missing(), data.table
+    missing, dataset = work.missing(), data.dataset
     record: dict[str, Any] = {
         "schema": 1,
         "preset": preset.name,
         "recipe": {name: getattr(preset.recipe, name) for name in preset.recipe.__slots__},
         "data": {
             "name": data.name,
-            "fingerprint": table.fingerprint,
-            "parts": {part: len(table.rows(part)) for part in PARTS},
+            "fingerprint": dataset.fingerprint,
+            "parts": {part: len(dataset.rows(part)) for part in PARTS},
             "equal_images": [
-                {**dataclasses.asdict(equal), "text": str(equal)} for equal in equal_images.find(table)
+                {**dataclasses.asdict(equal), "text": str(equal)} for equal in equal_images.find(dataset)
             ],
-            "split": {"rule": table.split.rule, "why": table.split.why},
+            "split": {"rule": dataset.split.rule, "why": dataset.split.why},
             "notes": list(data.notes),
         },
         "margins": dict(preset.margins) if data.embedded or preset.phantom is None else {},

@@ -95,7 +95,7 @@ def plan_and_train(sweep: Sweep) -> Plan | None:
     with ExitStack() as connected:
         at_hand = connection.open_resources(options, connected, sweep.stop, console)
         past = history.read(places.cells, retry_failed=options.retry_failed)
-        planner = drafting.planner(preset, at_hand, past, inputs.table, options.gpu_price)
+        planner = drafting.planner(preset, at_hand, past, inputs.dataset, options.gpu_price)
         for text in data_tables(summary_of(sweep, inputs), console.width):
             console.print(text)
         work, expected = planner.plan(inputs)
@@ -118,7 +118,7 @@ def plan_and_train(sweep: Sweep) -> Plan | None:
 
 def summary_of(sweep: Sweep, inputs: Inputs) -> DataSummary:
     """What the plan and the report say of the data."""
-    summary = summarize(inputs.table, sweep.preset, name_of(sweep.options), sweep.options.recipe)
+    summary = summarize(inputs.dataset, sweep.preset, name_of(sweep.options), sweep.options.recipe)
     return dataclasses.replace(summary, embedded=sweep.options.data is None)
 
 
@@ -138,7 +138,7 @@ def settle(
         inputs = ready
         work, expected = planner.plan(inputs)
         drafting.show(planner, inputs, work, expected, sweep.console)
-    raise InputError([settling.unsteady(inputs.table)])
+    raise InputError([settling.unsteady(inputs.dataset)])
 
 
 def remove_unnamed(sweep: Sweep, work: Plan, past: history.History) -> None:
@@ -164,7 +164,7 @@ def train(sweep: Sweep, planner: Planner, inputs: Inputs, work: Plan, connected:
 
     origin = inputs.origin
     study = Study(
-        recipe=sweep.preset.recipe, table=inputs.table, supplied=origin.supplied, imagenet=origin.imagenet
+        recipe=sweep.preset.recipe, dataset=inputs.dataset, supplied=origin.supplied, imagenet=origin.imagenet
     )
     with SweepProgress(sweep.console, work.missing()) as progress:
         control = Control(

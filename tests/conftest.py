@@ -13,7 +13,7 @@ from fault_grid import Grid
 
 from sweeps.storage.object_store import ObjectStore
 from transfusion.cell import Recipe
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.files import locked
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
@@ -63,7 +63,7 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def table(phantom_folder: Path) -> Table:
+def dataset(phantom_folder: Path) -> Dataset:
     return chexpert.read(phantom_folder)
 
 

@@ -105,7 +105,7 @@ FOREIGN: dict[str, set[str]] = {
 
 
 def room_of(module: str) -> str:
-    """`transfusion.data` for `transfusion.data.table`; a package's own `__init__` is the package."""
+    """`transfusion.data` for `transfusion.data.dataset`; a package's own `__init__` is the package."""
     return ".".join(module.split(".")[:2])
 
 
@@ -174,8 +174,8 @@ def test_no_import_runs_against_the_contract():
     ("module", "line"),
     [
         ("transfusion.training.fitting", "import ray"),
-        ("transfusion.data.table", "from sweeps.planning import plan"),
-        ("transfusion.images.png", "from transfusion.data.table import Table"),
+        ("transfusion.data.dataset", "from sweeps.planning import plan"),
+        ("transfusion.images.png", "from transfusion.data.dataset import Dataset"),
         ("sweeps.planning.plan", "from sweeps.execution import executor"),
         ("sweeps.execution.executor", "from sweeps.inputs import data"),
         ("analysis.tables.store", "import torch"),

@@ -240,7 +240,7 @@ class Supplied:
 
     Attributes:
         weights: (architecture, sha256 of the weights file) pairs; such an architecture needs no pretraining.
-        imagenet: fingerprint of the ImageNet images (`Table.fingerprint`) that the other architectures are
+        imagenet: fingerprint of the ImageNet images (`Dataset.fingerprint`) that the other architectures are
             pretrained on, or None.
         inputs: (architecture, scale) pairs of weights that were made for other inputs than torchvision's.
     """
@@ -275,7 +275,7 @@ def _pretraining(init: Init, architecture: Architecture, images: int, seed: int)
     return Cell(kind="upstream", finding=finding, architecture=architecture, train_images=images, seed=seed)
 
 
-def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_SUPPLIED) -> str:
+def cell_id(cell: Cell, recipe: Recipe, fingerprint: str, supplied: Supplied = NOTHING_SUPPLIED) -> str:
     """16 hexadecimal digits naming everything that changes the result of `cell`.
 
     A field at its default stays out, so that a new axis or setting with a default leaves every identity as it
@@ -283,15 +283,15 @@ def cell_id(cell: Cell, recipe: Recipe, data: str, supplied: Supplied = NOTHING_
     only that start from it.
 
     Args:
-        data: fingerprint of the data set (`Table.fingerprint`).
+        fingerprint: of the data set (`Dataset.fingerprint`).
     """
     upstream = upstream_of(cell, recipe, supplied)
     identity = {
         "schema": _text(SCHEMA),
         "cell": _text(_chosen(cell)),
         "recipe": _settings(recipe),
-        "data": _text(data),
-        "upstream": _text(_upstream_id(upstream, recipe, data, supplied) if upstream else None),
+        "data": _text(fingerprint),
+        "upstream": _text(_upstream_id(upstream, recipe, fingerprint, supplied) if upstream else None),
     }
     if weights := supplied.weights_of(cell):
         identity["weights"] = _text(weights)
@@ -331,6 +331,6 @@ def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
 
 
 @lru_cache(maxsize=4096)
-def _upstream_id(upstream: Cell, recipe: Recipe, data: str, supplied: Supplied) -> str:
+def _upstream_id(upstream: Cell, recipe: Recipe, fingerprint: str, supplied: Supplied) -> str:
     """Many cells share one pretraining, and a plan may have a hundred thousand cells."""
-    return cell_id(upstream, recipe, data, supplied)
+    return cell_id(upstream, recipe, fingerprint, supplied)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from transfusion.cell import NOTHING_SUPPLIED, Recipe, Supplied
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,15 +14,15 @@ class Study:
     """What every cell of a sweep shares.
 
     Attributes:
-        table: the data.
+        dataset: the data.
         supplied: what `init=imagenet` starts from besides cells.
         imagenet: the images of the upstream task `imagenet`.
     """
 
     recipe: Recipe
-    table: Table
+    dataset: Dataset
     supplied: Supplied = NOTHING_SUPPLIED
-    imagenet: Table | None = None
+    imagenet: Dataset | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

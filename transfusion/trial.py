@@ -19,7 +19,7 @@ import torchvision
 from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied, cell_id, upstream_of
 from transfusion.data import image_cache
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.files import atomic
 from transfusion.networks import weights
 from transfusion.networks.initialization import copy_stages, load_stages, save_stages
@@ -83,9 +83,9 @@ def run_trial(
         OSError: a record cannot be written: full disk, quota, read-only folder.
         LostError: another sweep has taken the folder; see `Hooks.check`.
     """
-    recipe, table, supplied = study.recipe, study.table, study.supplied
+    recipe, dataset, supplied = study.recipe, study.dataset, study.supplied
     device, share = machine.device, machine.share
-    folder = cells / cell_id(cell, recipe, table.fingerprint, supplied)
+    folder = cells / cell_id(cell, recipe, dataset.fingerprint, supplied)
     if (record := results.read_result(folder)) is not None:
         return record
     attempts.add(folder, "started", share, hooks.check)
@@ -99,10 +99,10 @@ def run_trial(
         try:
             if device.startswith("cuda"):
                 cap_memory(share)
-            task = cell_task(cell, recipe, table, cache, study.imagenet)
-            network = initial_network(cell, recipe, table.fingerprint, cells, task.outputs, supplied)
+            task = cell_task(cell, recipe, dataset, cache, study.imagenet)
+            network = initial_network(cell, recipe, dataset.fingerprint, cells, task.outputs, supplied)
             network.reduced = acceleration.reduced_type(place.device, machine.precision)
-            compiled = _train(cell, recipe, table, task, network, place, metrics)
+            compiled = _train(cell, recipe, dataset, task, network, place, metrics)
         except StoppedError:
             outcome = {"status": "interrupted"}
         except LostError:
@@ -116,7 +116,7 @@ def run_trial(
         hooks.saved()
         return {**outcome, "metrics": {}}
     metrics["seconds"] = time.perf_counter() - clock
-    origin = results.Origin(cell=cell, recipe=recipe, fingerprint=table.fingerprint, supplied=supplied)
+    origin = results.Origin(cell=cell, recipe=recipe, fingerprint=dataset.fingerprint, supplied=supplied)
     return results.write_result(
         folder,
         origin,
@@ -155,7 +155,7 @@ def _failed(error: Exception, folder: Path, share: float, check: Callable[[], No
 def write_failure(
     cell: Cell,
     recipe: Recipe,
-    data: str,
+    fingerprint: str,
     folder: Path,
     failure: Failure,
     error: str,
@@ -165,7 +165,7 @@ def write_failure(
     now = _now()
     return results.write_result(
         folder,
-        results.Origin(cell=cell, recipe=recipe, fingerprint=data, supplied=supplied),
+        results.Origin(cell=cell, recipe=recipe, fingerprint=fingerprint, supplied=supplied),
         results.Outcome(status="failed", failure=failure, error=error),
         environment={},
         started=now,
@@ -176,7 +176,7 @@ def write_failure(
 def _train(
     cell: Cell,
     recipe: Recipe,
-    table: Table,
+    dataset: Dataset,
     task: Task,
     network: Network,
     place: Place,
@@ -214,7 +214,7 @@ def _train(
     module.restore_best()
     if "test" in task.rows:
         start = time.perf_counter()
-        predictions, areas = evaluate(trained, task, table, device)
+        predictions, areas = evaluate(trained, task, dataset, device)
         metrics["evaluation_seconds"] = time.perf_counter() - start
         results.write_table(folder, "predictions", predictions, hooks.check)
         metrics |= areas
@@ -229,7 +229,9 @@ def _write_tables(folder: Path, module: TrainingModule, check: Callable[[], None
         results.write_table(folder, name, columns, check)
 
 
-def cell_task(cell: Cell, recipe: Recipe, table: Table, cache: Path, imagenet: Table | None = None) -> Task:
+def cell_task(
+    cell: Cell, recipe: Recipe, dataset: Dataset, cache: Path, imagenet: Dataset | None = None
+) -> Task:
     """What a cell trains on; images are taken from the cache, or decoded into it.
 
     Raises:
@@ -244,13 +246,13 @@ def cell_task(cell: Cell, recipe: Recipe, table: Table, cache: Path, imagenet: T
             )
         images = image_cache.load(imagenet, recipe.image_size, cache, channels=3)
         return imagenet_task(cell, imagenet, images)
-    return finding_task(cell, recipe, table, image_cache.load(table, recipe.image_size, cache))
+    return finding_task(cell, recipe, dataset, image_cache.load(dataset, recipe.image_size, cache))
 
 
 def initial_network(
     cell: Cell,
     recipe: Recipe,
-    data: str,
+    fingerprint: str,
     cells: Path,
     outputs: int,
     supplied: Supplied = NOTHING_SUPPLIED,
@@ -263,10 +265,10 @@ def initial_network(
     torch.manual_seed(int(stream(cell.seed, WEIGHTS).integers(2**62)))
     network = build(cell.architecture, outputs, recipe.batch_norm_momentum)
     source = None
-    if fingerprint := supplied.weights_of(cell):
-        source = weights.supplied_file(cells, cell.architecture, fingerprint)
+    if given := supplied.weights_of(cell):
+        source = weights.supplied_file(cells, cell.architecture, given)
     elif upstream := upstream_of(cell, recipe, supplied):
-        source = cells / cell_id(upstream, recipe, data, supplied) / results.WEIGHTS
+        source = cells / cell_id(upstream, recipe, fingerprint, supplied) / results.WEIGHTS
     if source is not None:
         copy_stages(network, load_stages(source), source=str(source))
         network.expect(supplied.input_of(cell))

@@ -263,8 +263,8 @@ def _chance(patient_part: float, patients_freedom: float, seeds: SeedsPart) -> C
         common = max(common, 0.0) if np.isfinite(common) else common
         return Chance(common, patients_freedom, seeds.raw, min(seeds.explained, patient_part), seeds.freedom)
     variance = patient_part + seeds.variance
-    doubt = seeds.doubt + patient_part**2 / (patients_freedom + 2)
-    return Chance(variance, max(variance**2 / doubt - 2, 1.0) if doubt > 0 else float("inf"))
+    denominator = seeds.denominator + patient_part**2 / (patients_freedom + 2)
+    return Chance(variance, max(variance**2 / denominator - 2, 1.0) if denominator > 0 else float("inf"))
 
 
 def limits(contrast: Contrast, each: Reals, network: NDArray[np.intp]) -> tuple[float, float]:

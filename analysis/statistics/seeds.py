@@ -6,8 +6,8 @@ whatever its cells share is in the difference between its sum over all networks 
 
 * Several seeds (`measured`): the variance of those sums, with as many degrees of freedom as there are seeds
   less one; with missing cells fewer, since the share of networks that have one seed is imputed from those
-  that have more and rests on the same doubt (cluster-robust variance with the scale and degrees of freedom of
-  Bell and McCaffrey 2002, Survey Methodology 28: 169-181).
+  that have more and rests on their degrees of freedom (cluster-robust variance with the scale and degrees of
+  freedom of Bell and McCaffrey 2002, Survey Methodology 28: 169-181).
 * One seed (`runs`), from scratch: the scatter of single runs around smooth learning curves
   (`analysis.statistics.run_scatter`). It cannot see what the cells of a seed share: a description, which no
   verdict rests on.
@@ -33,16 +33,18 @@ SeedPart = Literal["measured", "runs", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class SeedsPart:
-    """A variance, and the sum over its parts of square / (degrees of freedom + 2), its `doubt`.
+    """A variance and what its degrees of freedom are made of.
 
     Attributes:
+        denominator: of Satterthwaite's approximation: the sum over the variance's parts of their square /
+            (degrees of freedom + 2).
         raw, explained, freedom: where it is measured from one sum of squares, what was seen, how much of that
             patients explain, and its degrees of freedom.
     """
 
     source: SeedPart
     variance: float
-    doubt: float
+    denominator: float
     raw: float = 0.0
     explained: float = 0.0
     freedom: float = float("inf")
@@ -113,8 +115,8 @@ def _together(parts: list[tuple[float, Scatter]], most: float) -> SeedsPart:
     """Weighted sum of scatters, of which no more than `most` degrees of freedom can be made."""
     variance = sum(weight * scatter.variance for weight, scatter in parts)
     raw = sum(weight * scatter.raw for weight, scatter in parts)
-    doubt = sum((weight * scatter.raw) ** 2 / (scatter.freedom + 2) for weight, scatter in parts)
-    return SeedsPart("runs", max(variance, 0.0), max(doubt, raw**2 / (most + 2)))
+    denominator = sum((weight * scatter.raw) ** 2 / (scatter.freedom + 2) for weight, scatter in parts)
+    return SeedsPart("runs", max(variance, 0.0), max(denominator, raw**2 / (most + 2)))
 
 
 def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.float64]) -> SeedsPart:

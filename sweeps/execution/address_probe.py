@@ -3,7 +3,7 @@
     python address_probe.py gcs|client HOST:PORT
 
 Prints JSON: `ray` and `python` versions (of a head; of a client server nothing), or what is wrong: `token`,
-`silent`, or `other` with what was said.
+`silent`, or `other` with its message.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def ask_head(address: str) -> dict[str, str]:
     except AuthenticationError:
         return {"wrong": "token"}
     except RpcError as error:
-        return {"wrong": "silent" if "Timed out" in str(error) else "other", "said": str(error)}
+        return {"wrong": "silent" if "Timed out" in str(error) else "other", "message": str(error)}
     versions = json.loads(found or b"{}")
     return {"ray": versions.get("ray_version", ""), "python": versions.get("python_version", "")}
 
@@ -58,7 +58,7 @@ def ask_client_server(address: str) -> dict[str, str]:
             if code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
                 return {"wrong": "silent"}
             if code == grpc.StatusCode.UNIMPLEMENTED:
-                return {"wrong": "other", "said": "another service"}
+                return {"wrong": "other", "message": "another service"}
     return {}  # a client that it does not know yet is an answer, too
 
 

@@ -29,7 +29,7 @@ PRIVATE: Any = importlib.import_module("ray._raylet")
 PREFIX = "ray://"
 VARIABLE, MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
 
-KNOCK_SECONDS = 5.0
+PROBE_SECONDS = 5.0
 """How long an address may take to answer at all."""
 PROBE_SECONDS = 20.0
 """How long the process that asks who answers may take, with its imports; it waits for 5 s itself."""
@@ -94,7 +94,7 @@ def reach(address: Address) -> None:
     Raises:
         SettingError: what is wrong, and what to do.
     """
-    knock(address)
+    probe(address)
     service = "client" if address.through_client else "gcs"
     host, port = address.place
     asked = service, f"{host}:{port}"
@@ -115,14 +115,14 @@ def reach(address: Address) -> None:
 TOKEN_ADVICE = "copy the head's ~/.ray/auth_token to here, or set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
 
 
-def knock(address: Address) -> None:
+def probe(address: Address) -> None:
     """Find out in seconds that nobody listens.
 
     Raises:
         SettingError: nobody does.
     """
     try:
-        socket.create_connection(address.place, timeout=KNOCK_SECONDS).close()
+        socket.create_connection(address.place, timeout=PROBE_SECONDS).close()
     except OSError as error:
         cure = f"; unset {VARIABLE}, or set it to a cluster that runs" if VARIABLE in address.told else ""
         raise SettingError(
@@ -147,8 +147,8 @@ def _ask(service: str, place: str, mode: str) -> dict[str, Any]:
     try:
         return dict(json.loads(lines[-1]))
     except (IndexError, ValueError):
-        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        return {"wrong": "other", "said": said}
+        message = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        return {"wrong": "other", "message": message}
 
 
 def _has_token() -> bool:
@@ -169,8 +169,8 @@ def _words(wrong: str, answer: Mapping[str, Any], has_token: bool) -> str:
         return f"found a cluster that does not take the token that is here, expected its own; {TOKEN_ADVICE}"
     if wrong == "token":
         return f"found a cluster that asks for a token, and none here; {TOKEN_ADVICE}"
-    said = f" ({' '.join(str(answer['said']).split())[:200]})" if answer.get("said") else ""
-    return f"found something that is no cluster of Ray's at this port{said}, {EXPECTED}; check the port"
+    message = f" ({' '.join(str(answer['message']).split())[:200]})" if answer.get("message") else ""
+    return f"found something that is no cluster of Ray's at this port{message}, {EXPECTED}; check the port"
 
 
 def _compare(address: Address, answer: Mapping[str, Any]) -> None:

@@ -168,6 +168,8 @@ def _record_failure(study: Study, places: Places, planned: PlannedCell, failure:
 
     places.look()
     folder = places.cells / planned.id
-    write_failure(planned.cell, study.recipe, study.table.fingerprint, folder, failure, error, study.supplied)
+    write_failure(
+        planned.cell, study.recipe, study.dataset.fingerprint, folder, failure, error, study.supplied
+    )
     if places.store is not None:
         places.store.send(folder / results.RESULT, f"cells/{planned.id}/{results.RESULT}")

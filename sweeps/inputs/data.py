@@ -13,17 +13,19 @@ from sweeps.options import Options
 from sweeps.spaces import Preset
 from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, upstream_of
 from transfusion.data import checks, content, image_cache, part_counts, survey
+from transfusion.data.dataset import Dataset
 from transfusion.data.part_counts import PartCounts
 from transfusion.data.splits import Shares, assign
-from transfusion.data.table import Table
 from transfusion.images import reading
 from transfusion.layouts.readers import READERS, Request
 from transfusion.phantom import writing
 from transfusion.problems import InputError, Problem, SettingError
 
 
-def open_data(preset: Preset, options: Options, out: Path, wanted: Sequence[Cell], console: Console) -> Table:
-    """The table of the sweep, everything that the wanted cells need of it checked.
+def open_data(
+    preset: Preset, options: Options, out: Path, wanted: Sequence[Cell], console: Console
+) -> Dataset:
+    """The data set of the sweep, everything that the wanted cells need of it checked.
 
     Raises:
         SettingError: the options name no data, or a finding that the data do not have.
@@ -35,26 +37,26 @@ def open_data(preset: Preset, options: Options, out: Path, wanted: Sequence[Cell
     findings = [*of_grid, *upstream]
     problems = without_effect(options, findings)
     try:
-        table = read_table(preset, options, out, of_grid, upstream)
+        dataset = read_dataset(preset, options, out, of_grid, upstream)
     except InputError as error:
         raise InputError([*problems, *error.problems]) from error
-    if unknown := [finding for finding in findings if finding not in table.findings]:
-        raise SettingError(_absent(unknown, of_grid, wanted, table))
-    problems += meaning_problems(options, label_counts(table, findings, recipe), findings)
+    if unknown := [finding for finding in findings if finding not in dataset.findings]:
+        raise SettingError(_absent(unknown, of_grid, wanted, dataset))
+    problems += meaning_problems(options, label_counts(dataset, findings, recipe), findings)
     checked: Sequence[str] = of_grid
     try:
-        labels = table.labels(of_grid[0], recipe.uncertain_policy(of_grid[0]), recipe.blank)
-        table = assign(table, of_grid[0], labels, shares)
+        labels = dataset.labels(of_grid[0], recipe.uncertain_policy(of_grid[0]), recipe.blank)
+        dataset = assign(dataset, of_grid[0], labels, shares)
     except InputError as error:
         problems += error.problems
         checked = ()
-    problems += checks.upstream_problems(label_counts(table, upstream, recipe))
+    problems += checks.upstream_problems(label_counts(dataset, upstream, recipe))
     with Progress(*columns("checking images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
         found = survey.Survey(asked)
         try:
             found = checks.check(
-                table,
+                dataset,
                 findings=checked,
                 train_images=most_images(wanted, recipe),
                 uncertain=recipe.uncertain_policy,
@@ -65,12 +67,12 @@ def open_data(preset: Preset, options: Options, out: Path, wanted: Sequence[Cell
         except InputError as error:
             problems += error.problems
     if not problems:
-        problems += one_class_problems(table, wanted, recipe)
+        problems += one_class_problems(dataset, wanted, recipe)
     if problems:
         raise InputError(problems)
     for note in found.notes:
         console.print(f"images: {note}", markup=False, soft_wrap=True)
-    return survey.read_as(table, found)
+    return survey.read_as(dataset, found)
 
 
 def trained_findings(wanted: Sequence[Cell], recipe: Recipe) -> tuple[list[str], list[str]]:
@@ -81,9 +83,9 @@ def trained_findings(wanted: Sequence[Cell], recipe: Recipe) -> tuple[list[str],
     return [*of_grid], [name for name in others if name not in of_grid and name not in NATURAL_IMAGES]
 
 
-def label_counts(table: Table, findings: Sequence[str], recipe: Recipe) -> tuple[PartCounts, ...]:
+def label_counts(dataset: Dataset, findings: Sequence[str], recipe: Recipe) -> tuple[PartCounts, ...]:
     """What the plan and the report say about the labels."""
-    return part_counts.count(table, findings, recipe.uncertain_policy, recipe.blank)
+    return part_counts.count(dataset, findings, recipe.uncertain_policy, recipe.blank)
 
 
 def most_images(wanted: Sequence[Cell], recipe: Recipe) -> int:
@@ -97,31 +99,31 @@ def most_images(wanted: Sequence[Cell], recipe: Recipe) -> int:
     return max(cell.train_images for cell in on_table)
 
 
-def one_class_problems(table: Table, wanted: Sequence[Cell], recipe: Recipe) -> list[Problem]:
+def one_class_problems(dataset: Dataset, wanted: Sequence[Cell], recipe: Recipe) -> list[Problem]:
     """Training subsets of one class only, which cannot be balanced."""
     return [
         Problem(f"--train-images {size}", what, "both classes for --balance balanced", "ask for more images")
         for size, what in one_class_subsets(
-            table, [cell for cell in wanted if cell.balance == "balanced"], recipe
+            dataset, [cell for cell in wanted if cell.balance == "balanced"], recipe
         )
     ]
 
 
-def one_class_subsets(table: Table, cells: Sequence[Cell], recipe: Recipe) -> list[tuple[int, str]]:
+def one_class_subsets(dataset: Dataset, cells: Sequence[Cell], recipe: Recipe) -> list[tuple[int, str]]:
     """Each size of a training subset in which one class is absent, and what is in it, in words."""
     found = []
     for finding, size in dict.fromkeys((cell.finding, cell.train_images) for cell in cells):
-        labels = table.labels(finding, recipe.uncertain_policy(finding), recipe.blank)
-        labels = labels[table.rows("train", size)]
+        labels = dataset.labels(finding, recipe.uncertain_policy(finding), recipe.blank)
+        labels = labels[dataset.rows("train", size)]
         positive, negative = int((labels == 1).sum()), int((labels == 0).sum())
         if not (positive and negative):
             found.append((size, f"{positive} positive and {negative} negative images of {finding}"))
     return found
 
 
-def _absent(unknown: Sequence[str], grid: Sequence[str], wanted: Sequence[Cell], table: Table) -> str:
+def _absent(unknown: Sequence[str], grid: Sequence[str], wanted: Sequence[Cell], dataset: Dataset) -> str:
     """What to say of findings that the data do not have: asked for by the grid itself or `--inits` alone."""
-    here = f"what these data have: {', '.join(table.findings)}"
+    here = f"what these data have: {', '.join(dataset.findings)}"
     if asked := [finding for finding in unknown if finding in grid]:
         return f"--finding: found {', '.join(asked)}, expected {here}"
     missing = ", ".join(unknown)
@@ -134,13 +136,13 @@ def _absent(unknown: Sequence[str], grid: Sequence[str], wanted: Sequence[Cell],
     )
 
 
-def read_table(
+def read_dataset(
     preset: Preset,
     options: Options,
     out: Path,
     findings: Sequence[str],
     optional: Sequence[str] = (),
-) -> Table:
+) -> Dataset:
     """What `--dataset` and `--data` name; without `--data` the phantom, written below `out` on first use.
 
     Args:
@@ -180,16 +182,16 @@ def name_of(options: Options) -> str:
     return READERS[options.dataset].name or options.data.name
 
 
-def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> Table:
+def prepare(dataset: Dataset, recipe: Recipe, cache: Path, console: Console, channels: int = 1) -> Dataset:
     """Decode every image into the cache before the first trial, with a progress bar.
 
     Returns:
-        The table named by the bytes that were read.
+        The data set named by the bytes that were read.
     """
     with Progress(*columns("decoding images"), console=console, transient=True) as bar:
-        task = bar.add_task("", total=len(table.frame))
+        task = bar.add_task("", total=len(dataset.frame))
         return image_cache.prepare(
-            table,
+            dataset,
             recipe.image_size,
             cache,
             lambda done, of: bar.update(task, completed=done, total=of),
@@ -198,11 +200,11 @@ def prepare(table: Table, recipe: Recipe, cache: Path, console: Console, channel
         )
 
 
-def settle(table: Table, console: Console) -> Table:
-    """Read the images whose bytes are not certain, with a progress bar; the table named by them."""
+def settle(dataset: Dataset, console: Console) -> Dataset:
+    """Read the images whose bytes are not certain, with a progress bar; the data set named by them."""
     with Progress(*columns("reading images"), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
-        return content.settled(table, lambda done, of: bar.update(task, completed=done, total=of))
+        return content.settled(dataset, lambda done, of: bar.update(task, completed=done, total=of))
 
 
 def columns(text: str) -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeRemainingColumn]:

@@ -12,8 +12,8 @@ from rich.text import Text
 from sweeps.inputs.data import label_counts, one_class_subsets, trained_findings
 from sweeps.spaces import Preset
 from transfusion.cell import Cell, Recipe
+from transfusion.data.dataset import Dataset
 from transfusion.data.part_counts import PartCounts, became, what_it_decides
-from transfusion.data.table import Table
 
 COUNTS = ("patients", "images", "positive", "negative", "uncertain", "blank")
 
@@ -27,20 +27,20 @@ class DataSummary:
 
     Attributes:
         name: what the data are called.
-        table: the data.
+        dataset: the data.
         counts: labels by trained finding and part.
         notes: how exactly the held-out parts can measure, and what else is worth a warning.
         embedded: they are the preset's own phantom.
     """
 
     name: str
-    table: Table
+    dataset: Dataset
     counts: tuple[PartCounts, ...]
     notes: tuple[str, ...]
     embedded: bool = False
 
 
-def summarize(table: Table, preset: Preset, name: str, assignments: Sequence[str]) -> DataSummary:
+def summarize(dataset: Dataset, preset: Preset, name: str, assignments: Sequence[str]) -> DataSummary:
     """Count the labels of every trained finding, and say what they can and cannot show.
 
     Args:
@@ -49,18 +49,18 @@ def summarize(table: Table, preset: Preset, name: str, assignments: Sequence[str
     """
     wanted, recipe = preset.cells(), preset.recipe
     of_grid, upstream = trained_findings(wanted, recipe)
-    counts = label_counts(table, [*of_grid, *upstream], recipe)
+    counts = label_counts(dataset, [*of_grid, *upstream], recipe)
     notes = [text for finding in of_grid for text in what_it_decides(counts, finding)]
     notes += [
         f"The first {size:,} training images hold {what}: from them nothing can be learned"
-        for size, what in one_class_subsets(table, [cell for cell in wanted if cell.kind == "grid"], recipe)
+        for size, what in one_class_subsets(dataset, [cell for cell in wanted if cell.kind == "grid"], recipe)
     ]
     notes += [
         f"{', '.join(names)} of the recipe change no cell of this plan, only the identity of all"
         for names in [_idle_settings(wanted, recipe, assignments)]
         if names
     ]
-    return DataSummary(name, table, counts, (*table.notes, *notes))
+    return DataSummary(name, dataset, counts, (*dataset.notes, *notes))
 
 
 def _idle_settings(wanted: Sequence[Cell], recipe: Recipe, assignments: Sequence[str]) -> list[str]:
@@ -85,7 +85,7 @@ def data_tables(summary: DataSummary, width: int = WIDE) -> list[TextTable | str
         shown += [_count_table(finding, rows)] if width >= WIDE else [f"The data: {finding}", *_counts(rows)]
         shown += became(rows)
         if finding == findings[-1]:
-            shown += [f"split: {summary.table.split.why}", *summary.notes]
+            shown += [f"split: {summary.dataset.split.why}", *summary.notes]
     return shown
 
 

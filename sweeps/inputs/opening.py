@@ -22,11 +22,11 @@ def open_inputs(options: Options, preset: Preset, out: Path, console: Console) -
         SettingError: no data are named.
         InputError: everything that is wrong with either.
     """
-    table = origin = None
+    dataset = origin = None
     wanted = preset.cells()
     problems: list[Problem] = []
     try:
-        table = open_data(preset, options, out, wanted, console)
+        dataset = open_data(preset, options, out, wanted, console)
     except InputError as error:
         problems += error.problems
     try:
@@ -34,6 +34,6 @@ def open_inputs(options: Options, preset: Preset, out: Path, console: Console) -
         origin = pretrained.open_pretrained(given, options.imagenet, wanted, preset.recipe, console)
     except InputError as error:
         problems += error.problems
-    if table is None or origin is None:
+    if dataset is None or origin is None:
         raise InputError(problems)
-    return Inputs(table, pretrained.checked(origin, table, preset.recipe))
+    return Inputs(dataset, pretrained.checked(origin, dataset, preset.recipe))

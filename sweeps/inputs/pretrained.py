@@ -20,7 +20,7 @@ from sweeps.planning.named_weights import Given, NamedWeights
 from sweeps.planning.plan import PlannedCell
 from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell, Recipe, Supplied
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import imagenet
 from transfusion.problems import InputError, Problem
 from transfusion.weights_input import DEFAULT
@@ -39,10 +39,10 @@ class Pretrained:
 
     supplied: Supplied
     files: dict[Architecture, Path]
-    imagenet: Table | None
+    imagenet: Dataset | None
     named: tuple[NamedWeights, ...] = ()
 
-    def with_images(self, images: Table | None) -> Pretrained:
+    def with_images(self, images: Dataset | None) -> Pretrained:
         """The same with the images named otherwise: by more of their bytes."""
         fingerprint = images.fingerprint if images is not None else None
         supplied = dataclasses.replace(self.supplied, imagenet=fingerprint)
@@ -106,7 +106,7 @@ def open_pretrained(
     return Pretrained(supplied, files, images, tuple(named))
 
 
-def checked(pretrained: Pretrained, table: Table, recipe: Recipe) -> Pretrained:
+def checked(pretrained: Pretrained, dataset: Dataset, recipe: Recipe) -> Pretrained:
     """`pretrained` with a note on every file whose batch norms doubt that they were made for such images.
 
     Torchvision's own files are known, and not looked at.
@@ -121,10 +121,10 @@ def checked(pretrained: Pretrained, table: Table, recipe: Recipe) -> Pretrained:
     from transfusion.networks import weights
     from transfusion.training import input_check
 
-    rows = table.rows("train")
+    rows = dataset.rows("train")
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), input_check.IMAGES)).astype(np.intp)]
-    files = [table.root / name for name in table.frame["image"].iloc[some]]
-    images = decode(files, recipe.image_size, 1, table.reading)
+    files = [dataset.root / name for name in dataset.frame["image"].iloc[some]]
+    images = decode(files, recipe.image_size, 1, dataset.reading)
     problems, notes = [], {}
     for one in unknown:
         file = pretrained.files[one.architecture]
@@ -203,7 +203,7 @@ def _parse(
     return given, problems
 
 
-def _read_images(folder: Path, recipe: Recipe, console: Console) -> Table:
+def _read_images(folder: Path, recipe: Recipe, console: Console) -> Dataset:
     with Progress(*data.columns("checking ImageNet"), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
         return imagenet.read(

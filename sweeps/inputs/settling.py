@@ -13,7 +13,7 @@ from sweeps.places import Places
 from sweeps.planning.plan import PlannedCell
 from transfusion.cell import Recipe
 from transfusion.data import content, equal_images
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.problems import Problem
 
 FOLDER = "content"
@@ -25,22 +25,22 @@ class Inputs:
     """What a sweep trains on.
 
     Attributes:
-        table: the data.
+        dataset: the data.
         origin: what `init=imagenet` starts from.
     """
 
-    table: Table
+    dataset: Dataset
     origin: pretrained.Pretrained
 
     @property
     def identity(self) -> tuple[str, str | None]:
         """What of it enters the identity of cells and may change once the images are read."""
-        return self.table.fingerprint, self.origin.supplied.imagenet
+        return self.dataset.fingerprint, self.origin.supplied.imagenet
 
 
 def recall(inputs: Inputs, places: Places) -> Inputs:
     """`inputs` named by the bytes of their images, as far as they are known without reading all."""
-    return _each(inputs, lambda table: content.recalled(table, [places.out / FOLDER, places.cache]))
+    return _each(inputs, lambda dataset: content.recalled(dataset, [places.out / FOLDER, places.cache]))
 
 
 def settle(
@@ -54,12 +54,12 @@ def settle(
     Returns:
         The inputs as they are. Where their identity differs, the plan has to be made again.
     """
-    table, origin = inputs.table, inputs.origin
+    dataset, origin = inputs.dataset, inputs.origin
     if missing:
-        table = data.prepare(table, recipe, places.cache, console)
+        dataset = data.prepare(dataset, recipe, places.cache, console)
         origin = pretrained.prepare(origin, missing, recipe, places.cells, places.cache, console)
-    ready = _each(Inputs(table, origin), lambda one: data.settle(one, console))
-    for one in (ready.table, ready.origin.imagenet):
+    ready = _each(Inputs(dataset, origin), lambda one: data.settle(one, console))
+    for one in (ready.dataset, ready.origin.imagenet):
         if one is not None:
             content.remember(one, places.out / FOLDER)
             if places.store is not None:
@@ -68,10 +68,10 @@ def settle(
     return ready
 
 
-def _each(inputs: Inputs, change: Callable[[Table], Table]) -> Inputs:
+def _each(inputs: Inputs, change: Callable[[Dataset], Dataset]) -> Inputs:
     """`inputs` after `change` of both tables."""
     imagenet = inputs.origin.imagenet
-    return Inputs(change(inputs.table), inputs.origin.with_images(imagenet and change(imagenet)))
+    return Inputs(change(inputs.dataset), inputs.origin.with_images(imagenet and change(imagenet)))
 
 
 def notes(inputs: Inputs, records: Mapping[str, dict[str, Any]]) -> list[str]:
@@ -81,39 +81,39 @@ def notes(inputs: Inputs, records: Mapping[str, dict[str, Any]]) -> list[str]:
         records: of the finished cells in OUT.
     """
     trained = {record["data"] for record in records.values()}
-    said = [*_of_bytes(inputs.table, "", bool(trained & {_record(inputs.table)}), bool(trained))]
+    lines = [*_of_bytes(inputs.dataset, "", bool(trained & {_record(inputs.dataset)}), bool(trained))]
     if inputs.origin.imagenet is not None:
-        said += _of_bytes(inputs.origin.imagenet, " of --imagenet", bool(trained), bool(trained))
-    return [*said, *map(str, equal_images.find(inputs.table))]
+        lines += _of_bytes(inputs.origin.imagenet, " of --imagenet", bool(trained), bool(trained))
+    return [*lines, *map(str, equal_images.find(inputs.dataset))]
 
 
-def _record(table: Table) -> str | None:
-    return table.content.record if table.content else None
+def _record(dataset: Dataset) -> str | None:
+    return dataset.content.record if dataset.content else None
 
 
-def _of_bytes(table: Table, which: str, trained: bool, any_trained: bool) -> list[str]:
-    """Whether the images of a table are those that cells were trained on, where that is not sure."""
-    known = table.content
+def _of_bytes(dataset: Dataset, which: str, trained: bool, any_trained: bool) -> list[str]:
+    """Whether the images are those that cells were trained on, where that is not sure."""
+    known = dataset.content
     assert known is not None
     changed, assumed = int(known.changed.sum()), int(known.assumed.sum())
     unread = len(known.digests) - int((known.certain | known.assumed).sum())
-    said = []
+    lines = []
     if changed and trained:
-        said.append(f"{changed:,} images{which} have changed since the cells in OUT were trained: new cells")
+        lines.append(f"{changed:,} images{which} have changed since the cells in OUT were trained: new cells")
     if assumed:
-        said.append(
+        lines.append(
             f"{assumed:,} images{which} have the size but not the times of those that were read before (a "
             "copy?): the plan takes them for the same, and they are read before anything trains"
         )
     if unread and any_trained:
-        said.append(
+        lines.append(
             f"{unread:,} images{which} have not been read yet: they are before anything trains, and the plan "
             "is made again should they be those of cells in OUT"
         )
-    return said
+    return lines
 
 
-def unsteady(table: Table) -> Problem:
+def unsteady(dataset: Dataset) -> Problem:
     """The problem of images that are others each time that they are read."""
     found = "images that change while they are read"
-    return Problem(str(table.root), found, "images that stay", "run again once all are there")
+    return Problem(str(dataset.root), found, "images that stay", "run again once all are there")

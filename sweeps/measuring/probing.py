@@ -90,12 +90,12 @@ class Workers:
 
 class _Worker:
     def __init__(self) -> None:
-        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed at its end)
+        self.messages = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed at its end)
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, str(ROOT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.said,
+            stderr=self.messages,
             text=True,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
         )
@@ -127,13 +127,13 @@ class _Worker:
         self.alive = False
         self.process.kill()
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.said):
+        for pipe in (self.process.stdin, self.process.stdout, self.messages):
             if pipe is not None and not pipe.closed:
                 _close(pipe)
 
     def _last_words(self) -> str:
-        self.said.seek(0)
-        lines: Sequence[str] = [line.strip() for line in self.said if line.strip()]
+        self.messages.seek(0)
+        lines: Sequence[str] = [line.strip() for line in self.messages if line.strip()]
         return f": {lines[-1][:200]}" if lines else ""
 
 

@@ -48,14 +48,14 @@ class Plan:
     Attributes:
         states: `done` or `failed` by cell id; a cell that is not there is missing.
         begun: missing cells that have a folder: interrupted ones, and failed ones that are tried again.
-        others: finished cells in the folder that this plan does not name, by what sets them apart: `schema`,
-            `recipe`, `data` or `axes`.
+        orphaned: finished cells in the folder that this plan does not name, by what sets them apart:
+            `schema`, `recipe`, `data` or `axes`.
     """
 
     cells: tuple[PlannedCell, ...]
     states: dict[str, str]
     begun: frozenset[str]
-    others: dict[str, int]
+    orphaned: dict[str, int]
     recipe: Recipe
     weights: tuple[NamedWeights, ...] = ()
 
@@ -76,7 +76,7 @@ class Plan:
 def make(
     cells: Sequence[Cell],
     recipe: Recipe,
-    data: str,
+    fingerprint: str,
     history: History,
     cost: CostModel,
     supplied: Supplied = NOTHING_SUPPLIED,
@@ -86,13 +86,13 @@ def make(
     """Add the upstream cells that `cells` need, and tell which of all have finished.
 
     Args:
-        data: fingerprint of the data set.
+        fingerprint: of the data set.
         supplied: what `init=imagenet` starts from besides cells.
         share_of: the share of a device that a cell needs; one that ran out of memory gets the next larger.
     """
     above = {cell: upstream_of(cell, recipe, supplied) for cell in cells}
     upstreams = {upstream: None for upstream in above.values() if upstream is not None}
-    ids = {cell: cell_id(cell, recipe, data, supplied) for cell in [*upstreams, *cells]}
+    ids = {cell: cell_id(cell, recipe, fingerprint, supplied) for cell in [*upstreams, *cells]}
     records = history.records
     states = {one: records[one]["status"] for one in ids.values() if one in records}
     if history.retry_failed:
@@ -108,21 +108,21 @@ def make(
         planned.append(PlannedCell(one, cell, ids[upstream] if upstream else None, seconds, share, guessed))
     begun = (history.unfinished | set(records)) & (set(ids.values()) - set(states))
     wanted = set(ids.values())
-    others = Counter(_difference(records[one], recipe, data) for one in records if one not in wanted)
-    return Plan(tuple(planned), states, frozenset(begun), dict(others), recipe)
+    orphaned = Counter(_difference(records[one], recipe, fingerprint) for one in records if one not in wanted)
+    return Plan(tuple(planned), states, frozenset(begun), dict(orphaned), recipe)
 
 
 def _again(record: dict[str, Any]) -> bool:
     return record["status"] == "failed" and record["failure"] != "diverged"
 
 
-def _difference(record: dict[str, Any], recipe: Recipe, data: str) -> str:
+def _difference(record: dict[str, Any], recipe: Recipe, fingerprint: str) -> str:
     """What sets a finished cell apart from the plan's."""
     if record["schema"] != SCHEMA:
         return "schema"
     if Recipe(**record["recipe"]) != recipe:
         return "recipe"
-    return "data" if record["data"] != data else "axes"
+    return "data" if record["data"] != fingerprint else "axes"
 
 
 def write(plan: Plan, path: Path) -> None:

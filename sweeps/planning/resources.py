@@ -193,9 +193,9 @@ def runs_on(capability: tuple[int, int], built: Sequence[str]) -> bool:
 def _unusable(error: BaseException) -> str:
     import torch
 
-    said = " ".join(str(error).split()).rstrip(".")
+    message = " ".join(str(error).split()).rstrip(".")
     return (
-        f"found a GPU that torch {torch.__version__} (CUDA {torch.version.cuda}) cannot open ({said}), "
+        f"found a GPU that torch {torch.__version__} (CUDA {torch.version.cuda}) cannot open ({message}), "
         "expected a driver for this CUDA; update the driver, install a torch that is built for the driver's "
         "CUDA (https://pytorch.org/get-started), or train on the CPU by --gpus-per-trial 0"
     )

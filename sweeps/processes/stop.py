@@ -164,9 +164,11 @@ def deaf_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_at_once(said: str = "stopped at once; the same command continues", status: int = INTERRUPTED) -> None:
+def end_at_once(
+    message: str = "stopped at once; the same command continues", status: int = INTERRUPTED
+) -> None:
     """End this process and all of its children now; what is on disk is whole, and the next run continues."""
-    say(said)
+    say(message)
     marked.end_own()
     os._exit(status)
 

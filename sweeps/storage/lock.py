@@ -160,7 +160,7 @@ def acquire(place: Place, name: str, waiting: Waiting) -> None:
         LockedError: a living driver holds it and waiting is not wanted.
     """
     seen: Holder | None = None
-    silent, said = 0.0, ""
+    silent, told = 0.0, ""
     pause = min(PAUSE, waiting.dead_after / 10)
     while True:
         if place.take(None):
@@ -190,9 +190,9 @@ def acquire(place: Place, name: str, waiting: Waiting) -> None:
             else f"looking, for at most {waiting.dead_after:.0f} s, whether the sweep on "
             f"{named(holder.record)}, lives"
         )
-        if words != said:
+        if words != told:
             waiting.say(words)
-            said = words
+            told = words
         began = time.monotonic()
         time.sleep(pause)
         # Had we slept ourselves, the holder may just be waking as well.

@@ -17,7 +17,7 @@ import torch
 
 from sweeps.presets import demo
 from transfusion.cell import Cell, Recipe, upstream_of
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
 from transfusion.phantom.settings import Phantom
@@ -43,23 +43,23 @@ def main() -> None:
     print("| fine-tuned, s | frozen, s | times as cheap |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table = chexpert.read(writing.write(folder / "phantom", Phantom(images=1500, size=64)))
+        dataset = chexpert.read(writing.write(folder / "phantom", Phantom(images=1500, size=64)))
         for architecture in options.architectures:
             tuned, frozen = (
                 Cell(architecture=architecture, train_images=options.images, init="photos", freeze=freeze)
                 for freeze in ("none", "backbone")
             )
             for cell in (tuned, frozen):
-                seconds(cell, dataclasses.replace(recipe, epochs=2), table, folder)
-            one, other = (seconds(cell, recipe, table, folder) for cell in (tuned, frozen))
+                seconds(cell, dataclasses.replace(recipe, epochs=2), dataset, folder)
+            one, other = (seconds(cell, recipe, dataset, folder) for cell in (tuned, frozen))
             print(f"| {architecture} | {one:.1f} | {other:.1f} | {one / other:.1f} |", flush=True)
 
 
-def seconds(cell: Cell, recipe: Recipe, table: Table, folder: Path) -> float:
+def seconds(cell: Cell, recipe: Recipe, dataset: Dataset, folder: Path) -> float:
     """Of one trial, its upstream cell run before."""
     where = {"cells": folder / "cells", "cache": folder / "cache"}
     machine = Machine(device="cuda" if torch.cuda.is_available() else "cpu")
-    study = Study(recipe=recipe, table=table)
+    study = Study(recipe=recipe, dataset=dataset)
     upstream = upstream_of(cell, recipe)
     assert upstream is not None
     run_trial(upstream, study, machine=machine, **where)

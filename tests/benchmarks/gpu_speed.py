@@ -40,7 +40,7 @@ from sweeps.planning.memory import needed_bytes  # noqa: E402
 from sweeps.planning.resources import Resources  # noqa: E402
 from transfusion.architectures import ARCHITECTURES, Architecture  # noqa: E402
 from transfusion.cell import Cell, Recipe  # noqa: E402
-from transfusion.data.table import Table  # noqa: E402
+from transfusion.data.dataset import Dataset  # noqa: E402
 from transfusion.layouts import chexpert  # noqa: E402
 from transfusion.networks.network import build  # noqa: E402
 from transfusion.phantom import writing  # noqa: E402
@@ -102,9 +102,11 @@ def against_the_peer(chosen: list[Architecture], images: int, workers: int) -> N
     )
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
-        table = chexpert.read(writing.write(Path(name) / "phantom", Phantom(images=int(images * 1.4) + 300)))
+        dataset = chexpert.read(
+            writing.write(Path(name) / "phantom", Phantom(images=int(images * 1.4) + 300))
+        )
         for architecture in chosen:
-            theirs = peer_speed(architecture, table, images, workers)
+            theirs = peer_speed(architecture, dataset, images, workers)
             ours, _ = input_speed.speeds(architecture, SIZE, device, epochs=4)
             before, acceleration.COMPILE_SECONDS = acceleration.COMPILE_SECONDS, -1.0
             try:
@@ -122,11 +124,11 @@ def against_the_peer(chosen: list[Architecture], images: int, workers: int) -> N
             )
 
 
-def peer_speed(architecture: Architecture, table: Table, images: int, workers: int) -> float:
+def peer_speed(architecture: Architecture, dataset: Dataset, images: int, workers: int) -> float:
     """Images a second of the peer's training, the median of the epochs after the first."""
     recipe = Recipe(image_size=SIZE, batch_size=BATCH)
     cell = Cell(architecture=architecture, train_images=images)
-    parts, _, outputs = peer.loaders(cell, recipe, table, workers)
+    parts, _, outputs = peer.loaders(cell, recipe, dataset, workers)
     module = peer.Classifier(build(architecture, outputs), recipe, binary=True)
     clock = Clock()
     trainer = pl.Trainer(

@@ -48,15 +48,15 @@ def main() -> None:
         drawn = chexpert.read(
             writing.write(folder / "phantom", Phantom(images=options.images, size=options.side)), "all"
         )
-        table = replace(drawn, frame=pd.concat([drawn.frame] * options.times, ignore_index=True))
-        files = [table.root / image for image in table.frame["image"]]
+        dataset = replace(drawn, frame=pd.concat([drawn.frame] * options.times, ignore_index=True))
+        files = [dataset.root / image for image in dataset.frame["image"]]
         width, height = Image.open(files[0]).size
         decode_all(files, cores)
         plain, built = [], []
         for _ in range(options.rounds):
             plain.append(clocks(partial(decode_all, files, cores)))
             shutil.rmtree(folder / "cache", ignore_errors=True)
-            built.append(clocks(partial(image_cache.load, table, options.size, folder / "cache")))
+            built.append(clocks(partial(image_cache.load, dataset, options.size, folder / "cache")))
     title = f"{len(files)} JPEGs of {width} x {height}, {cores} cores; medians of {options.rounds} rounds"
     rows = Rows("", "images/s", "processor ms per image", title=title)
     middle = []

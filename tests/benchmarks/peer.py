@@ -32,12 +32,12 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.tuner import Tuner
 from ray import tune
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from sweeps.presets import PRESETS
 from transfusion.cell import Cell, Recipe, upstream_of
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert, photos
 from transfusion.networks.convolution import Convolution
 from transfusion.networks.network import build
@@ -46,7 +46,7 @@ from transfusion.training.range_test import choose
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Pictures(Dataset):
+class Pictures(torch.utils.data.Dataset):
     """Images, JPEG files or arrays [3, H, W], and their targets, one after the other."""
 
     def __init__(self, images: list[Any], targets: np.ndarray, transform: Any) -> None:
@@ -115,7 +115,7 @@ class Report(Callback):
 
 
 def loaders(
-    cell: Cell, recipe: Recipe, table: Table, workers: int
+    cell: Cell, recipe: Recipe, dataset: Dataset, workers: int
 ) -> tuple[dict[str, DataLoader], dict[str, np.ndarray], int]:
     """A loader for each part, the labels of each, and the number of outputs."""
     size = recipe.image_size
@@ -142,10 +142,10 @@ def loaders(
         ):
             images[part], labels[part] = list(crops[which]), classes[which]
     else:
-        found = table.labels(cell.finding, recipe.uncertain_policy(cell.finding), recipe.blank)
+        found = dataset.labels(cell.finding, recipe.uncertain_policy(cell.finding), recipe.blank)
         for part in ("train", "selection", "test", "official"):
-            rows = table.rows(part, cell.train_images if part == "train" else None)
-            images[part] = [table.root / name for name in table.frame["image"].iloc[rows]]
+            rows = dataset.rows(part, cell.train_images if part == "train" else None)
+            images[part] = [dataset.root / name for name in dataset.frame["image"].iloc[rows]]
             labels[part] = found[rows].astype(np.float32)
     outputs = (
         1 if cell.finding != "photos" else int(max(labels["train"].max(), labels["selection"].max())) + 1
@@ -169,14 +169,14 @@ def loaders(
 
 
 def train(
-    config: dict[str, Any], *, recipe: Recipe, table: Table, folder: str, workers: int, threads: int
+    config: dict[str, Any], *, recipe: Recipe, dataset: Dataset, folder: str, workers: int, threads: int
 ) -> None:
     """One trial."""
     (Path(folder) / f"began-{time.time()}").touch()
     cell = Cell(**config["cell"])
     pl.seed_everything(cell.seed, verbose=False)
     torch.set_num_threads(threads)
-    parts, labels, outputs = loaders(cell, recipe, table, workers)
+    parts, labels, outputs = loaders(cell, recipe, dataset, workers)
     network = build(cell.architecture, outputs, recipe.batch_norm_momentum)
     for layer in network.modules():
         if isinstance(layer, Convolution):
@@ -234,7 +234,7 @@ def main() -> None:
         grid = preset.cells()
         upstreams = dict.fromkeys(up for cell in grid if (up := upstream_of(cell, recipe)))
         wanted = [*upstreams, *grid]
-    table = chexpert.read(options.data, views=recipe.views)
+    dataset = chexpert.read(options.data, views=recipe.views)
     options.out.mkdir(parents=True, exist_ok=True)
     folder = str(options.out.resolve())
     gpus = torch.cuda.device_count()
@@ -247,7 +247,7 @@ def main() -> None:
                 torch.save(build(upstream.architecture).stages.state_dict(), file)
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
     function = tune.with_parameters(
-        train, recipe=recipe, table=table, folder=folder, workers=workers, threads=1
+        train, recipe=recipe, dataset=dataset, folder=folder, workers=workers, threads=1
     )
     errors = 0
     for kind in ("upstream", "grid"):

@@ -30,7 +30,7 @@ import torch
 from sweeps.presets import STUDIED, demo
 from transfusion.cell import Cell, Recipe, upstream_of
 from transfusion.data import image_cache
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
 from transfusion.phantom.settings import Phantom
@@ -53,7 +53,7 @@ class Bench:
     """The data and the recipe that all cells share, and the folder of all that is kept."""
 
     out: Path
-    table: Table
+    dataset: Dataset
     recipe: Recipe
 
     @classmethod
@@ -65,8 +65,8 @@ class Bench:
         data = writing.write(
             out / "phantom", Phantom(images=drawn.images, size=drawn.size, difficulty=drawn.difficulty)
         )
-        table = image_cache.prepare(chexpert.read(data), preset.recipe.image_size, out / "cache")
-        return cls(out, table, preset.recipe)
+        dataset = image_cache.prepare(chexpert.read(data), preset.recipe.image_size, out / "cache")
+        return cls(out, dataset, preset.recipe)
 
     @property
     def file(self) -> Path:
@@ -80,7 +80,7 @@ class Bench:
         """The pretraining of `cell`, done once."""
         if upstream := upstream_of(cell, self.recipe):
             folder = {"cells": self.out / "cells", "cache": self.out / "cache"}
-            record = run_trial(upstream, Study(recipe=self.recipe, table=self.table), **folder)
+            record = run_trial(upstream, Study(recipe=self.recipe, dataset=self.dataset), **folder)
             if record["status"] != "done":
                 raise SystemExit(f"{upstream}: {record['error']}")
 
@@ -88,9 +88,9 @@ class Bench:
         """One training of `cell`: at `factor` times the rate that its range test chooses, or at `rate`."""
         start = time.process_time()
         with clean_slate(cell.seed, 1), tempfile.TemporaryDirectory() as folder:
-            task = cell_task(cell, self.recipe, self.table, self.out / "cache")
+            task = cell_task(cell, self.recipe, self.dataset, self.out / "cache")
             network = initial_network(
-                cell, self.recipe, self.table.fingerprint, self.out / "cells", task.outputs
+                cell, self.recipe, self.dataset.fingerprint, self.out / "cells", task.outputs
             ).to(memory_format=torch.channels_last)
             module = TrainingModule(network, task, self.recipe, seed=cell.seed)
             test = find_learning_rate(module, CPU)
@@ -100,7 +100,7 @@ class Bench:
             module.ladder = RangeTest(test.rates, test.losses, used, test.edge)
             fit(module, self.recipe.epochs, CPU, Path(folder) / "checkpoint", Hooks(checkpoint_seconds=1e9))
             module.restore_best()
-            unseen = self.table.rows("train")[max(demo_sizes()) :][:IMAGES]
+            unseen = self.dataset.rows("train")[max(demo_sizes()) :][:IMAGES]
             rows = np.concatenate([task.rows["test"], task.rows["official"], unseen])
             logits = predict(network, task, rows, CPU)[:, 0]
             labels = task.targets[rows, 0]

@@ -70,7 +70,7 @@ def measure(gpus, seconds):
     )  # fmt: skip
     try:
         executor.execute(
-            Plan(tuple(planned), {}, frozenset(), {}, None), Study(recipe=None, table=None),
+            Plan(tuple(planned), {}, frozenset(), {}, None), Study(recipe=None, dataset=None),
             Places(out, out),
             Resources(device="cuda", cpus=1, cores=(cores,), gpus=(float(gpus),), gpu_memory=2**34),
             Control(watcher=Silent(), stop=Stop()),

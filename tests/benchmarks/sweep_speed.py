@@ -33,7 +33,7 @@ from sweeps.processes.stop import Stop
 from sweeps.progress import SweepProgress
 from sweeps.spaces import Preset
 from transfusion.cell import Cell, cell_id, upstream_of
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert
 from transfusion.networks.initialization import save_stages
 from transfusion.networks.network import build
@@ -71,8 +71,8 @@ def compare(preset: Preset, folder: Path, every: int | None) -> None:
     embedded = preset.phantom
     assert embedded is not None
     writing.write(data, Phantom(images=embedded.images, size=embedded.size, difficulty=embedded.difficulty))
-    table = chexpert.read(data, views=preset.recipe.views)
-    order = by_cost(preset, table)
+    dataset = chexpert.read(data, views=preset.recipe.views)
+    order = by_cost(preset, dataset)
     script = ROOT / "sweeps" / "full_grid.py"
     ours = [script, "--preset", preset.name, "--data", data, "--out", folder / "ours"]
     theirs = [Path(__file__).parent / "peer.py", "--preset", preset.name, "--data", data]
@@ -114,11 +114,11 @@ def compare(preset: Preset, folder: Path, every: int | None) -> None:
     )
 
 
-def by_cost(preset: Preset, table: Table) -> list[Cell]:
+def by_cost(preset: Preset, dataset: Dataset) -> list[Cell]:
     """All cells of the preset, upstream ones included, by expected cost."""
     wanted = preset.cells()
     upstreams = dict.fromkeys(up for cell in wanted if (up := upstream_of(cell, preset.recipe)))
-    model = cost.CostModel("cpu", len(table.rows("test")) + len(table.rows("official")), 0)
+    model = cost.CostModel("cpu", len(dataset.rows("test")) + len(dataset.rows("official")), 0)
     return sorted([*upstreams, *wanted], key=lambda cell: model.seconds(cell, preset.recipe))
 
 
@@ -135,25 +135,25 @@ def timed(command: list[Any]) -> tuple[float, str]:
 def run_sample(preset: Preset, data: Path, out: Path, sample: Path) -> None:
     """Our executor on chosen cells, in a process of its own."""
     recipe = preset.recipe
-    table = chexpert.read(data, views=recipe.views)
+    dataset = chexpert.read(data, views=recipe.views)
     chosen = [Cell(**cell) for cell in json.loads(sample.read_text())]
     for cell in chosen:
         upstream = upstream_of(cell, recipe)
         if upstream is not None and upstream not in chosen:
-            stand_in(upstream, preset, table, out / "cells")
+            stand_in(upstream, preset, dataset, out / "cells")
     at_hand = resources.of_machine(1, None)
-    model = cost.CostModel(at_hand.device, len(table.rows("test")), len(table.rows("selection")))
+    model = cost.CostModel(at_hand.device, len(dataset.rows("test")), len(dataset.rows("selection")))
     work = plan.make(
-        chosen, recipe, table.fingerprint, history.read(out / "cells"), model,
+        chosen, recipe, dataset.fingerprint, history.read(out / "cells"), model,
         share_of=lambda cell: at_hand.share(),
     )  # fmt: skip
     console = Console(quiet=True)
-    prepare(table, recipe, out / "cache", console)
+    prepare(dataset, recipe, out / "cache", console)
     last = ExitStack()
     ray_session.start(None, last)
     with SweepProgress(console, work.missing()) as progress:
         executor.execute(
-            work, Study(recipe=recipe, table=table), Places(out, out / "cache"), at_hand,
+            work, Study(recipe=recipe, dataset=dataset), Places(out, out / "cache"), at_hand,
             Control(watcher=progress, stop=Stop()),
         )  # fmt: skip
     for path in out.glob("cells/*/stand-in"):  # they are no part of what was run
@@ -163,15 +163,15 @@ def run_sample(preset: Preset, data: Path, out: Path, sample: Path) -> None:
     print("done")
 
 
-def stand_in(upstream: Cell, preset: Preset, table: Table, folder: Path) -> None:
+def stand_in(upstream: Cell, preset: Preset, dataset: Dataset, folder: Path) -> None:
     """A finished pretraining that nobody ran: random weights."""
-    place = folder / cell_id(upstream, preset.recipe, table.fingerprint)
+    place = folder / cell_id(upstream, preset.recipe, dataset.fingerprint)
     place.mkdir(parents=True, exist_ok=True)
     (place / "stand-in").touch()
     save_stages(build(upstream.architecture), place / results.WEIGHTS)
     results.write_result(
         place,
-        results.Origin(cell=upstream, recipe=preset.recipe, fingerprint=table.fingerprint),
+        results.Origin(cell=upstream, recipe=preset.recipe, fingerprint=dataset.fingerprint),
         results.Outcome(status="done", metrics={}),
         environment={},
         started="",

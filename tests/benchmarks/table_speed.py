@@ -34,19 +34,19 @@ def main() -> None:
             rows = official_rows(234, seed=0, first_patient=64_541)
             csv.writer(stream).writerows([list(chexpert.COLUMNS), *map(as_fields, rows)])
         times = [("start", clocks())]
-        table = chexpert.read(folder, views="all")
+        dataset = chexpert.read(folder, views="all")
         times.append(("parse, check and split", clocks()))
         for finding in chexpert.FINDINGS:
             for uncertain in ("ones", "zeros", "ignore"):
                 for blank in ("zeros", "ignore"):
-                    table.labels(finding, uncertain, blank)
+                    dataset.labels(finding, uncertain, blank)
         times.append(("six policies of fourteen findings", clocks()))
         for size in SIZES:
-            table.rows("train", size)
+            dataset.rows("train", size)
         for part in ("selection", "test", "official"):
-            table.rows(part)
+            dataset.rows(part)
         times.append(("four subsets and three parts", clocks()))
-    shown = Rows("step", "seconds", "of the processor", title=f"{len(table.frame)} rows")
+    shown = Rows("step", "seconds", "of the processor", title=f"{len(dataset.frame)} rows")
     for (_, before), (step, after) in [*pairwise(times), (times[0], ("all", times[-1][1]))]:
         shown.add_row(step, *(f"{end - start:.2f}" for start, end in zip(before, after, strict=True)))
     Console().print(shown)

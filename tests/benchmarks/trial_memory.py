@@ -21,7 +21,7 @@ from typing import Any
 from sweeps.presets import demo
 from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell, upstream_of
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
 from transfusion.phantom.settings import Phantom
@@ -41,19 +41,21 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table = chexpert.read(writing.write(folder / "phantom", Phantom(images=1500, size=64)))
+        dataset = chexpert.read(writing.write(folder / "phantom", Phantom(images=1500, size=64)))
         for size in options.sizes:
             for architecture in options.architectures:
                 place = folder / f"{architecture}-{size}"
                 with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    row = pool.apply(measure, (architecture, size, table, place, options.trials))
+                    row = pool.apply(measure, (architecture, size, dataset, place, options.trials))
                 print(
                     f"| {size} | {architecture} | " + " | ".join(f"{value:.0f}" for value in row) + " |",
                     flush=True,
                 )
 
 
-def measure(architecture: Architecture, size: int, table: Table, folder: Path, trials: int) -> list[float]:
+def measure(
+    architecture: Architecture, size: int, dataset: Dataset, folder: Path, trials: int
+) -> list[float]:
     """The columns of one row."""
     from transfusion.study import Study
     from transfusion.trial import run_trial
@@ -73,7 +75,7 @@ def measure(architecture: Architecture, size: int, table: Table, folder: Path, t
     ]
     for cell in (*cells, upstream):
         with Peak() as found:
-            record = run_trial(cell, Study(recipe=recipe, table=table), **where)
+            record = run_trial(cell, Study(recipe=recipe, dataset=dataset), **where)
         if record["status"] != "done":
             raise RuntimeError(record["error"])
         left.append(private())

@@ -19,10 +19,10 @@ CELL = Cell(architecture="cbr_tiny", train_images=48)
 
 
 @pytest.fixture
-def run(table, image_folder, tmp_path, quick):
+def run(dataset, image_folder, tmp_path, quick):
     def run(**options):
         return run_trial(
-            CELL, quick, table, cells=tmp_path / "cells", cache=image_folder, device="cuda", **options
+            CELL, quick, dataset, cells=tmp_path / "cells", cache=image_folder, device="cuda", **options
         )
 
     return run

@@ -33,10 +33,10 @@ def the_whole_memory():
 
 
 @pytest.fixture
-def run(table, image_folder, tmp_path):
+def run(dataset, image_folder, tmp_path):
     def run(cell, recipe, folder="cells", **options):
         record = run_trial(
-            cell, recipe, table, cells=tmp_path / folder, cache=image_folder, device="cuda", **options
+            cell, recipe, dataset, cells=tmp_path / folder, cache=image_folder, device="cuda", **options
         )
         assert record["status"] == "done", record["error"]
         return record, tmp_path / folder / record["cell_id"]
@@ -94,11 +94,11 @@ def test_batches_that_nobody_finishes_leave_no_thread():
     assert threading.active_count() == before
 
 
-def test_in_float32_a_cell_trains_as_on_the_cpu(run, quick, table, image_folder, tmp_path):
+def test_in_float32_a_cell_trains_as_on_the_cpu(run, quick, dataset, image_folder, tmp_path):
     """The same images, augmented alike, in the same order; only the order of summation differs."""
     cell = Cell(architecture="cbr_tiny", train_images=64)
     ours, _ = run(cell, quick, precision="float32")
-    theirs = run_trial(cell, quick, table, cells=tmp_path / "cpu", cache=image_folder)
+    theirs = run_trial(cell, quick, dataset, cells=tmp_path / "cpu", cache=image_folder)
     assert ours["metrics"]["learning_rate"] == pytest.approx(theirs["metrics"]["learning_rate"], rel=0.3)
     assert ours["metrics"]["train_loss"] == pytest.approx(theirs["metrics"]["train_loss"], abs=0.05)
     assert ours["metrics"]["device_memory_bytes"] > 0
@@ -111,13 +111,13 @@ def test_the_same_cell_twice_gives_the_same_bits(run, quick):
     assert losses[0] == losses[1]
 
 
-def test_a_cell_cut_off_within_an_epoch_goes_on(run, quick, table, image_folder, tmp_path):
+def test_a_cell_cut_off_within_an_epoch_goes_on(run, quick, dataset, image_folder, tmp_path):
     cell = Cell(architecture="cbr_tiny", train_images=64)
     whole, _ = run(cell, quick, "whole", precision="float32")
     asked = iter((False, True))
     place = {"cells": tmp_path / "cut", "cache": image_folder, "device": "cuda", "precision": "float32"}
     hooks = Hooks(stop=lambda: next(asked), stop_seconds=0)
-    assert run_trial(cell, quick, table, hooks=hooks, **place)["status"] == "interrupted"
+    assert run_trial(cell, quick, dataset, hooks=hooks, **place)["status"] == "interrupted"
     record, _ = run(cell, quick, "cut", precision="float32")
     assert record["metrics"]["train_loss"] == pytest.approx(whole["metrics"]["train_loss"], abs=1e-3)
 

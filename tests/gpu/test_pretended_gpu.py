@@ -36,16 +36,16 @@ CELL = Cell(architecture="cbr_tiny", train_images=24)
 
 
 @pytest.fixture
-def run(table, image_folder, tmp_path):
+def run(dataset, image_folder, tmp_path):
     """A function from a cell to its record and the pretended device, None on the CPU."""
 
     def run(cell=CELL, recipe=RECIPE, *, device="cuda", folder="cells", status="done", gpu=None, **options):
         place = {"cells": tmp_path / folder, "cache": image_folder, "device": device}
         if device == "cpu":
-            record, found = run_trial(cell, recipe, table, **place, **options), None
+            record, found = run_trial(cell, recipe, dataset, **place, **options), None
         else:
             with pretended(**(gpu or {})) as found:
-                record = run_trial(cell, recipe, table, **place, **options)
+                record = run_trial(cell, recipe, dataset, **place, **options)
         assert record["status"] == status, record.get("error")
         return record, found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.study import Machine, Study
 from transfusion.training.fitting import Hooks
 from transfusion.trial import NO_HOOKS
@@ -16,15 +16,15 @@ from transfusion.trial import run_trial as run
 def run_trial(
     cell: Cell,
     recipe: Recipe,
-    table: Table,
+    dataset: Dataset,
     *,
     cells: Path,
     cache: Path,
     hooks: Hooks = NO_HOOKS,
     supplied: Supplied = NOTHING_SUPPLIED,
-    imagenet: Table | None = None,
+    imagenet: Dataset | None = None,
     **machine: Any,
 ) -> dict[str, Any]:
     """`transfusion.trial.run_trial` of this cell; `machine` are the fields of `Machine`."""
-    study = Study(recipe=recipe, table=table, supplied=supplied, imagenet=imagenet)
+    study = Study(recipe=recipe, dataset=dataset, supplied=supplied, imagenet=imagenet)
     return run(cell, study, cells=cells, cache=cache, machine=Machine(**machine), hooks=hooks)

@@ -14,13 +14,13 @@ NIH_NAMES = {"Pleural Effusion": "Effusion", "Lung Lesion": "Nodule", "Pleural O
 
 def as_nih(phantom: Path, folder: Path, lists: bool = True) -> Path:
     """The frontal images as ChestX-ray14: entries, PNG files in two folders, and the two lists if wanted."""
-    table = chexpert.read(phantom)
+    dataset = chexpert.read(phantom)
     fields, official = [], []
     patients: dict[str, int] = {}
-    for number, row in enumerate(table.frame.to_dict("records")):
+    for number, row in enumerate(dataset.frame.to_dict("records")):
         patient = patients.setdefault(row["patient"], len(patients) + 1)
         name = f"{patient:08d}_{number:03d}.png"
-        present = [NIH_NAMES.get(finding, finding) for finding in table.findings if row[finding] == 1]
+        present = [NIH_NAMES.get(finding, finding) for finding in dataset.findings if row[finding] == 1]
         known = [finding for finding in present if finding in nih.FINDINGS and finding != "No Finding"]
         fields.append(
             [name, "|".join(known) or "No Finding", number, patient, 60, "M", "PA", 64, 64, 0.1, 0.1]
@@ -28,7 +28,7 @@ def as_nih(phantom: Path, folder: Path, lists: bool = True) -> Path:
         official.append(row["part"] == "official")
         target = folder / f"images_{1 + number % 2:03d}" / "images" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.open(table.root / row["image"]).save(target)
+        Image.open(dataset.root / row["image"]).save(target)
     header = ["Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "Patient Gender"]
     header += ["View Position", "OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]"]
     with (folder / nih.ENTRIES[0]).open("w", newline="") as stream:
@@ -44,12 +44,12 @@ def as_nih(phantom: Path, folder: Path, lists: bool = True) -> Path:
 
 def as_own_table(phantom: Path, folder: Path, findings: tuple[str, ...] = ("Edema", "Consolidation")) -> Path:
     """The frontal images as one CSV with columns of its own: `file`, `person` and the findings."""
-    table = chexpert.read(phantom)
+    dataset = chexpert.read(phantom)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for number, row in enumerate(table.frame.to_dict("records")):
+    for number, row in enumerate(dataset.frame.to_dict("records")):
         name = f"scan{number}.png"
-        Image.open(table.root / row["image"]).save(folder / name)
+        Image.open(dataset.root / row["image"]).save(folder / name)
         labels = [int(row[finding]) if row[finding] == row[finding] else "" for finding in findings]
         rows.append([name, row["patient"], *labels])
     file = folder / "scans.csv"

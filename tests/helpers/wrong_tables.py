@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from transfusion.data.checks import check
+from transfusion.data.dataset import Dataset
 from transfusion.data.splits import Shares, assign
-from transfusion.data.table import Table
 from transfusion.layouts import chexpert, csv_table, imagenet, nih
 from transfusion.problems import InputError
 
@@ -60,7 +60,7 @@ def read(file: Path) -> None:
     checked(assign(found, "Edema", found.labels("Edema"), Shares(None, None)))
 
 
-def checked(found: Table) -> None:
+def checked(found: Dataset) -> None:
     """As the command does it with what a reader made."""
     check(found, findings=[], train_images=1)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sweeps import full_grid
 from sweeps.command_line import options_of, preset_of
-from sweeps.inputs.data import name_of, prepare, read_table
+from sweeps.inputs.data import name_of, prepare, read_dataset
 from transfusion.cell import Cell
 from transfusion.layouts import chexpert
 
@@ -41,9 +41,9 @@ def test_every_data_set_is_planned(folders, dataset, tmp_path, capsys):
 
 def test_a_table_of_the_users_own_trains_and_has_no_official_area(folders, tmp_path, quick):
     options = options_of([*SMALL, *folders["table"]])
-    table = read_table(preset_of(options), options, tmp_path, ["Edema"])
+    dataset = read_dataset(preset_of(options), options, tmp_path, ["Edema"])
     cell = Cell(architecture="cbr_tiny", train_images=16)
-    record = run_trial(cell, quick, table, cells=tmp_path / "cells", cache=tmp_path / "cache")
+    record = run_trial(cell, quick, dataset, cells=tmp_path / "cells", cache=tmp_path / "cache")
     assert record["status"] == "done", record["error"]
     assert 0 <= record["metrics"]["test_auroc"] <= 1
     assert record["metrics"]["official_auroc"] is None
@@ -51,11 +51,11 @@ def test_a_table_of_the_users_own_trains_and_has_no_official_area(folders, tmp_p
 
 
 def test_decoding_shows_how_far_it_is_and_when_it_ends(phantom_folder, tmp_path, quick):
-    table = chexpert.read(phantom_folder)
+    dataset = chexpert.read(phantom_folder)
     terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
-    prepare(table, quick, tmp_path / "cache", terminal)
+    prepare(dataset, quick, tmp_path / "cache", terminal)
     shown = terminal.file.getvalue()
-    images = len(table.frame)
+    images = len(dataset.frame)
     assert "decoding images" in shown
     assert f"{images}/{images}" in shown
     assert re.search(r"\d:\d\d:\d\d|-:--:--", shown), "no estimate of the end"
@@ -64,11 +64,11 @@ def test_decoding_shows_how_far_it_is_and_when_it_ends(phantom_folder, tmp_path,
 
 def test_an_image_that_breaks_later_fails_its_trial_and_is_named(phantom_folder, tmp_path, quick):
     shutil.copytree(phantom_folder, tmp_path / "data")
-    table = chexpert.read(tmp_path / "data")
-    victim = table.root / table.frame["image"][9]
+    dataset = chexpert.read(tmp_path / "data")
+    victim = dataset.root / dataset.frame["image"][9]
     victim.write_bytes(victim.read_bytes()[:300])
     cell = Cell(architecture="cbr_tiny", train_images=16)
-    record = run_trial(cell, quick, table, cells=tmp_path / "cells", cache=tmp_path / "cache")
+    record = run_trial(cell, quick, dataset, cells=tmp_path / "cells", cache=tmp_path / "cache")
     assert record["status"] == "failed"
     assert str(victim) in record["error"]
     assert str(victim) in (tmp_path / "cells" / record["cell_id"] / "traceback.txt").read_text()

@@ -29,11 +29,11 @@ STEPS = 2 * 4
 
 
 @pytest.fixture
-def run(table, image_folder, tmp_path):
+def run(dataset, image_folder, tmp_path):
     def run(folder, cell=CELL, recipe=RECIPE, **options):
         cells = tmp_path / folder
-        record = run_trial(cell, recipe, table, cells=cells, cache=image_folder, **options)
-        return record, cells / cell_id(cell, recipe, table.fingerprint)
+        record = run_trial(cell, recipe, dataset, cells=cells, cache=image_folder, **options)
+        return record, cells / cell_id(cell, recipe, dataset.fingerprint)
 
     return run
 

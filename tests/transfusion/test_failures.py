@@ -80,9 +80,9 @@ def test_the_cause_of_an_error_counts():
 
 
 @pytest.fixture
-def run(table, image_folder, tmp_path, quick):
+def run(dataset, image_folder, tmp_path, quick):
     def run(recipe=quick, **options):
-        return run_trial(CELL, recipe, table, cells=tmp_path / "cells", cache=image_folder, **options)
+        return run_trial(CELL, recipe, dataset, cells=tmp_path / "cells", cache=image_folder, **options)
 
     return run
 

@@ -27,9 +27,9 @@ MARGIN = 0.01
 
 
 @pytest.fixture
-def run(table, image_folder, tmp_path):
+def run(dataset, image_folder, tmp_path):
     def run(cell, recipe, cells=tmp_path / "cells", **options):
-        record = run_trial(cell, recipe, table, cells=cells, cache=image_folder, **options)
+        record = run_trial(cell, recipe, dataset, cells=cells, cache=image_folder, **options)
         assert record["status"] == "done", record["error"]
         return record, cells / record["cell_id"]
 
@@ -195,7 +195,7 @@ def test_reduced_precision_stays_close_and_leaves_logits_in_float32():
 RELEASES = """
 import atexit, gc, sys
 atexit.register(lambda: print(gc.get_freeze_count(), file=sys.stderr))  # the first to register is called last
-from transfusion.training import process_state as slate
+from transfusion.training import process_state
 
 class Garbage:
     alive = 0
@@ -207,10 +207,10 @@ class Garbage:
     def __del__(self):
         Garbage.alive -= 1
 
-slate.release()
+process_state.release()
 aside = gc.get_freeze_count()
 Garbage()
-slate.release()
+process_state.release()
 print(Garbage.alive, aside, gc.get_freeze_count())
 """
 

@@ -23,9 +23,9 @@ TIMES = {"seconds", "images_per_second", *PARTS}
 
 
 @pytest.fixture
-def run(table, image_folder, tmp_path, quick):
+def run(dataset, image_folder, tmp_path, quick):
     def run(cell=CELL, recipe=quick, cells=tmp_path / "cells", **options):
-        record = run_trial(cell, recipe, table, cells=cells, cache=image_folder, **options)
+        record = run_trial(cell, recipe, dataset, cells=cells, cache=image_folder, **options)
         return record, cells / record["cell_id"]
 
     return run
@@ -47,12 +47,12 @@ def assert_same(one, two):
         pd.testing.assert_frame_equal(frame, again, check_exact=True, obj=name)
 
 
-def test_the_records_of_a_cell(run, table, quick):
+def test_the_records_of_a_cell(run, dataset, quick):
     reported = []
     record, folder = run(hooks=Hooks(report=reported.append))
     assert record["status"] == "done", record["error"]
     assert json.loads((folder / "result.json").read_text()) == record
-    assert folder.name == cell_id(CELL, quick, table.fingerprint)
+    assert folder.name == cell_id(CELL, quick, dataset.fingerprint)
     frames = tables(folder)
     assert frames["epochs"]["epoch"].tolist() == [1, 2, 3]
     assert [metrics["epoch"] for metrics in reported] == [1, 2, 3]
@@ -65,11 +65,11 @@ def test_the_records_of_a_cell(run, table, quick):
     assert not (folder / results.WEIGHTS).exists(), "weights are kept for upstream cells only"
 
     predictions = frames["predictions"]
-    labels = table.labels("Edema", "ones", "zeros")
+    labels = dataset.labels("Edema", "ones", "zeros")
     for part in ("test", "official"):
         rows = predictions[predictions["split"] == part]
-        assert rows["image"].tolist() == table.frame["image"].iloc[table.rows(part)].tolist()
-        assert rows["label"].tolist() == labels[table.rows(part)].tolist()
+        assert rows["image"].tolist() == dataset.frame["image"].iloc[dataset.rows(part)].tolist()
+        assert rows["label"].tolist() == labels[dataset.rows(part)].tolist()
         area = roc_auc_score(rows["label"], rows["logit"])
         assert record["metrics"][f"{part}_auroc"] == pytest.approx(area, abs=1e-12)
 
@@ -154,7 +154,7 @@ def test_a_bug_is_recorded_with_its_traceback(run, monkeypatch):
     assert "in broken" in (folder / "traceback.txt").read_text()
 
 
-def test_upstream_weights_feed_the_cells_that_start_from_them(run, table, quick, tmp_path):
+def test_upstream_weights_feed_the_cells_that_start_from_them(run, dataset, quick, tmp_path):
     cells = tmp_path / "cells"
     cell = dataclasses.replace(CELL, init="consolidation", freeze="backbone")
     upstream = upstream_of(cell, quick)
@@ -162,10 +162,10 @@ def test_upstream_weights_feed_the_cells_that_start_from_them(run, table, quick,
     assert record["status"] == "done"
     assert record["cell"]["finding"] == "Consolidation"
     weights = trial.load_stages(folder / results.WEIGHTS)
-    network = initial_network(cell, quick, table.fingerprint, cells, 1)
+    network = initial_network(cell, quick, dataset.fingerprint, cells, 1)
     for name, value in network.stages.state_dict().items():
         assert torch.equal(value, weights[name])
-    scratch = initial_network(CELL, quick, table.fingerprint, cells, 1)
+    scratch = initial_network(CELL, quick, dataset.fingerprint, cells, 1)
     assert torch.equal(scratch.head.weight, network.head.weight), "the same seed draws the same head"
     frozen, folder = run(cell)
     assert frozen["status"] == "done"

@@ -1,1 +1,1 @@
-"""A data set as one table of images: patients, parts, labels, checks, and the cache of its pixels."""
+"""A data set as a list of images: patients, parts, labels, checks, and the cache of its pixels."""

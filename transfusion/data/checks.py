@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from transfusion.data.dataset import Dataset, too_few
 from transfusion.data.part_counts import PartCounts, count
 from transfusion.data.survey import Survey, survey
-from transfusion.data.table import Table, too_few
 from transfusion.images.inspection import image_problems, look_at, said_once
 from transfusion.images.reading import AS_STATED, Reading
 from transfusion.problems import InputError, Problem
@@ -15,7 +15,7 @@ __all__ = ["check", "image_problems", "label_problems", "upstream_problems"]
 
 
 def check(
-    table: Table,
+    dataset: Dataset,
     *,
     findings: Sequence[str],
     train_images: int,
@@ -24,7 +24,7 @@ def check(
     asked: Reading = AS_STATED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
-    """Raise one `InputError` with every problem that would make a trial on `table` fail.
+    """Raise one `InputError` with every problem that would make a trial on `dataset` fail.
 
     Args:
         findings: those that will be trained.
@@ -40,10 +40,10 @@ def check(
     Raises:
         InputError: with all problems.
     """
-    problems = [*label_problems(table, findings, train_images, uncertain, blank)]
-    looks = look_at(table.root, table.frame["image"], headers=True, progress=progress)
+    problems = [*label_problems(dataset, findings, train_images, uncertain, blank)]
+    looks = look_at(dataset.root, dataset.frame["image"], headers=True, progress=progress)
     problems += said_once([look.problem for look in looks if look.problem is not None])
-    found = survey(table.root, table.frame["image"].tolist(), looks, asked, progress)
+    found = survey(dataset.root, dataset.frame["image"].tolist(), looks, asked, progress)
     problems += said_once([*found.problems, *found.empty])
     if problems:
         raise InputError(problems)
@@ -51,7 +51,7 @@ def check(
 
 
 def label_problems(
-    table: Table,
+    dataset: Dataset,
     findings: Sequence[str],
     train_images: int,
     uncertain: Callable[[str], str],
@@ -59,15 +59,17 @@ def label_problems(
 ) -> list[Problem]:
     """Problems: unknown findings, parts without images or with one class only, too few images."""
     problems = []
-    sizes = table.frame["part"].value_counts()
+    sizes = dataset.frame["part"].value_counts()
     if sizes.get("train", 0) < train_images:
         problems.append(too_few("train", train_images, int(sizes.get("train", 0))))
     for finding in findings:
-        if finding not in table.findings:
+        if finding not in dataset.findings:
             advice = "choose one of these (--finding)"
-            problems.append(Problem("finding", repr(finding), f"one of {', '.join(table.findings)}", advice))
+            problems.append(
+                Problem("finding", repr(finding), f"one of {', '.join(dataset.findings)}", advice)
+            )
             continue
-        counts = {one.part: one for one in count(table, [finding], uncertain, blank)}
+        counts = {one.part: one for one in count(dataset, [finding], uncertain, blank)}
         for part in ("train", "selection", "test", "official"):
             one = counts.get(part)
             if one is None and part == "official":

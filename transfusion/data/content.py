@@ -1,8 +1,8 @@
-"""What the images of a table hold: the bytes of every file, read once and remembered with its size and times.
+"""What the images of a data set hold: the bytes of every file, read once, remembered with its size and times.
 
-A reader names a table by its rows and the bytes of a few images. Here the identity becomes that of all bytes
-(`Table.content`), which neither the folder nor the machine nor any time enters. `recalled` knows it without
-reading, as far as a record in a folder fits the files; `settled` reads what is not known.
+A reader names a data set by its rows and the bytes of a few images. Here the identity becomes that of all
+bytes (`Dataset.content`), which neither the folder nor the machine nor any time enters. `recalled` knows it
+without reading, as far as a record in a folder fits the files; `settled` reads what is not known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.files import atomic
 from transfusion.problems import InputError, Problem
 
@@ -56,7 +56,7 @@ SLICE = 64
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """The bytes of a table's images, in its frame's order.
+    """The bytes of a data set's images, in its frame's order.
 
     Attributes:
         source: the reader's fingerprint, without what is below.
@@ -90,23 +90,23 @@ class FileBytes:
     stamp: tuple[int, int, int]
 
 
-def recalled(table: Table, folders: Iterable[Path], sample: bool = True) -> Table:
-    """`table` with what is known of its images' bytes from records and the files' sizes and times.
+def recalled(dataset: Dataset, folders: Iterable[Path], sample: bool = True) -> Dataset:
+    """`dataset` with what is known of its images' bytes from records and the files' sizes and times.
 
     Args:
         folders: where records may lie; see `remember`.
         sample: read some of the images that no record is sure of.
 
     Returns:
-        The table with `content`, and the fingerprint that follows from it: final once all is `certain`.
+        The data set with `content`, and the fingerprint that follows from it: final once all is `certain`.
     """
-    source = table.content.source if table.content else table.fingerprint
-    stamps = stamps_of(table)
+    source = dataset.content.source if dataset.content else dataset.fingerprint
+    stamps = stamps_of(dataset)
     digests = _unknown(stamps)
     nothing = np.zeros(len(stamps), dtype=bool)
     content = Content(source, digests, stamps, certain=nothing, assumed=nothing, changed=nothing)
     best, best_score = content, (0, 0)
-    images = table.frame["image"].tolist()
+    images = dataset.frame["image"].tolist()
     for file in _records(folders):
         found = _compared(content, images, file)
         score = (int(found.certain.sum()), int(found.assumed.sum()))
@@ -115,50 +115,50 @@ def recalled(table: Table, folders: Iterable[Path], sample: bool = True) -> Tabl
         if best.certain.all():
             break
     if sample and not best.certain.all():
-        best = _read(table, best, _sample(best))
-    return with_content(table, best)
+        best = _read(dataset, best, _sample(best))
+    return with_content(dataset, best)
 
 
-def settled(table: Table, progress: Progress | None = None) -> Table:
-    """`table`, from `recalled`, after every image was read whose bytes are not certain.
+def settled(dataset: Dataset, progress: Progress | None = None) -> Dataset:
+    """`dataset`, from `recalled`, after every image was read whose bytes are not certain.
 
     Raises:
         InputError: images that cannot be read.
     """
-    content = table.content or recalled(table, (), sample=False).content
+    content = dataset.content or recalled(dataset, (), sample=False).content
     assert content is not None
-    if content.certain.all() and table.content is not None:
-        return table
-    return with_content(table, _read(table, content, np.flatnonzero(~content.certain), progress))
+    if content.certain.all() and dataset.content is not None:
+        return dataset
+    return with_content(dataset, _read(dataset, content, np.flatnonzero(~content.certain), progress))
 
 
-def as_read(table: Table, digests: Array, stamps: Array) -> Table:
-    """`table` after all of its images were read: uint8 [N, 16] and int64 [N, 3]."""
-    content = table.content or recalled(table, (), sample=False).content
+def as_read(dataset: Dataset, digests: Array, stamps: Array) -> Dataset:
+    """`dataset` after all of its images were read: uint8 [N, 16] and int64 [N, 3]."""
+    content = dataset.content or recalled(dataset, (), sample=False).content
     assert content is not None
-    return with_content(table, _updated(content, np.arange(len(digests)), digests, stamps))
+    return with_content(dataset, _updated(content, np.arange(len(digests)), digests, stamps))
 
 
-def with_content(table: Table, content: Content) -> Table:
-    """`table` named by the bytes of its images."""
+def with_content(dataset: Dataset, content: Content) -> Dataset:
+    """`dataset` named by the bytes of its images."""
     digest = hashlib.sha256(f"{content.source}/{len(content.digests)}\n".encode())
-    digest.update("\n".join(table.frame["image"].tolist()).encode())
+    digest.update("\n".join(dataset.frame["image"].tolist()).encode())
     digest.update(content.digests.tobytes())
-    return dataclasses.replace(table, fingerprint=digest.hexdigest()[:16], content=content)
+    return dataclasses.replace(dataset, fingerprint=digest.hexdigest()[:16], content=content)
 
 
-def remember(table: Table, folder: Path) -> None:
-    """Write what is known of `table` into `folder`, for `recalled`; as it is if that is there already.
+def remember(dataset: Dataset, folder: Path) -> None:
+    """Write what is known of `dataset` into `folder`, for `recalled`; as it is if that is there already.
 
     Raises:
         ValueError: not all of it is certain.
     """
-    content = table.content
+    content = dataset.content
     if content is None or not content.certain.all():
-        raise ValueError("remember: found images that were not read, expected a table from `settled`")
-    file = record_file(table, folder)
+        raise ValueError("remember: found images that were not read, expected a data set from `settled`")
+    file = record_file(dataset, folder)
     columns = {
-        "image": pa.array(table.frame["image"], pa.string()),
+        "image": pa.array(dataset.frame["image"], pa.string()),
         **{name: pa.array(content.stamps[:, k]) for k, name in enumerate(STAMP)},
         "digest": _as_binary(content.digests),
     }
@@ -178,14 +178,14 @@ def _holds(file: Path, fresh: pa.Table) -> bool:
         return False
 
 
-def record_file(table: Table, folder: Path) -> Path:
+def record_file(dataset: Dataset, folder: Path) -> Path:
     """Where `remember` writes."""
-    return folder / f"content-{table.fingerprint}.parquet"
+    return folder / f"content-{dataset.fingerprint}.parquet"
 
 
-def stamps_of(table: Table) -> Array:
+def stamps_of(dataset: Dataset) -> Array:
     """int64 [N, 3] as `STAMP`; -1 where a file is not there."""
-    root, images = f"{table.root}/", table.frame["image"].tolist()
+    root, images = f"{dataset.root}/", dataset.frame["image"].tolist()
 
     def look(start: int) -> list[tuple[int, int, int]]:
         return [_stamp(root + image) for image in images[start : start + SLICE]]
@@ -291,9 +291,9 @@ def _sample(content: Content) -> Array:
     return rows[few][within]
 
 
-def _read(table: Table, content: Content, rows: Array, progress: Progress | None = None) -> Content:
+def _read(dataset: Dataset, content: Content, rows: Array, progress: Progress | None = None) -> Content:
     """`content` after reading the images in `rows`."""
-    files = [table.root / table.frame["image"].iat[row] for row in rows]
+    files = [dataset.root / dataset.frame["image"].iat[row] for row in rows]
     problems: list[Problem] = []
     found: list[FileBytes] = []
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from transfusion.data.table import PARTS, Table
+from transfusion.data.dataset import PARTS, Dataset
 
 SHOWN = 5
 HELD_OUT_FIRST = ("test", "official", "selection", "train")
@@ -52,15 +52,15 @@ class EqualImages:
         return f"{text} ({shown}{more})"
 
 
-def find(table: Table) -> tuple[EqualImages, ...]:
-    """The equal images of `table`, by kind, those across parts first; none where bytes are not known.
+def find(dataset: Dataset) -> tuple[EqualImages, ...]:
+    """The equal images of `dataset`, by kind, those across parts first; none where bytes are not known.
 
     An image counts once for each kind that it belongs to.
     """
-    if table.content is None or not table.content.known:
+    if dataset.content is None or not dataset.content.known:
         return ()
-    halves = np.ascontiguousarray(table.content.digests).view(np.uint64)
-    frame = table.frame[["image", "patient", "part"]].assign(low=halves[:, 0], high=halves[:, 1])
+    halves = np.ascontiguousarray(dataset.content.digests).view(np.uint64)
+    frame = dataset.frame[["image", "patient", "part"]].assign(low=halves[:, 0], high=halves[:, 1])
     frame["bytes"] = frame.groupby(["low", "high"], sort=False).ngroup()
     repeated = frame[frame["bytes"].duplicated(keep=False)]
     sizes = frame["part"].value_counts()

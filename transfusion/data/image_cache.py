@@ -1,4 +1,4 @@
-"""Every image of a table decoded once: uint8, gray or RGB, square, in one memory-mapped file per size.
+"""Every image of a data set decoded once: uint8, gray or RGB, square, in one memory-mapped file per size.
 
 The file `<size>px-<key>.cache` holds the pixels and, last, its key, so that a foreign or cut file is never
 used. The key names the bytes of every image: they are read where the cache is built, and other bytes make
@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from transfusion.data import content
+from transfusion.data.dataset import Dataset
 from transfusion.data.survey import constant_images
-from transfusion.data.table import Table
 from transfusion.files import locked
 from transfusion.images.decoding import ImageError, constant_pixels, decode
 from transfusion.images.inspection import said_once
@@ -76,14 +76,14 @@ class _Target:
 
 
 def load(
-    table: Table,
+    dataset: Dataset,
     size: int,
     directory: Path,
     progress: Progress | None = None,
     workers: int | None = None,
     channels: int = 1,
 ) -> np.ndarray:
-    """The images of `table`, read-only uint8 [N, size, size], or [N, 3, size, size], in its frame's order.
+    """The images of `dataset`, read-only uint8 [N, size, size], or [N, 3, size, size], in its frame's order.
 
     Built by the first caller; others, in any process on any node that shares `directory`, wait for it.
 
@@ -97,53 +97,53 @@ def load(
     Raises:
         ImageError: naming every image that is missing or cannot be decoded.
         InputError: too little disk space, the cache file is not the one that belongs here, or the images are
-            not those that `table` was named by.
+            not those that `dataset` was named by.
     """
-    ready = prepare(table, size, directory, progress, workers, channels)
-    if table.content is not None and ready.fingerprint != table.fingerprint:
-        raise InputError(_other_images(table, ready))
-    shape = (len(table.frame), *_image_shape(size, channels))
+    ready = prepare(dataset, size, directory, progress, workers, channels)
+    if dataset.content is not None and ready.fingerprint != dataset.fingerprint:
+        raise InputError(_other_images(dataset, ready))
+    shape = (len(dataset.frame), *_image_shape(size, channels))
     file = cache_file(ready, size, directory, channels)
     _verify(file, cache_key(ready, size, channels), int(np.prod(shape)))
     return np.memmap(file, dtype=np.uint8, mode="r", shape=shape)
 
 
 def prepare(
-    table: Table,
+    dataset: Dataset,
     size: int,
     directory: Path,
     progress: Progress | None = None,
     workers: int | None = None,
     channels: int = 1,
     say: Callable[[str], None] = lambda text: None,
-) -> Table:
+) -> Dataset:
     """Builds the cache, if it is not there; takes and raises what `load` does.
 
     Args:
         say: called with what a user should know of the images that were read.
 
     Returns:
-        The table named by the bytes of its images, all of which are certain. Where they are not those that
-        `table` was named by, it has another fingerprint, and the cache is that of the bytes read.
+        The data set named by the bytes of its images, all of which are certain. Where they are not those that
+        `dataset` was named by, it has another fingerprint, and the cache is that of the bytes read.
     """
-    if table.content is None:
-        table = content.recalled(table, [directory], sample=False)
-    ready = _at_hand(table, size, directory, progress, channels)
+    if dataset.content is None:
+        dataset = content.recalled(dataset, [directory], sample=False)
+    ready = _at_hand(dataset, size, directory, progress, channels)
     if ready is not None:
         return ready
     directory.mkdir(parents=True, exist_ok=True)
     # Named by the images alone: their bytes are not known yet. What was read of them says what still holds.
-    partial = directory / f"{size}px-{_key(table, b'', size, channels)[:16]}.partial"
+    partial = directory / f"{size}px-{_key(dataset, b'', size, channels)[:16]}.partial"
     with locked(partial.with_suffix(".lock")):
-        others = content.recalled(table, [directory], sample=False)  # what was built meanwhile
+        others = content.recalled(dataset, [directory], sample=False)  # what was built meanwhile
         if others.content is not None and others.content.certain.all():
-            table = content.as_read(table, others.content.digests, others.content.stamps)
-        ready = _at_hand(table, size, directory, progress, channels)
+            dataset = content.as_read(dataset, others.content.digests, others.content.stamps)
+        ready = _at_hand(dataset, size, directory, progress, channels)
         if ready is not None:
             return ready
-        shape = (len(table.frame), *_image_shape(size, channels))
+        shape = (len(dataset.frame), *_image_shape(size, channels))
         target = _Target(partial, shape, workers or len(os.sched_getaffinity(0)))
-        ready = _build(table, target, progress, say)
+        ready = _build(dataset, target, progress, say)
         file, key = cache_file(ready, size, directory, channels), cache_key(ready, size, channels)
         with partial.open("r+b") as stream:
             _write_all(stream.fileno(), memoryview(key.encode()), int(np.prod(shape)))
@@ -154,24 +154,26 @@ def prepare(
     return ready
 
 
-def cache_file(table: Table, size: int, directory: Path, channels: int = 1) -> Path:
-    """Where the cache of `table` lies."""
-    return directory / f"{size}px-{cache_key(table, size, channels)[:16]}.cache"
+def cache_file(dataset: Dataset, size: int, directory: Path, channels: int = 1) -> Path:
+    """Where the cache of `dataset` lies."""
+    return directory / f"{size}px-{cache_key(dataset, size, channels)[:16]}.cache"
 
 
-def cache_key(table: Table, size: int, channels: int = 1) -> str:
+def cache_key(dataset: Dataset, size: int, channels: int = 1) -> str:
     """64 hexadecimal digits of what decides the pixels: images, their order and bytes, shape, version.
 
-    Labels and parts are not among it: a table whose labels were mended has the same cache.
+    Labels and parts are not among it: data whose labels were mended has the same cache.
     """
-    known = table.content.digests.tobytes() if table.content else table.fingerprint.encode()
-    return _key(table, known, size, channels)
+    known = dataset.content.digests.tobytes() if dataset.content else dataset.fingerprint.encode()
+    return _key(dataset, known, size, channels)
 
 
-def _key(table: Table, known: bytes, size: int, channels: int) -> str:
+def _key(dataset: Dataset, known: bytes, size: int, channels: int) -> str:
     kind = "" if channels == 1 else f"x{channels}"
-    digest = hashlib.sha256(f"{VERSION}/{size}{kind}/{table.reading.token()}/{len(table.frame)}\n".encode())
-    digest.update("\n".join(table.frame["image"].tolist()).encode())
+    digest = hashlib.sha256(
+        f"{VERSION}/{size}{kind}/{dataset.reading.token()}/{len(dataset.frame)}\n".encode()
+    )
+    digest.update("\n".join(dataset.frame["image"].tolist()).encode())
     digest.update(known)
     return digest.hexdigest()
 
@@ -181,19 +183,19 @@ def _image_shape(size: int, channels: int) -> tuple[int, ...]:
 
 
 def _at_hand(
-    table: Table, size: int, directory: Path, progress: Progress | None, channels: int
-) -> Table | None:
-    """`table` with the bytes of all images certain, if the cache of those bytes is there.
+    dataset: Dataset, size: int, directory: Path, progress: Progress | None, channels: int
+) -> Dataset | None:
+    """`dataset` with the bytes of all images certain, if the cache of those bytes is there.
 
     Only where a cache is there for what is assumed of the bytes are they read here.
     """
-    if not cache_file(table, size, directory, channels).exists():
+    if not cache_file(dataset, size, directory, channels).exists():
         return None
-    ready = content.settled(table, progress)
+    ready = content.settled(dataset, progress)
     return ready if cache_file(ready, size, directory, channels).exists() else None
 
 
-def _other_images(planned: Table, found: Table) -> list[Problem]:
+def _other_images(planned: Dataset, found: Dataset) -> list[Problem]:
     """A problem for every image whose bytes are not those planned."""
     assert planned.content is not None
     assert found.content is not None
@@ -205,15 +207,17 @@ def _other_images(planned: Table, found: Table) -> list[Problem]:
     ]
 
 
-def _build(table: Table, target: _Target, progress: Progress | None, say: Callable[[str], None]) -> Table:
-    """Reads and decodes every image into `target.partial`; the table named by the bytes read."""
-    files = [table.root / image for image in table.frame["image"]]
+def _build(
+    dataset: Dataset, target: _Target, progress: Progress | None, say: Callable[[str], None]
+) -> Dataset:
+    """Reads and decodes every image into `target.partial`; the data set named by the bytes read."""
+    files = [dataset.root / image for image in dataset.frame["image"]]
     shape = target.shape
     size, channels = shape[-1], 1 if len(shape) == 3 else shape[1]
     image_bytes = int(np.prod(shape[1:]))
-    finished = _resumed(table, target)
+    finished = _resumed(dataset, target)
     constant = np.zeros(len(files), dtype=bool)
-    counted = bool(table.findings)  # an upstream task may be about plain colours
+    counted = bool(dataset.findings)  # an upstream task may be about plain colours
     if finished and counted:
         earlier = np.memmap(target.partial, dtype=np.uint8, mode="r", shape=(finished, *shape[1:]))
         constant[:finished] = constant_pixels(earlier)
@@ -225,11 +229,11 @@ def _build(table: Table, target: _Target, progress: Progress | None, say: Callab
             for place, row in enumerate(rows):
                 one = content.read_file(files[row])
                 known[place] = np.frombuffer(one.digest, np.uint8), one.stamp
-            pixels = decode(files[rows.start : rows.stop], size, channels, table.reading)
+            pixels = decode(files[rows.start : rows.stop], size, channels, dataset.reading)
         except ImageError as error:
             return len(rows), error.problems
         except OSError:
-            return len(rows), _unreadable(files[rows.start : rows.stop], size, channels, table.reading)
+            return len(rows), _unreadable(files[rows.start : rows.stop], size, channels, dataset.reading)
         constant[rows.start : rows.stop] = counted and constant_pixels(pixels)
         _write_all(stream.fileno(), pixels.data.cast("B"), rows.start * image_bytes)
         _write_all(reads.fileno(), known.data.cast("B"), rows.start * READ.itemsize)
@@ -263,10 +267,10 @@ def _build(table: Table, target: _Target, progress: Progress | None, say: Callab
     for note in told:
         say(note)
     known = np.fromfile(target.read, dtype=READ)
-    return content.as_read(table, known["digest"], known["stamp"])
+    return content.as_read(dataset, known["digest"], known["stamp"])
 
 
-def _resumed(table: Table, target: _Target) -> int:
+def _resumed(dataset: Dataset, target: _Target) -> int:
     """How many images an earlier build has finished that have not changed since; takes the space for all."""
     needed = int(np.prod(target.shape)) + KEY_BYTES
     whole = target.partial.exists() and target.partial.stat().st_size == needed
@@ -274,7 +278,7 @@ def _resumed(table: Table, target: _Target) -> int:
     if whole and target.finished.exists() and target.read.exists():
         finished = int(target.finished.read_text())
         known = np.fromfile(target.read, dtype=READ)[:finished]["stamp"]
-        same = (known == content.stamps_of(table)[: len(known)]).all(axis=1)
+        same = (known == content.stamps_of(dataset)[: len(known)]).all(axis=1)
         finished = len(known) if same.all() else int(np.argmin(same))
         _record(target.finished, finished)
     _reserve(target.partial, needed)

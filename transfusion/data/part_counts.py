@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transfusion.data.table import PARTS, Table
+from transfusion.data.dataset import PARTS, Dataset
 
 MEANING = {"ones": "positive", "zeros": "negative", "ignore": "ignored"}
 """What a label becomes under a policy, in a word."""
@@ -61,7 +61,7 @@ class PartCounts:
 
 
 def count(
-    table: Table, findings: Sequence[str], uncertain: Callable[[str], str], blank: str
+    dataset: Dataset, findings: Sequence[str], uncertain: Callable[[str], str], blank: str
 ) -> tuple[PartCounts, ...]:
     """A record for each finding and part; a part without images is left out.
 
@@ -69,12 +69,12 @@ def count(
         uncertain: policy for -1 by finding (`Recipe.uncertain_policy`).
         blank: policy for blanks.
     """
-    part = pd.Categorical(table.frame["part"], categories=PARTS).codes
-    patients, names = pd.factorize(table.frame["patient"])
+    part = pd.Categorical(dataset.frame["part"], categories=PARTS).codes
+    patients, names = pd.factorize(dataset.frame["patient"])
     counts = []
     for finding in findings:
-        raw = table.frame[finding].to_numpy()
-        final = table.labels(finding, uncertain(finding), blank)
+        raw = dataset.frame[finding].to_numpy()
+        final = dataset.labels(finding, uncertain(finding), blank)
         for number, name in enumerate(PARTS):
             inside = part == number
             if not inside.any():
@@ -109,13 +109,13 @@ def count(
 def became(counts: Sequence[PartCounts]) -> tuple[str, ...]:
     """What became of the labels of one finding, over all its parts: `-1: 12,984 -> positive`."""
     uncertain, blank = sum(one.uncertain for one in counts), sum(one.blank for one in counts)
-    said = [f"-1: {uncertain:,} -> {counts[0].uncertain_became}"] if uncertain else ["no -1"]
-    said += [f"blank: {blank:,} -> {counts[0].blank_became}"] if blank else ["no blank"]
+    texts = [f"-1: {uncertain:,} -> {counts[0].uncertain_became}"] if uncertain else ["no -1"]
+    texts += [f"blank: {blank:,} -> {counts[0].blank_became}"] if blank else ["no blank"]
     positive, negative = (
         sum(getattr(one, name) for one in counts) for name in ("trained_positive", "trained_negative")
     )
     ignored = sum(one.ignored for one in counts)
-    return (*said, f"trained as {positive:,} positive and {negative:,} negative, {ignored:,} ignored")
+    return (*texts, f"trained as {positive:,} positive and {negative:,} negative, {ignored:,} ignored")
 
 
 def half_width(positives: int, negatives: int, area: float = AREA) -> float:
@@ -137,7 +137,7 @@ def half_width(positives: int, negatives: int, area: float = AREA) -> float:
 
 def what_it_decides(counts: Sequence[PartCounts], finding: str) -> tuple[str, ...]:
     """Expected width of the intervals for `finding` on the held-out parts; warns where parts are small."""
-    said = []
+    texts = []
     for one in counts:
         if one.finding != finding or one.part not in ("test", "official"):
             continue
@@ -145,10 +145,10 @@ def what_it_decides(counts: Sequence[PartCounts], finding: str) -> tuple[str, ..
         width = half_width(positive, one.patients - positive)
         text = f"{one.part}: {positive:,} of {one.patients:,} patients have a positive image"
         if math.isnan(width):
-            said.append(f"{text}: an AUROC over patients cannot be told an interval there")
+            texts.append(f"{text}: an AUROC over patients cannot be told an interval there")
             continue
         text += f"; an AUROC of {AREA:g} is known to about +/- {width:.3f} there (95 %)"
         if width > WIDE:
             text += f". So few patients cannot decide on differences below {width:.2f} or so"
-        said.append(text)
-    return tuple(said)
+        texts.append(text)
+    return tuple(texts)

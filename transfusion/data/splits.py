@@ -1,6 +1,6 @@
 """Which patients train, select the epoch and test, where a hash of the patient alone would not do.
 
-Large data keep the hash (`table.split_patients`). Where that would leave too few patients of a class, where
+Large data keep the hash (`dataset.split_patients`). Where that would leave too few patients of a class, where
 the user gives shares, or where a column of the user's table names some parts but not all, patients are taken
 by hash within four strata: those with positive images, with negative ones, with both and with neither.
 """
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from transfusion.data.dataset import PARTS, SELECTION_SHARE, TEST_SHARE, Dataset, Split, patient_hashes
 from transfusion.data.identifiers import Where
-from transfusion.data.table import PARTS, SELECTION_SHARE, TEST_SHARE, Split, Table, patient_hashes
 from transfusion.problems import InputError, Problem, SettingError
 
 SMALL_PATIENTS = 400
@@ -114,23 +114,23 @@ SHOWN = 5
 """So many words or patients of one kind of problem are named."""
 
 
-def assign(table: Table, finding: str, labels: np.ndarray, shares: Shares) -> Table:
-    """The table with its patients in parts that can be trained and tested on.
+def assign(dataset: Dataset, finding: str, labels: np.ndarray, shares: Shares) -> Dataset:
+    """The data set with its patients in parts that can be trained and tested on.
 
     Args:
-        table: as a reader made it, parts by hash or by a column.
+        dataset: as a reader made it, parts by hash or by a column.
         finding: what the grid trains, for the words.
-        labels: of every row after the policies, 1, 0 or NaN [len(table.frame)].
+        labels: of every row after the policies, 1, 0 or NaN [len(dataset.frame)].
         shares: what the user asks for.
 
     Returns:
-        `table` itself where the hash will do; else another, with an identity of its own.
+        `dataset` itself where the hash will do; else another, with an identity of its own.
 
     Raises:
         InputError: a share is given of a part that a column names, or the patients are too few.
     """
-    by_column = table.split.rule == "column"
-    present = set(table.frame["part"].unique())
+    by_column = dataset.split.rule == "column"
+    present = set(dataset.frame["part"].unique())
     missing = tuple(part for part in ("test", "selection") if not (by_column and part in present))
     given = {"test": shares.test, "selection": shares.selection}
     problems = [
@@ -145,18 +145,20 @@ def assign(table: Table, finding: str, labels: np.ndarray, shares: Shares) -> Ta
     ]
     if problems:
         raise InputError(problems)
-    reason = _small(table, labels)
+    reason = _small(dataset, labels)
     if not by_column and not reason and shares == Shares():
-        return table
+        return dataset
     wanted = _shares(missing, given, small=bool(reason))
-    parts = _stratified(table, finding, labels, wanted) if wanted else table.frame["part"].to_numpy(object)
-    order = _mixed_order(table.frame["patient"], labels, parts) if reason else None
+    parts = (
+        _stratified(dataset, finding, labels, wanted) if wanted else dataset.frame["part"].to_numpy(object)
+    )
+    order = _mixed_order(dataset.frame["patient"], labels, parts) if reason else None
     return dataclasses.replace(
-        table,
-        frame=table.frame.assign(part=pd.Series(parts, dtype=table.frame["part"].dtype)),
+        dataset,
+        frame=dataset.frame.assign(part=pd.Series(parts, dtype=dataset.frame["part"].dtype)),
         split=_described(by_column, finding, wanted, reason),
         order=order,
-        fingerprint=_fingerprint(table, parts, order),
+        fingerprint=_fingerprint(dataset, parts, order),
     )
 
 
@@ -168,10 +170,10 @@ def _shares(missing: Sequence[str], given: Mapping[str, float | None], *, small:
     return {part: default[part] if (share := given[part]) is None else share for part in missing}
 
 
-def _small(table: Table, labels: np.ndarray) -> str:
+def _small(dataset: Dataset, labels: np.ndarray) -> str:
     """Why the set is a small one, in words; empty where it is none."""
-    part = table.frame["part"].to_numpy(object)
-    patients = table.frame["patient"]
+    part = dataset.frame["part"].to_numpy(object)
+    patients = dataset.frame["patient"]
     count = patients[part != "official"].nunique()
     if count < SMALL_PATIENTS:
         return f"{count:,} patients are fewer than {SMALL_PATIENTS}"
@@ -193,18 +195,20 @@ def _strata(patients: pd.Series, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     return codes, np.asarray(names, dtype=object), POSITIVE * positive + NEGATIVE * negative
 
 
-def _stratified(table: Table, finding: str, labels: np.ndarray, shares: Mapping[str, float]) -> np.ndarray:
+def _stratified(
+    dataset: Dataset, finding: str, labels: np.ndarray, shares: Mapping[str, float]
+) -> np.ndarray:
     """Part of every row: `shares` of the patients that are to be parted, the others as they are.
 
     Raises:
         InputError: too few patients for both classes in every part.
     """
-    parts = table.frame["part"].to_numpy(object).copy()
-    if table.split.rule == "column":
+    parts = dataset.frame["part"].to_numpy(object).copy()
+    if dataset.split.rule == "column":
         free = np.flatnonzero(parts == "train")
     else:
         free = np.flatnonzero(parts != "official")
-    codes, names, strata = _strata(table.frame["patient"].iloc[free], labels[free])
+    codes, names, strata = _strata(dataset.frame["patient"].iloc[free], labels[free])
     counts = allocate(np.bincount(strata, minlength=STRATA), shares)
     if counts is None:
         raise InputError([_too_few_patients(finding, strata, shares)])
@@ -282,22 +286,22 @@ def _mixed_order(patients: pd.Series, labels: np.ndarray, parts: np.ndarray) -> 
     return order
 
 
-def _fingerprint(table: Table, parts: np.ndarray, order: np.ndarray | None) -> str:
+def _fingerprint(dataset: Dataset, parts: np.ndarray, order: np.ndarray | None) -> str:
     """16 hexadecimal digits of the data and of who is in which part, whatever rule put them there."""
-    rows = pd.DataFrame({"patient": table.frame["patient"], "part": parts})
+    rows = pd.DataFrame({"patient": dataset.frame["patient"], "part": parts})
     if order is not None:
         rows["order"] = order
     lines = rows.drop_duplicates("patient").sort_values("patient").to_csv(index=False, lineterminator="\n")
-    return hashlib.sha256(f"{table.fingerprint}\n{lines}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{dataset.fingerprint}\n{lines}".encode()).hexdigest()[:16]
 
 
 def _described(by_column: bool, finding: str, shares: Mapping[str, float], reason: str) -> Split:
-    said = ["the column of the parts"] if by_column else []
+    rules = ["the column of the parts"] if by_column else []
     if shares:
         made = " and ".join(f"{100 * share:g} % for {part!r}" for part, share in shares.items())
         whom = "its training patients" if by_column else "the patients"
-        said.append(f"of {whom} {made}, with and without {finding} in proportion")
-    text = "; ".join(said)
+        rules.append(f"of {whom} {made}, with and without {finding} in proportion")
+    text = "; ".join(rules)
     if reason:
         text += f" ({reason})"
     return Split("column" if by_column else "stratified", text)

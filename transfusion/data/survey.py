@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.images.decoding import ImageError, decode, open_picture, values_of, whole
 from transfusion.images.inspection import Look
 from transfusion.images.picture import INSTALL
@@ -123,13 +123,13 @@ def survey(
     return Survey(reading, (*notes, *told), tuple(problems), tuple(constant))
 
 
-def read_as(table: Table, found: Survey) -> Table:
-    """`table` read as the survey decided, which is a part of its fingerprint where it changes pixels."""
+def read_as(dataset: Dataset, found: Survey) -> Dataset:
+    """`dataset` read as the survey decided, which is a part of its fingerprint where it changes pixels."""
     token = found.reading.token()
     if not token:
-        return replace(table, reading=found.reading)
-    fingerprint = hashlib.sha256(f"{table.fingerprint}/{token}".encode()).hexdigest()[:16]
-    return replace(table, reading=found.reading, fingerprint=fingerprint)
+        return replace(dataset, reading=found.reading)
+    fingerprint = hashlib.sha256(f"{dataset.fingerprint}/{token}".encode()).hexdigest()[:16]
+    return replace(dataset, reading=found.reading, fingerprint=fingerprint)
 
 
 def constant_images(files: Sequence[str], images: int) -> tuple[list[Problem], list[str]]:

@@ -1,1 +1,1 @@
-"""The layouts in which data sets lie on disk, each read into the one table."""
+"""The layouts in which data sets lie on disk, each read into a `Dataset`."""

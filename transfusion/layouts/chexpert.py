@@ -1,4 +1,4 @@
-"""CheXpert as Stanford distributes it (Irvin et al. 2019, arXiv 1901.07031), read into a `Table`.
+"""CheXpert as Stanford distributes it (Irvin et al. 2019, arXiv 1901.07031), read into a `Dataset`.
 
 `CheXpert-v1.0-small` and `CheXpert-v1.0` have one layout: `train.csv` and `valid.csv` beside the folders
 `train` and `valid`. The CSVs name either prefix, whatever the folder is called now.
@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transfusion.data.checks import image_problems
+from transfusion.data.dataset import Dataset, content_fingerprint, split_patients
 from transfusion.data.identifiers import Where, id_problems
-from transfusion.data.table import Table, content_fingerprint, split_patients
 from transfusion.layouts.chexpert_folders import batches_of, folder_of, image_root, in_batches
 from transfusion.layouts.csv_rows import Rows, read_rows
 from transfusion.layouts.image_paths import locate, normalised, path_problems
@@ -53,7 +53,7 @@ PATH = (
 
 def read(
     data: Path, views: str = "frontal", *, findings: Sequence[str] = (), distinct_ids: bool = False
-) -> Table:
+) -> Dataset:
     """Reads both CSVs below `data`.
 
     Args:
@@ -109,7 +109,9 @@ def read(
         *located.notes,
         *(f"the column {name!r} is in one of both CSVs only: left out" for name in sorted(left_out)),
     ]
-    return Table(root=root, frame=frame, findings=tuple(present), fingerprint=fingerprint, notes=tuple(notes))
+    return Dataset(
+        root=root, frame=frame, findings=tuple(present), fingerprint=fingerprint, notes=tuple(notes)
+    )
 
 
 KEPT = ("image", "patient", "study", "view")
@@ -135,7 +137,7 @@ class Parsed:
 
 
 def parse(rows: Rows) -> Parsed:
-    """The frame of a `Table` but for `part`; rows without a place are left out and reported."""
+    """The frame of a `Dataset` but for `part`; rows without a place are left out and reported."""
     texts = rows.columns["Path"]
     problems = path_problems(texts, rows.where)
     pieces = _pieces(list(map(normalised, texts)))

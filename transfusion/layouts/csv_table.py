@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from transfusion.data.checks import image_problems
+from transfusion.data.dataset import Dataset, Split, content_fingerprint, split_patients
 from transfusion.data.identifiers import id_problems
 from transfusion.data.splits import given_parts
-from transfusion.data.table import Split, Table, content_fingerprint, split_patients
 from transfusion.layouts import dicom_patients
 from transfusion.layouts.csv_rows import read_rows
 from transfusion.layouts.image_paths import below, folders_beside, locate, normalised, path_problems
@@ -29,7 +29,7 @@ def read(
     part_column: str | None = None,
     optional: Sequence[str] = (),
     distinct_ids: bool = False,
-) -> Table:
+) -> Dataset:
     """Reads `csv`; its paths are relative to its folder.
 
     Args:
@@ -94,7 +94,7 @@ def read(
     chosen = "\n".join((path_column, patient_column, *named, *sorted(present))).encode()
     people = ["\n".join(patients).encode()] if keyword else []
     fingerprint = content_fingerprint(csv.parent, frame["image"], [csv.read_bytes(), chosen, *people])
-    return Table(
+    return Dataset(
         root=csv.parent,
         frame=frame,
         findings=present,

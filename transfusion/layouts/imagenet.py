@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from transfusion.data.dataset import Dataset, content_fingerprint, patient_hashes
 from transfusion.data.survey import read_as, survey
-from transfusion.data.table import Table, content_fingerprint, patient_hashes
 from transfusion.images.inspection import look_at, said_once
 from transfusion.images.reading import AS_STATED
 from transfusion.layouts.recognise import contents
@@ -37,8 +37,8 @@ def held_out(images: int) -> int:
     return max(1, images // 10)
 
 
-def read(folder: Path, images: int, progress: Callable[[int, int], None] | None = None) -> Table:
-    """A table of `images` training images and a tenth more for selection, every class as often as another.
+def read(folder: Path, images: int, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """A data set of `images` training images and a tenth more for selection, every class as often as another.
 
     Within a class, images come in the order of a salted hash of their path; the classes take turns.
 
@@ -47,8 +47,7 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
         progress: called with (images checked, images in all) now and then.
 
     Returns:
-        A table with the parts `train` and `selection`, no finding, and the column `class`. An image is its
-        own patient.
+        The parts `train` and `selection`, no finding, and the column `class`. An image is its own patient.
 
     Raises:
         InputError: no folder, no class or one, a class without an image, too few images, and every chosen
@@ -89,7 +88,7 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
         }
     )
     fingerprint = content_fingerprint(root, frame["image"], [f"{images}\n".encode() + listing])
-    return read_as(Table(root=root.resolve(), frame=frame, findings=(), fingerprint=fingerprint), seen)
+    return read_as(Dataset(root=root.resolve(), frame=frame, findings=(), fingerprint=fingerprint), seen)
 
 
 def _training_folder(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14 as the NIH distributes it (Wang et al. 2017, arXiv 1705.02315), read into a `Table`.
+"""NIH ChestX-ray14 as the NIH distributes it (Wang et al. 2017, arXiv 1705.02315), read into a `Dataset`.
 
 Findings were mined from reports and stand in one column, separated by `|`; there are no blanks and no -1. All
 images are frontal.
@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from transfusion.data.checks import image_problems
+from transfusion.data.dataset import Dataset, content_fingerprint, split_patients
 from transfusion.data.identifiers import id_problems
-from transfusion.data.table import Table, content_fingerprint, split_patients
 from transfusion.layouts.csv_rows import Rows, nearest, read_rows
 from transfusion.layouts.csv_text import read_text
 from transfusion.layouts.image_paths import Located, folded, locate, normalised, path_problems, stem
@@ -55,7 +55,7 @@ ARCHIVES = tuple(f"images_{number:03d}" for number in range(1, 13))
 """The twelve archives, each unpacked to a folder of its own; no other folder is looked into."""
 
 
-def read(data: Path, *, distinct_ids: bool = False) -> Table:
+def read(data: Path, *, distinct_ids: bool = False) -> Dataset:
     """Reads the entries in `data`, whose images lie in it, in `images`, or in `images_001/images` and so on.
 
     Args:
@@ -97,7 +97,7 @@ def read(data: Path, *, distinct_ids: bool = False) -> Table:
     content = [file.read_bytes() for file in (entries, data / TEST_LIST) if file.exists()]
     fingerprint = content_fingerprint(data, frame["image"], content)
     notes = [*notes, *located.notes]
-    return Table(root=data, frame=frame, findings=FINDINGS, fingerprint=fingerprint, notes=tuple(notes))
+    return Dataset(root=data, frame=frame, findings=FINDINGS, fingerprint=fingerprint, notes=tuple(notes))
 
 
 def _entries_of(data: Path) -> Path:

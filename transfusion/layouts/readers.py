@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from transfusion.problems import SettingError
 
 if TYPE_CHECKING:
-    from transfusion.data.table import Table
+    from transfusion.data.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,24 +47,24 @@ class Reader:
     """
 
     name: str | None
-    read: Callable[[Request], Table]
+    read: Callable[[Request], Dataset]
     without: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_chexpert(asked: Request) -> Table:
+def read_chexpert(asked: Request) -> Dataset:
     from transfusion.layouts import chexpert
 
     known = [finding for finding in asked.findings if finding in chexpert.FINDINGS]
     return chexpert.read(asked.data, asked.views, findings=known, distinct_ids=asked.distinct_ids)
 
 
-def read_nih(asked: Request) -> Table:
+def read_nih(asked: Request) -> Dataset:
     from transfusion.layouts import nih
 
     return nih.read(asked.data, distinct_ids=asked.distinct_ids)
 
 
-def read_table(asked: Request) -> Table:
+def read_table(asked: Request) -> Dataset:
     """Raises `SettingError` where it is not said which columns hold paths and patients."""
     from transfusion.layouts import csv_table
 

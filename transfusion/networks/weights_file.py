@@ -189,8 +189,8 @@ def _safetensors(content: bytes, file: Path) -> dict[str, Tensor]:
             raise ValueError(f"its header tells of {needed:,} bytes")
         found = load(content)
     except Exception as error:  # readers of foreign bytes fail in many ways
-        said = f"a broken or cut-off safetensors file of {len(content):,} bytes ({_line(error)})"
-        raise InputError([_problem(file, said, ADVICE["AGAIN"])]) from error
+        text = f"a broken or cut-off safetensors file of {len(content):,} bytes ({_line(error)})"
+        raise InputError([_problem(file, text, ADVICE["AGAIN"])]) from error
     for name, other in header.get("__metadata__", {}).items():
         if name not in found and other in found:
             found[name] = found[other]
@@ -221,8 +221,8 @@ def _saved(content: bytes, file: Path) -> Any:
         raise InputError([_problem(file, found, advice)]) from error
     except Exception as error:  # readers of foreign bytes fail in many ways
         if content[:1] != b"\x80" and content[:2] != b"PK":
-            said = "no weights in any known format"
-            raise InputError([_problem(file, said, ADVICE["SAVE"])]) from error
+            text = "no weights in any known format"
+            raise InputError([_problem(file, text, ADVICE["SAVE"])]) from error
         found = f"a broken or cut-off file of {len(content):,} bytes ({_line(error)})"
         raise InputError([_problem(file, found, ADVICE["AGAIN"])]) from error
 

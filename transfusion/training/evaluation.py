@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.training.augmentation import evaluation_inputs
 from transfusion.training.metrics import auprc, auroc, study_maximum
 from transfusion.training.schedule import EVALUATION_BATCH
@@ -29,7 +29,7 @@ def predict(network: nn.Module, task: Task, rows: np.ndarray, device: torch.devi
 
 
 def evaluate(
-    network: nn.Module, task: Task, table: Table, device: torch.device
+    network: nn.Module, task: Task, dataset: Dataset, device: torch.device
 ) -> tuple[dict[str, Any], dict[str, float | None]]:
     """Predict `test` and `official`, image by image.
 
@@ -44,7 +44,7 @@ def evaluate(
     for part in ("test", "official"):
         logits = predict(network, task, task.rows[part], device)[:, 0]
         labels = task.targets[task.rows[part], 0]
-        frame = table.frame.iloc[table.rows(part)]
+        frame = dataset.frame.iloc[dataset.rows(part)]
         areas |= {f"{part}_auroc": auroc(labels, logits), f"{part}_auprc": auprc(labels, logits)}
         if part == "official":
             areas["official_study_auroc"] = auroc(*study_maximum(frame["study"].to_numpy(), labels, logits))

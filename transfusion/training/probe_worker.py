@@ -30,8 +30,8 @@ class Answers:
             return self._measured(asked)
         except Exception as error:  # whatever training raises is what was asked for
             self.probe = None
-            said = " ".join(str(error).split())[:300]
-            answer = {"error": f"{type(error).__name__}: {said}", "kind": failure_of(error)}
+            message = " ".join(str(error).split())[:300]
+            answer = {"error": f"{type(error).__name__}: {message}", "kind": failure_of(error)}
         release()
         return answer
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from transfusion.cell import Cell, Recipe
-from transfusion.data.table import PARTS, Table
+from transfusion.data.dataset import PARTS, Dataset
 from transfusion.layouts import imagenet, photos
 from transfusion.training import acceleration
 
@@ -55,14 +55,14 @@ class Task:
         return order.permutation(np.concatenate(halves))
 
 
-def finding_task(cell: Cell, recipe: Recipe, table: Table, images: np.ndarray) -> Task:
+def finding_task(cell: Cell, recipe: Recipe, dataset: Dataset, images: np.ndarray) -> Task:
     """The binary task of `cell.finding` on the first `cell.train_images` training images.
 
     Args:
-        images: uint8 [N, size, size], in the order of the table's rows.
+        images: uint8 [N, size, size], in the order of the data set's rows.
     """
-    targets = table.labels(cell.finding, recipe.uncertain_policy(cell.finding), recipe.blank)
-    rows = {part: table.rows(part, cell.train_images if part == "train" else None) for part in PARTS}
+    targets = dataset.labels(cell.finding, recipe.uncertain_policy(cell.finding), recipe.blank)
+    rows = {part: dataset.rows(part, cell.train_images if part == "train" else None) for part in PARTS}
     return Task(images[:, None], targets[:, None], 1, rows, balanced=cell.balance == "balanced")
 
 
@@ -75,14 +75,14 @@ def photos_task(cell: Cell, recipe: Recipe) -> Task:
     return Task(images, classes, int(classes.max()) + 1, rows)
 
 
-def imagenet_task(cell: Cell, table: Table, images: np.ndarray) -> Task:
+def imagenet_task(cell: Cell, dataset: Dataset, images: np.ndarray) -> Task:
     """Classification of ImageNet's classes, on the images of `imagenet.read`.
 
     Args:
-        images: uint8 [N, 3, size, size], in the order of the table's rows.
+        images: uint8 [N, 3, size, size], in the order of the data set's rows.
     """
-    classes = table.frame[imagenet.CLASS].to_numpy(np.int64)
-    rows = {"train": table.rows("train", cell.train_images), "selection": table.rows("selection")}
+    classes = dataset.frame[imagenet.CLASS].to_numpy(np.int64)
+    rows = {"train": dataset.rows("train", cell.train_images), "selection": dataset.rows("selection")}
     return Task(images, classes, int(classes.max()) + 1, rows)
 
 

@@ -26,7 +26,7 @@ from analysis.statistics.catalogue import Margins
 from analysis.statistics.contrasts import Estimate
 from analysis.statistics.measures import Measures
 from sweeps.presets import demo
-from transfusion.data.table import split_patients
+from transfusion.data.dataset import split_patients
 from transfusion.phantom.labels import FINDINGS, training_rows
 
 MIDDLE = dataclasses.replace(

@@ -55,11 +55,11 @@ def test_a_complete_grid_is_a_t_test_of_the_seeds_sums() -> None:
 
 
 def test_a_second_seed_of_one_network_is_one_degree_of_freedom() -> None:
-    """Six networks' shares are imputed from the one that has two seeds, and rest on the same doubt.
+    """Six networks' shares are imputed from the one that has two seeds, and rest on its degree of freedom.
 
     Networks of unit variance: the mean's is (6 + 1/2) / 49. The donor's own share is a half of one of them,
     so what is seen is scaled by 13; the scaled variance has one degree of freedom, and intervals cover 95 %.
-    With the doubt of the donor's share alone the degrees of freedom would be 13 x 13 x 3 - 2 = 505.
+    With the denominator of the donor's share alone the degrees of freedom would be 13 x 13 x 3 - 2 = 505.
     """
     rng = np.random.default_rng(2)
     network, seed = np.array([0, 0, 1, 2, 3, 4, 5, 6]), np.array([0, 1, 0, 0, 0, 0, 0, 0])
@@ -69,7 +69,7 @@ def test_a_second_seed_of_one_network_is_one_degree_of_freedom() -> None:
         values = rng.normal(size=8)
         part = between_seeds(values, weights, network, seed, None)
         assert part.source == "measured"
-        assert part.variance**2 / part.doubt - 2 == pytest.approx(1)
+        assert part.variance**2 / part.denominator - 2 == pytest.approx(1)
         variances.append(part.variance)
         covered += abs(weights @ values) <= stats.t.ppf(0.975, 1) * np.sqrt(part.variance)
     assert np.mean(variances) == pytest.approx(6.5 / 49, rel=0.1)

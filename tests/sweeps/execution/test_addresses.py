@@ -75,7 +75,7 @@ def test_tokens_are_found_and_versions_compared(no_address, answers, token, said
         return answers[len(asked) - 1]
 
     no_address.setattr(addresses, "_ask", ask)
-    no_address.setattr(addresses, "knock", lambda _: None)
+    no_address.setattr(addresses, "probe", lambda _: None)
     no_address.setattr(addresses, "_has_token", lambda: token)
     no_address.setattr(addresses, "_use_token", lambda: asked.append("used"))
     if said:

@@ -76,7 +76,7 @@ def events(tmp_path, monkeypatch):
     try:
         executor.execute(
             Plan(tuple(wanted), {}, frozenset(), {}, None),
-            Study(recipe=None, table=None),
+            Study(recipe=None, dataset=None),
             Places(tmp_path, tmp_path),
             GPU,
             Control(watcher=watcher, stop=stop),

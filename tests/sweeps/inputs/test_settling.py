@@ -74,10 +74,10 @@ def out(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     inputs = settle(inputs_of(folder, place), place)
     preset = preset_of(options_of(arguments(folder, place)))
     (cell,) = preset.cells()
-    one = cell_id(cell, preset.recipe, inputs.table.fingerprint)
+    one = cell_id(cell, preset.recipe, inputs.dataset.fingerprint)
     results.write_result(
         place / "cells" / one,
-        results.Origin(cell=cell, recipe=preset.recipe, fingerprint=inputs.table.fingerprint),
+        results.Origin(cell=cell, recipe=preset.recipe, fingerprint=inputs.dataset.fingerprint),
         results.Outcome(status="done", metrics={"images_per_second": 100.0}),
         environment={"device": "cpu"},
         started="",
@@ -166,9 +166,9 @@ def test_images_of_imagenet_that_are_replaced_are_another_pretraining(tmp_path, 
     out = tmp_path / "out"
 
     def inputs() -> settling.Inputs:
-        table = imagenet.read(root, 40)
-        origin = Pretrained(NOTHING_SUPPLIED, {}, None).with_images(table)
-        return settling.recall(settling.Inputs(table, origin), Places(out, out / "cache"))
+        dataset = imagenet.read(root, 40)
+        origin = Pretrained(NOTHING_SUPPLIED, {}, None).with_images(dataset)
+        return settling.recall(settling.Inputs(dataset, origin), Places(out, out / "cache"))
 
     first = settle(inputs(), out)
     assert inputs().identity == first.identity

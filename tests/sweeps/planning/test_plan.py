@@ -56,7 +56,7 @@ def test_only_the_missing_cells_are_left(tmp_path):
     (tmp_path / cell_id(wanted[3], RECIPE, DATA)).mkdir()  # interrupted: no result
     work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path), COST)
     assert [work.count(state) for state in ("done", "failed", "missing")] == [1, 1, 180]
-    assert work.others == {"recipe": 1}
+    assert work.orphaned == {"recipe": 1}
     assert work.begun == {cell_id(wanted[3], RECIPE, DATA)}
     missing = {planned.cell for planned in work.missing()}
     assert wanted[0] not in missing
@@ -174,7 +174,7 @@ def test_finished_cells_outside_the_plan_are_told_apart(tmp_path):
     finish(tmp_path, wanted[1], data="other")
     finish(tmp_path, dataclasses.replace(wanted[0], seed=7))
     work = plan.make(wanted, RECIPE, DATA, history.read(tmp_path), COST)
-    assert work.others == {"recipe": 1, "data": 2, "axes": 1}
+    assert work.orphaned == {"recipe": 1, "data": 2, "axes": 1}
 
 
 def test_a_cell_that_ran_out_of_memory_is_planned_at_the_next_larger_share(tmp_path):

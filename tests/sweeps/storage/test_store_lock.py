@@ -58,7 +58,10 @@ def test_another_machine_lives_as_long_as_it_renews_and_is_followed_once_silent(
     thread = threading.Thread(target=renew)
     thread.start()
     try:
-        with pytest.raises(LockedError, match="another-machine"), held_prefix(store, at_once(dead_after=20)):
+        with (
+            pytest.raises(LockedError, match="another-machine"),
+            held_prefix(store, at_once(dead_after=20)),
+        ):
             pass
     finally:
         ended.set()

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from transfusion.data import content, image_cache
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.images.reading import Reading
 from transfusion.layouts import csv_table
 from transfusion.problems import InputError
@@ -35,7 +35,7 @@ def age(folder: Path) -> None:
         os.utime(file, ns=(OLD, OLD))
 
 
-def read(folder: Path) -> Table:
+def read(folder: Path) -> Dataset:
     return csv_table.read(folder / "t.csv", path_column="file", patient_column="person", findings=["Edema"])
 
 
@@ -60,11 +60,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def remembered(folder: Path, tmp_path: Path) -> Table:
+def remembered(folder: Path, tmp_path: Path) -> Dataset:
     """The table after all of it was read, and remembered in `records`."""
-    table = content.settled(content.recalled(read(folder), []))
-    content.remember(table, tmp_path / "records")
-    return table
+    dataset = content.settled(content.recalled(read(folder), []))
+    content.remember(dataset, tmp_path / "records")
+    return dataset
 
 
 @pytest.fixture
@@ -74,13 +74,13 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "SAMPLE", 0)
 
 
-def planned(folder: Path, records: Path) -> Table:
+def planned(folder: Path, records: Path) -> Dataset:
     return content.recalled(read(folder), [records])
 
 
-def known(table: Table) -> content.Content:
-    assert table.content is not None
-    return table.content
+def known(dataset: Dataset) -> content.Content:
+    assert dataset.content is not None
+    return dataset.content
 
 
 def test_nothing_is_read_twice(folder, remembered, tmp_path, monkeypatch):
@@ -101,14 +101,14 @@ def test_a_moved_folder_is_the_same_data_without_reading(folder, remembered, tmp
 @pytest.mark.parametrize("copy", [shutil.copy, shutil.copy2], ids=["new times", "kept times"])
 def test_a_copy_is_assumed_to_be_the_same_and_read_before_that_is_certain(folder, remembered, tmp_path, copy):
     shutil.copytree(folder, tmp_path / "copy", copy_function=copy)
-    table = planned(tmp_path / "copy", tmp_path / "records")
-    assert table.fingerprint == remembered.fingerprint, "the plan keeps the cells"
-    assert known(table).assumed.sum() == IMAGES
-    assert not known(table).certain.any()
-    table = content.settled(table)
-    assert table.fingerprint == remembered.fingerprint
-    assert known(table).certain.all()
-    assert not known(table).changed.any()
+    dataset = planned(tmp_path / "copy", tmp_path / "records")
+    assert dataset.fingerprint == remembered.fingerprint, "the plan keeps the cells"
+    assert known(dataset).assumed.sum() == IMAGES
+    assert not known(dataset).certain.any()
+    dataset = content.settled(dataset)
+    assert dataset.fingerprint == remembered.fingerprint
+    assert known(dataset).certain.all()
+    assert not known(dataset).changed.any()
 
 
 @pytest.mark.usefixtures("unread")
@@ -127,30 +127,30 @@ def test_images_of_the_same_size_that_are_replaced_are_noticed(folder, remembere
         if keep_time:
             os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert file.stat().st_size == before.st_size
-    table = planned(folder, tmp_path / "records")
-    assert np.flatnonzero(known(table).assumed).tolist() == list(victims), (
+    dataset = planned(folder, tmp_path / "records")
+    assert np.flatnonzero(known(dataset).assumed).tolist() == list(victims), (
         "the others are known by their times"
     )
-    table = content.settled(table)
-    assert np.flatnonzero(known(table).changed).tolist() == list(victims)
-    assert table.fingerprint != remembered.fingerprint
+    dataset = content.settled(dataset)
+    assert np.flatnonzero(known(dataset).changed).tolist() == list(victims)
+    assert dataset.fingerprint != remembered.fingerprint
 
 
 @pytest.mark.usefixtures("unread")
 def test_one_byte_more_is_seen_while_planning(folder, remembered, tmp_path):
     with (folder / "im7.png").open("ab") as stream:
         stream.write(b"\0")
-    table = planned(folder, tmp_path / "records")
-    assert table.fingerprint != remembered.fingerprint
-    assert np.flatnonzero(known(table).changed).tolist() == [7]
+    dataset = planned(folder, tmp_path / "records")
+    assert dataset.fingerprint != remembered.fingerprint
+    assert np.flatnonzero(known(dataset).changed).tolist() == [7]
 
 
 def test_few_images_are_read_while_planning(folder, remembered, tmp_path):
     draw(folder / "im11.png", 99)
-    table = planned(folder, tmp_path / "records")
-    assert known(table).certain.all()
-    assert known(table).changed.sum() == 1
-    assert table.fingerprint != remembered.fingerprint
+    dataset = planned(folder, tmp_path / "records")
+    assert known(dataset).certain.all()
+    assert known(dataset).changed.sum() == 1
+    assert dataset.fingerprint != remembered.fingerprint
 
 
 def test_a_sample_of_many_images_is_read_while_planning(folder, remembered, tmp_path, monkeypatch):
@@ -159,9 +159,9 @@ def test_a_sample_of_many_images_is_read_while_planning(folder, remembered, tmp_
     shutil.copytree(folder, tmp_path / "copy")
     for number in range(IMAGES):
         draw(tmp_path / "copy" / f"im{number}.png", 500 + number)
-    table = planned(tmp_path / "copy", tmp_path / "records")
-    assert known(table).certain.sum() == known(table).changed.sum() == 10
-    assert table.fingerprint != remembered.fingerprint
+    dataset = planned(tmp_path / "copy", tmp_path / "records")
+    assert known(dataset).certain.sum() == known(dataset).changed.sum() == 10
+    assert dataset.fingerprint != remembered.fingerprint
 
 
 def test_a_renamed_image_and_another_label_are_other_data(folder, remembered, tmp_path):
@@ -195,18 +195,18 @@ def test_mended_labels_use_the_same_cache(folder, tmp_path, monkeypatch):
 
 def test_another_range_of_values_has_another_cache(folder, tmp_path):
     """The same bytes read otherwise are other pixels."""
-    table = image_cache.prepare(read(folder), 24, tmp_path / "cache")
-    windowed = dataclasses.replace(table, reading=Reading("range", 0.0, 4095.0))
-    assert image_cache.cache_key(windowed, 24) != image_cache.cache_key(table, 24)
+    dataset = image_cache.prepare(read(folder), 24, tmp_path / "cache")
+    windowed = dataclasses.replace(dataset, reading=Reading("range", 0.0, 4095.0))
+    assert image_cache.cache_key(windowed, 24) != image_cache.cache_key(dataset, 24)
 
 
 def test_two_images_that_change_places_are_other_data(folder, remembered, tmp_path):
     (folder / "im1.png").rename(folder / "x.png")
     (folder / "im3.png").rename(folder / "im1.png")
     (folder / "x.png").rename(folder / "im3.png")
-    table = content.settled(planned(folder, tmp_path / "records"))
-    assert table.fingerprint != remembered.fingerprint
-    assert np.flatnonzero(known(table).changed).tolist() == [1, 3]
+    dataset = content.settled(planned(folder, tmp_path / "records"))
+    assert dataset.fingerprint != remembered.fingerprint
+    assert np.flatnonzero(known(dataset).changed).tolist() == [1, 3]
 
 
 def test_a_row_more_needs_only_its_own_image(folder, remembered, tmp_path, monkeypatch):
@@ -214,21 +214,21 @@ def test_a_row_more_needs_only_its_own_image(folder, remembered, tmp_path, monke
     draw(folder / "new.png", 77)
     with (folder / "t.csv").open("a") as stream:
         stream.write("new.png,p99,1\n")
-    table = planned(folder, tmp_path / "records")
-    assert known(table).certain.sum() == IMAGES
-    assert table.fingerprint != remembered.fingerprint
+    dataset = planned(folder, tmp_path / "records")
+    assert known(dataset).certain.sum() == IMAGES
+    assert dataset.fingerprint != remembered.fingerprint
 
 
 def test_a_file_that_may_still_change_is_read_again(folder, tmp_path, monkeypatch):
     """Times of some file systems are two seconds apart: a second change within them would go unseen."""
     monkeypatch.setattr(content, "UNSETTLED_NS", 3600 * 10**9)
-    table = content.settled(content.recalled(read(folder), []))
-    content.remember(table, tmp_path / "records")
+    dataset = content.settled(content.recalled(read(folder), []))
+    content.remember(dataset, tmp_path / "records")
     monkeypatch.setattr(content, "FEW_FILES", 0)
     monkeypatch.setattr(content, "SAMPLE", 0)
     again = planned(folder, tmp_path / "records")
     assert not known(again).certain.any()
-    assert again.fingerprint == table.fingerprint
+    assert again.fingerprint == dataset.fingerprint
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 and nothing more", None])
@@ -257,13 +257,13 @@ def test_what_was_not_read_is_not_remembered(folder, tmp_path, unread):
 
 
 def test_an_image_that_is_gone_is_named(folder, remembered, tmp_path):
-    table = planned(folder, tmp_path / "records")
+    dataset = planned(folder, tmp_path / "records")
     draw(folder / "im4.png", 44)
-    table = planned(folder, tmp_path / "records")
-    uncertain = dataclasses.replace(known(table), certain=np.arange(IMAGES) != 4)
+    dataset = planned(folder, tmp_path / "records")
+    uncertain = dataclasses.replace(known(dataset), certain=np.arange(IMAGES) != 4)
     (folder / "im4.png").unlink()
     with pytest.raises(InputError, match=r"im4\.png"):
-        content.settled(content.with_content(table, uncertain))
+        content.settled(content.with_content(dataset, uncertain))
 
 
 def test_a_cache_of_other_bytes_is_never_used(folder, tmp_path):
@@ -329,14 +329,14 @@ def test_a_build_that_goes_on_reads_changed_images_again(folder, tmp_path, monke
     time.sleep(0.02)
     draw(folder / "im13.png", 313)
     counts: list[int] = []
-    table = image_cache.prepare(
+    dataset = image_cache.prepare(
         read(folder), 24, tmp_path / "cache", lambda done, of: counts.append(done), workers=1
     )
     assert counts[0] == 13 + 8, "the images before the changed one are kept"
-    pixels = image_cache.load(table, 24, tmp_path / "cache")
+    pixels = image_cache.load(dataset, 24, tmp_path / "cache")
     for number in (0, 12, 13, 14, 39):
         np.testing.assert_array_equal(pixels[number], np.asarray(Image.open(folder / f"im{number}.png")))
-    assert table.fingerprint == content.settled(content.recalled(read(folder), [])).fingerprint
+    assert dataset.fingerprint == content.settled(content.recalled(read(folder), [])).fingerprint
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(folder, tmp_path, monkeypatch):
@@ -367,9 +367,9 @@ def test_many_rows_are_compared_by_name(tmp_path):
     frame = pd.DataFrame({"image": [f"{k}.png" for k in range(5)]})
     for k in range(5):
         draw(tmp_path / f"{k}.png", k)
-    table = Table(tmp_path, frame, (), "a")
-    content.remember(content.settled(content.recalled(table, [])), tmp_path / "records")
-    backwards = Table(tmp_path, frame[::-1].reset_index(drop=True), (), "a")
+    dataset = Dataset(tmp_path, frame, (), "a")
+    content.remember(content.settled(content.recalled(dataset, [])), tmp_path / "records")
+    backwards = Dataset(tmp_path, frame[::-1].reset_index(drop=True), (), "a")
     found = known(content.recalled(backwards, [tmp_path / "records"], sample=False))
     assert found.certain.all()
     assert found.digests[0].tobytes() == content.read_file(tmp_path / "4.png").digest

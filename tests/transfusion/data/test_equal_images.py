@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 
 from transfusion.data import content, equal_images
-from transfusion.data.table import PARTS, Table
+from transfusion.data.dataset import PARTS, Dataset
 
 
-def table_of(root: Path, rows: list[tuple[str, str, str, bytes]]) -> Table:
+def dataset_of(root: Path, rows: list[tuple[str, str, str, bytes]]) -> Dataset:
     """(image, patient, part, bytes) as a table with its files."""
     for image, _, _, data in rows:
         (root / image).write_bytes(data)
     frame = pd.DataFrame([row[:3] for row in rows], columns=["image", "patient", "part"])
-    return content.settled(content.recalled(Table(root, frame, (), "f" * 16), []))
+    return content.settled(content.recalled(Dataset(root, frame, (), "f" * 16), []))
 
 
 def by_hand(rows: list[tuple[str, str, str, bytes]]) -> dict[tuple[str, str, bool | None], int]:
@@ -52,7 +52,7 @@ def test_counts_are_those_of_the_definition(tmp_path, seed):
         )
         for k in range(80)
     ]
-    found = equal_images.find(table_of(tmp_path, rows))
+    found = equal_images.find(dataset_of(tmp_path, rows))
     assert {(one.part, one.other, one.same_patient): one.images for one in found} == by_hand(rows)
     data = {image: content for image, _, _, content in rows}
     parts = {image: part for image, _, part, _ in rows}
@@ -74,7 +74,7 @@ def test_what_is_said(tmp_path):
         ("d", "p4", "train", b"3"), ("e", "p5", "train", b"3"), ("f", "p4", "train", b"3"),
     ]  # fmt: skip
     loud = "what is measured on them is not held out"
-    said = [str(one) for one in equal_images.find(table_of(tmp_path, rows))]
+    said = [str(one) for one in equal_images.find(dataset_of(tmp_path, rows))]
     assert said == [
         f"1 of 2 test images are in train too, byte for byte: {loud} (b = a)",
         "3 of 4 train images are those of another patient too, byte for byte (d = e, e = d, f = e)",
@@ -84,9 +84,9 @@ def test_what_is_said(tmp_path):
 
 def test_nothing_is_said_where_images_differ_or_are_not_known(tmp_path):
     rows = [(f"im{k}", f"p{k}", "train" if k % 2 else "test", bytes([k])) for k in range(20)]
-    table = table_of(tmp_path, rows)
-    assert equal_images.find(table) == ()
-    unread = content.recalled(Table(table.root, table.frame, (), "f"), [], sample=False)
+    dataset = dataset_of(tmp_path, rows)
+    assert equal_images.find(dataset) == ()
+    unread = content.recalled(Dataset(dataset.root, dataset.frame, (), "f"), [], sample=False)
     assert equal_images.find(unread) == (), "sizes alone say nothing"
 
 
@@ -102,7 +102,7 @@ def test_a_hundred_thousand_copies_of_one_image_take_no_time(tmp_path):
     )
     digests = np.ones((count, content.DIGEST_BYTES), dtype=np.uint8)
     stamps = np.ones((count, 3), dtype=np.int64)
-    table = content.as_read(Table(tmp_path, frame, (), "f"), digests, stamps)
-    leak, *others = equal_images.find(table)
+    dataset = content.as_read(Dataset(tmp_path, frame, (), "f"), digests, stamps)
+    leak, *others = equal_images.find(dataset)
     assert (leak.part, leak.other, leak.images, leak.of) == ("test", "train", 10_000, 10_000)
     assert [one.images for one in others if one.part == "train" and not one.same_patient] == [90_000]

@@ -17,15 +17,15 @@ import pytest
 from PIL import Image
 
 from transfusion.data import image_cache
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.images.decoding import ImageError, decode
 from transfusion.images.reading import parse
 from transfusion.layouts import chexpert
 from transfusion.problems import InputError
 
 
-def table_of(root: Path, names: list[str]) -> Table:
-    return Table(root=root, frame=pd.DataFrame({"image": names}), findings=(), fingerprint="f" * 16)
+def dataset_of(root: Path, names: list[str]) -> Dataset:
+    return Dataset(root=root, frame=pd.DataFrame({"image": names}), findings=(), fingerprint="f" * 16)
 
 
 def start(phantom: Path, directory: Path, size: int, slowly: str = "") -> subprocess.Popen[str]:
@@ -50,13 +50,13 @@ def start(phantom: Path, directory: Path, size: int, slowly: str = "") -> subpro
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def test_pixels_are_those_of_the_files_in_order(table: Table, tmp_path: Path) -> None:
-    pixels = image_cache.load(table, 32, tmp_path)
-    assert pixels.shape == (len(table.frame), 32, 32)
+def test_pixels_are_those_of_the_files_in_order(dataset: Dataset, tmp_path: Path) -> None:
+    pixels = image_cache.load(dataset, 32, tmp_path)
+    assert pixels.shape == (len(dataset.frame), 32, 32)
     assert pixels.dtype == np.uint8
     assert not pixels.flags.writeable
-    for row in (0, 17, len(table.frame) - 1):
-        with Image.open(table.root / table.frame["image"][row]) as image:
+    for row in (0, 17, len(dataset.frame) - 1):
+        with Image.open(dataset.root / dataset.frame["image"][row]) as image:
             side = min(image.size)
             left, top = (image.width - side) // 2, (image.height - side) // 2
             square = image.crop((left, top, left + side, top + side))
@@ -66,18 +66,20 @@ def test_pixels_are_those_of_the_files_in_order(table: Table, tmp_path: Path) ->
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".cache", ".lock", ".parquet"]
 
 
-def test_second_load_decodes_nothing(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = image_cache.load(table, 16, tmp_path)
+def test_second_load_decodes_nothing(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = image_cache.load(dataset, 16, tmp_path)
     monkeypatch.setattr(image_cache, "decode", None)
-    np.testing.assert_array_equal(first, image_cache.load(table, 16, tmp_path))
+    np.testing.assert_array_equal(first, image_cache.load(dataset, 16, tmp_path))
 
 
 def test_worker_and_slice_counts_do_not_matter(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = image_cache.load(table, 16, tmp_path / "one", workers=1)
+    one = image_cache.load(dataset, 16, tmp_path / "one", workers=1)
     monkeypatch.setattr(image_cache, "SLICE", 7)
-    np.testing.assert_array_equal(one, image_cache.load(table, 16, tmp_path / "many", workers=5))
+    np.testing.assert_array_equal(one, image_cache.load(dataset, 16, tmp_path / "many", workers=5))
 
 
 def test_kinds_of_files(tmp_path: Path) -> None:
@@ -110,11 +112,11 @@ def test_centre_is_cut_out(tmp_path: Path, shape: tuple[int, int]) -> None:
 
 
 def test_all_broken_images_are_named_at_once(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(table.root, tmp_path / "data")
-    broken = Table(tmp_path / "data", table.frame, table.findings, table.fingerprint)
-    victims = [tmp_path / "data" / name for name in table.frame["image"][5:300:50]]
+    shutil.copytree(dataset.root, tmp_path / "data")
+    broken = Dataset(tmp_path / "data", dataset.frame, dataset.findings, dataset.fingerprint)
+    victims = [tmp_path / "data" / name for name in dataset.frame["image"][5:300:50]]
     for victim in victims:
         victim.write_bytes(victim.read_bytes()[:400])
     monkeypatch.setattr(image_cache, "RECORD_SECONDS", 0)
@@ -122,46 +124,46 @@ def test_all_broken_images_are_named_at_once(
         image_cache.load(broken, 16, tmp_path / "cache")
     assert [problem.where for problem in caught.value.problems] == [str(victim) for victim in victims]
     assert not list((tmp_path / "cache").glob("*.cache"))
-    shutil.copytree(table.root, tmp_path / "data", dirs_exist_ok=True)
+    shutil.copytree(dataset.root, tmp_path / "data", dirs_exist_ok=True)
     mended = image_cache.load(broken, 16, tmp_path / "cache")
-    np.testing.assert_array_equal(mended, image_cache.load(table, 16, tmp_path / "whole"))
+    np.testing.assert_array_equal(mended, image_cache.load(dataset, 16, tmp_path / "whole"))
 
 
 def test_full_disk_is_found_before_decoding(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1000, 900, 100))
     monkeypatch.setattr(image_cache, "decode", None)
     with pytest.raises(InputError, match=r"0\.00 GB free, expected .* GB for the image cache"):
-        image_cache.load(table, 224, tmp_path)
+        image_cache.load(dataset, 224, tmp_path)
 
 
-def test_cache_of_other_data_and_cut_caches_are_refused(table: Table, tmp_path: Path) -> None:
-    image_cache.load(table, 16, tmp_path)
+def test_cache_of_other_data_and_cut_caches_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+    image_cache.load(dataset, 16, tmp_path)
     (file,) = tmp_path.glob("*.cache")
     whole = file.read_bytes()
     for wrong in (whole[:-100], whole[:-1] + b"x", b""):
         file.write_bytes(wrong)
         with pytest.raises(InputError, match="cache of other data, or was cut off"):
-            image_cache.load(table, 16, tmp_path)
+            image_cache.load(dataset, 16, tmp_path)
 
 
-def test_content_size_and_rows_have_their_own_key(table: Table) -> None:
-    fewer = Table(table.root, table.frame[:-1], table.findings, table.fingerprint)
-    other = Table(table.root, table.frame, table.findings, "0" * 16)
-    moved = Table(Path("elsewhere"), table.frame, table.findings, table.fingerprint)
-    keys = [image_cache.cache_key(one, 16) for one in (table, fewer, other)]
-    assert len({*keys, image_cache.cache_key(table, 17)}) == 4
+def test_content_size_and_rows_have_their_own_key(dataset: Dataset) -> None:
+    fewer = Dataset(dataset.root, dataset.frame[:-1], dataset.findings, dataset.fingerprint)
+    other = Dataset(dataset.root, dataset.frame, dataset.findings, "0" * 16)
+    moved = Dataset(Path("elsewhere"), dataset.frame, dataset.findings, dataset.fingerprint)
+    keys = [image_cache.cache_key(one, 16) for one in (dataset, fewer, other)]
+    assert len({*keys, image_cache.cache_key(dataset, 17)}) == 4
     assert image_cache.cache_key(moved, 16) == keys[0]
 
 
-def test_leftover_record_without_pixels_is_not_believed(table: Table, tmp_path: Path) -> None:
-    expected = image_cache.load(table, 16, tmp_path / "good")
+def test_leftover_record_without_pixels_is_not_believed(dataset: Dataset, tmp_path: Path) -> None:
+    expected = image_cache.load(dataset, 16, tmp_path / "good")
     name = next((tmp_path / "good").glob("*.cache")).stem
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / f"{name}.finished").write_text("100")
-    np.testing.assert_array_equal(expected, image_cache.load(table, 16, tmp_path / "odd"))
+    np.testing.assert_array_equal(expected, image_cache.load(dataset, 16, tmp_path / "odd"))
 
 
 def test_build_that_was_killed_goes_on_to_the_same_bytes(phantom_folder: Path, tmp_path: Path) -> None:
@@ -176,9 +178,9 @@ def test_build_that_was_killed_goes_on_to_the_same_bytes(phantom_folder: Path, t
     assert not list((tmp_path / "killed").glob("*.cache"))
 
     counts: list[int] = []
-    table = chexpert.read(phantom_folder)
-    resumed = image_cache.load(table, 24, tmp_path / "killed", lambda done, total: counts.append(done))
-    whole = image_cache.load(table, 24, tmp_path / "whole")
+    dataset = chexpert.read(phantom_folder)
+    resumed = image_cache.load(dataset, 24, tmp_path / "killed", lambda done, total: counts.append(done))
+    whole = image_cache.load(dataset, 24, tmp_path / "whole")
     np.testing.assert_array_equal(resumed, whole)
     assert counts[0] > 64, "nothing of the first build was kept"
     (one,), (two,) = (list((tmp_path / name).glob("*.cache")) for name in ("killed", "whole"))

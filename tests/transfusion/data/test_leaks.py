@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transfusion.data.table import Table, split_patients
+from transfusion.data.dataset import Dataset, split_patients
 from transfusion.layouts import csv_table, nih
 from transfusion.problems import InputError
 
@@ -82,10 +82,10 @@ def generate(people: int, seed: int, spelled: float, repeated: float) -> Generat
     return Generated([lines[i] for i in generator.permutation(len(lines))], person_of)
 
 
-def parts_of_people(table: Table, person_of: dict[str, int]) -> pd.Series:
+def parts_of_people(dataset: Dataset, person_of: dict[str, int]) -> pd.Series:
     """In how many parts each true person is."""
-    people = [person_of[image] for image in table.frame["image"]]
-    return table.frame.groupby(people)["part"].nunique()
+    people = [person_of[image] for image in dataset.frame["image"]]
+    return dataset.frame.groupby(people)["part"].nunique()
 
 
 def check(generated: Generated, folder: Path) -> bool:
@@ -94,11 +94,11 @@ def check(generated: Generated, folder: Path) -> bool:
     rows = "\n".join('"' + '","'.join(line) + '"' for line in [["file", "person", "Edema"], *generated.lines])
     csv.write_text(rows, encoding="utf-8")
     try:
-        table = csv_table.read(csv, path_column="file", patient_column="person", findings=("Edema",))
+        dataset = csv_table.read(csv, path_column="file", patient_column="person", findings=("Edema",))
     except InputError:
         return False
-    assert len(table.frame) == len(generated.lines)
-    assert parts_of_people(table, generated.person_of).max() == 1
+    assert len(dataset.frame) == len(generated.lines)
+    assert parts_of_people(dataset, generated.person_of).max() == 1
     return True
 
 

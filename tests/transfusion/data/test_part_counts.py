@@ -14,8 +14,8 @@ import real_csv
 
 from analysis.report import tables
 from transfusion.cell import Recipe
+from transfusion.data.dataset import Dataset, split_patients
 from transfusion.data.part_counts import became, count, half_width, what_it_decides
-from transfusion.data.table import Table, split_patients
 from transfusion.layouts import chexpert
 
 
@@ -26,10 +26,10 @@ def raw() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def real(raw: pd.DataFrame) -> Table:
+def real(raw: pd.DataFrame) -> Dataset:
     labels = {finding: raw[finding].to_numpy(np.float32) for finding in chexpert.FINDINGS}
     columns = {"image": raw["Path"], "patient": raw["patient"], "part": split_patients(raw["patient"])}
-    return Table(Path("nowhere"), pd.DataFrame({**columns, **labels}), chexpert.FINDINGS, "0" * 16)
+    return Dataset(Path("nowhere"), pd.DataFrame({**columns, **labels}), chexpert.FINDINGS, "0" * 16)
 
 
 @pytest.mark.parametrize("blank", ["zeros", "ignore"])
@@ -84,7 +84,7 @@ def test_an_absent_class_has_no_width_and_says_so():
     assert math.isnan(half_width(10, 0))
     patient = pd.Series(["a", "b"])
     frame = pd.DataFrame({"patient": patient, "part": "official", "Edema": np.zeros(2, np.float32)})
-    counts = count(Table(Path(), frame, ("Edema",), ""), ["Edema"], lambda finding: "ones", "zeros")
+    counts = count(Dataset(Path(), frame, ("Edema",), ""), ["Edema"], lambda finding: "ones", "zeros")
     (text,) = what_it_decides(counts, "Edema")
     assert "0 of 2 patients" in text
     assert "nan" not in text

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from sweeps import full_grid
 from sweeps.presets import demo, smoke
+from transfusion.data.dataset import Dataset, Split, split_patients
 from transfusion.data.part_counts import count
 from transfusion.data.splits import NEEDED, SMALL_PATIENTS, Shares, allocate, assign
-from transfusion.data.table import Split, Table, split_patients
 from transfusion.layouts import csv_table
 from transfusion.layouts.chexpert import FINDINGS
 from transfusion.phantom.labels import training_rows
@@ -27,7 +27,7 @@ RUN = ["--preset", "smoke", "--architectures", "cbr_tiny", "--train-images", "32
 NOTHING_SAID = Shares()
 
 
-def table_of(patients: list[str], labels: list[float], parts: list[str] | None = None) -> Table:
+def dataset_of(patients: list[str], labels: list[float], parts: list[str] | None = None) -> Dataset:
     patient = pd.Series(patients)
     frame = pd.DataFrame(
         {
@@ -40,20 +40,20 @@ def table_of(patients: list[str], labels: list[float], parts: list[str] | None =
         }
     )
     split = Split() if parts is None else Split("column", "the column 'part'")
-    return Table(Path("nowhere"), frame, ("Edema",), "0" * 16, split)
+    return Dataset(Path("nowhere"), frame, ("Edema",), "0" * 16, split)
 
 
-def assigned(table: Table, shares: Shares = NOTHING_SAID) -> Table:
-    return assign(table, "Edema", table.labels("Edema", "ignore", "ignore"), shares)
+def assigned(dataset: Dataset, shares: Shares = NOTHING_SAID) -> Dataset:
+    return assign(dataset, "Edema", dataset.labels("Edema", "ignore", "ignore"), shares)
 
 
-def shuffled(table: Table, seed: int) -> Table:
-    frame = table.frame.sample(frac=1, random_state=seed).reset_index(drop=True)
-    return Table(table.root, frame, table.findings, table.fingerprint, table.split)
+def shuffled(dataset: Dataset, seed: int) -> Dataset:
+    frame = dataset.frame.sample(frac=1, random_state=seed).reset_index(drop=True)
+    return Dataset(dataset.root, frame, dataset.findings, dataset.fingerprint, dataset.split)
 
 
-def part_of(table: Table) -> dict[str, str]:
-    return dict(zip(table.frame["image"], table.frame["part"], strict=True))
+def part_of(dataset: Dataset) -> dict[str, str]:
+    return dict(zip(dataset.frame["image"], dataset.frame["part"], strict=True))
 
 
 SETS = st.lists(st.tuples(st.integers(0, 70), st.sampled_from([0.0, 0.0, 1.0, -1.0, np.nan])), max_size=150)
@@ -64,7 +64,7 @@ FRACTIONS = st.one_of(st.none(), st.floats(0.01, 0.49))
 @given(SETS, FRACTIONS, FRACTIONS, st.integers(0, 9))
 def test_small_sets_have_both_classes_in_every_part_or_are_refused(rows, test, selection, seed):
     patients, labels = [f"p{person}" for person, _ in rows], [label for _, label in rows]
-    table, shares = table_of(patients, labels), Shares(test, selection)
+    dataset, shares = dataset_of(patients, labels), Shares(test, selection)
     classes = {
         label: {p for p, value in zip(patients, labels, strict=True) if value == label} for label in (0, 1)
     }
@@ -72,17 +72,17 @@ def test_small_sets_have_both_classes_in_every_part_or_are_refused(rows, test, s
     possible = len(classes[0] & classes[1]) + pure >= sum(NEEDED.values())
     if not possible:
         with pytest.raises(InputError, match="expected at least 4 patients of either"):
-            assigned(table, shares)
+            assigned(dataset, shares)
         return
-    done = assigned(table, shares)
+    done = assigned(dataset, shares)
     assert done.frame.groupby("patient")["part"].nunique().max() == 1
     for part, needed in NEEDED.items():
         rows_of = done.frame[done.frame["part"] == part]
         for label in (0, 1):
             assert rows_of[rows_of["Edema"] == label]["patient"].nunique() >= needed
-    again = assigned(shuffled(table, seed), shares)
+    again = assigned(shuffled(dataset, seed), shares)
     assert part_of(again) == part_of(done)
-    assert again.fingerprint == done.fingerprint != table.fingerprint
+    assert again.fingerprint == done.fingerprint != dataset.fingerprint
     size = min(3, len(done.rows("train")))
     first, same = (list(one.frame["image"].iloc[one.rows("train", size)]) for one in (done, again))
     assert first == same
@@ -132,11 +132,11 @@ def test_three_positive_patients_are_refused_with_the_number_needed(tmp_path, ca
 
 
 def test_large_sets_keep_their_hash_and_their_identity():
-    table = table_of([f"p{n}" for n in range(2000)], [float(n % 4 == 0) for n in range(2000)])
-    assert assigned(table) is table
-    rare = table_of([f"p{n}" for n in range(6000)], [float(n % 100 == 0) for n in range(6000)])
+    dataset = dataset_of([f"p{n}" for n in range(2000)], [float(n % 4 == 0) for n in range(2000)])
+    assert assigned(dataset) is dataset
+    rare = dataset_of([f"p{n}" for n in range(6000)], [float(n % 100 == 0) for n in range(6000)])
     assert assigned(rare) is rare, "60 positive patients of 6,000 are rare, not few patients"
-    fewer = table_of([f"p{n}" for n in range(2000)], [float(n % 100 == 0) for n in range(2000)])
+    fewer = dataset_of([f"p{n}" for n in range(2000)], [float(n % 100 == 0) for n in range(2000)])
     assert assigned(fewer).split.rule == "stratified"
 
 
@@ -144,14 +144,14 @@ def test_large_sets_keep_their_hash_and_their_identity():
 def test_the_embedded_data_keep_their_split(preset):
     rows = [row for row in training_rows(preset.phantom.images, 0) if "frontal" in row.path]
     patients = [re.findall(r"patient\d+", row.path)[0] for row in rows]
-    table = table_of(patients, [row.labels[FINDINGS.index("Edema")] for row in rows])
-    labels = table.labels("Edema", preset.recipe.uncertain_policy("Edema"), preset.recipe.blank)
-    assert assign(table, "Edema", labels, NOTHING_SAID) is table
+    dataset = dataset_of(patients, [row.labels[FINDINGS.index("Edema")] for row in rows])
+    labels = dataset.labels("Edema", preset.recipe.uncertain_policy("Edema"), preset.recipe.blank)
+    assert assign(dataset, "Edema", labels, NOTHING_SAID) is dataset
 
 
 def test_every_prefix_of_a_small_training_part_holds_its_share_of_the_finding():
     done = assigned(
-        table_of([f"p{n}" for n in range(SMALL_PATIENTS - 1)], [float(n % 40 == 0) for n in range(399)])
+        dataset_of([f"p{n}" for n in range(SMALL_PATIENTS - 1)], [float(n % 40 == 0) for n in range(399)])
     )
     labels = done.frame["Edema"].to_numpy()[done.rows("train")]
     share = labels.mean()
@@ -161,14 +161,14 @@ def test_every_prefix_of_a_small_training_part_holds_its_share_of_the_finding():
 
 
 def test_another_split_is_another_identity():
-    table = table_of([f"p{n}" for n in range(500)], [float(n % 2) for n in range(500)])
+    dataset = dataset_of([f"p{n}" for n in range(500)], [float(n % 2) for n in range(500)])
     prints = [
-        assigned(table, Shares(test, selection)).fingerprint
+        assigned(dataset, Shares(test, selection)).fingerprint
         for test in (None, 0.1, 0.3)
         for selection in (None, 0.2)
     ]
     assert len(set(prints)) == len(prints)
-    assert prints[0] == table.fingerprint
+    assert prints[0] == dataset.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -207,12 +207,12 @@ def test_a_column_gives_the_parts_whatever_it_calls_them(tmp_path):
     words = list(WORDS)
     rows = [[f"p{n}", n % 2, words[n // 2 % len(words)]] for n in range(60)]
     csv = small_table.write(tmp_path, rows, ("Edema", "fold"))
-    table = csv_table.read(
+    dataset = csv_table.read(
         csv, path_column="file", patient_column="person", part_column="fold", findings=["Edema"]
     )
-    assert list(table.frame["part"]) == [WORDS[row[2]] for row in rows]
-    done = assigned(table)
-    assert part_of(done) == part_of(table)
+    assert list(dataset.frame["part"]) == [WORDS[row[2]] for row in rows]
+    done = assigned(dataset)
+    assert part_of(done) == part_of(dataset)
     assert done.split.rule == "column"
     plain = csv_table.read(csv, path_column="file", patient_column="person", findings=["Edema"])
     assert done.fingerprint != assigned(plain).fingerprint
@@ -258,8 +258,8 @@ def test_unknown_words_and_patients_in_two_parts_are_refused_with_their_rows(tmp
 def test_counts_of_a_column_are_those_of_pandas(tmp_path):
     generator = np.random.default_rng(3)
     patients = [f"p{n}" for n in generator.integers(0, 90, 400)]
-    table = table_of(patients, list(generator.choice([0, 1, -1, np.nan], 400)))
-    done = assigned(table)
+    dataset = dataset_of(patients, list(generator.choice([0, 1, -1, np.nan], 400)))
+    done = assigned(dataset)
     for one in count(done, ["Edema"], lambda finding: "ones", "ignore"):
         rows = done.frame[done.frame["part"] == one.part]
         assert one.images == len(rows)

@@ -14,8 +14,8 @@ import tifffile
 from PIL import Image
 
 from transfusion.data import image_cache
+from transfusion.data.dataset import Dataset
 from transfusion.data.survey import Survey, read_as, survey
-from transfusion.data.table import Table
 from transfusion.images.decoding import ImageError, decode
 from transfusion.images.inspection import look_at
 from transfusion.images.reading import Reading, parse
@@ -102,20 +102,20 @@ def deep(folder: Path, largest: list[int]) -> list[str]:
     return names
 
 
-def table_of(folder: Path, names: list[str], reading: Reading) -> Table:
+def dataset_of(folder: Path, names: list[str], reading: Reading) -> Dataset:
     frame = pd.DataFrame({"image": names})
-    table = Table(root=folder, frame=frame, findings=("Edema",), fingerprint="0" * 16)
-    return read_as(table, Survey(reading))
+    dataset = Dataset(root=folder, frame=frame, findings=("Edema",), fingerprint="0" * 16)
+    return read_as(dataset, Survey(reading))
 
 
 def test_values_beyond_the_range_are_refused_with_the_range_that_holds_them(tmp_path: Path) -> None:
     names = deep(tmp_path, [4095] * 40 + [9000, 20000])
-    table = table_of(tmp_path, names, Reading(low=0, high=4095))
+    dataset = dataset_of(tmp_path, names, Reading(low=0, high=4095))
     with pytest.raises(InputError, match="values from 0 to 20,000 in 2 images") as caught:
-        image_cache.load(table, 32, tmp_path / "cache")
+        image_cache.load(dataset, 32, tmp_path / "cache")
     assert "--intensity 15bit" in str(caught.value)
     assert not list((tmp_path / "cache").glob("*.partial"))
-    assert image_cache.load(table_of(tmp_path, names, parse("15bit")), 32, tmp_path / "cache").max() > 90
+    assert image_cache.load(dataset_of(tmp_path, names, parse("15bit")), 32, tmp_path / "cache").max() > 90
 
 
 def test_two_ranges_in_one_data_set_are_refused(tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ def test_two_ranges_in_one_data_set_are_refused(tmp_path: Path) -> None:
 def test_the_range_is_a_part_of_the_fingerprint_and_eight_bits_are_not(tmp_path: Path) -> None:
     names = deep(tmp_path, [4095, 4000])
     prints = {
-        table_of(tmp_path, names, one).fingerprint for one in (Reading(), parse("12bit"), parse("0:4095"))
+        dataset_of(tmp_path, names, one).fingerprint for one in (Reading(), parse("12bit"), parse("0:4095"))
     }
     assert len(prints) == 3
-    assert table_of(tmp_path, names, Reading()).fingerprint == "0" * 16
+    assert dataset_of(tmp_path, names, Reading()).fingerprint == "0" * 16
 
 
 def test_a_range_for_images_of_eight_bits_is_an_option_without_effect(tmp_path: Path) -> None:
@@ -156,11 +156,11 @@ def test_images_of_one_value(tmp_path: Path) -> None:
     assert found.empty == ()
     assert any("2 of 10 images have one value everywhere" in note and "0.png" in note for note in found.notes)
     said: list[str] = []
-    image_cache.prepare(table_of(tmp_path, names, Reading()), 32, tmp_path / "cache", say=said.append)
+    image_cache.prepare(dataset_of(tmp_path, names, Reading()), 32, tmp_path / "cache", say=said.append)
     assert "2 of 10 images have one value everywhere" in said[0]
     assert "2 of 2 images" in str(looked(tmp_path, names[:2]).empty[0])
     with pytest.raises(InputError, match="2 of 2 images"):
-        image_cache.prepare(table_of(tmp_path, names[:2], Reading()), 32, tmp_path / "cache")
+        image_cache.prepare(dataset_of(tmp_path, names[:2], Reading()), 32, tmp_path / "cache")
 
 
 def one(folder: Path, data: bytes) -> Survey:

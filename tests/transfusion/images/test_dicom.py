@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from transfusion.data.dataset import Dataset as Images
 from transfusion.data.survey import survey
-from transfusion.data.table import Table
 from transfusion.images.decoding import ImageError, decode
 from transfusion.images.inspection import look_at
 from transfusion.images.picture import PictureError
@@ -267,7 +267,7 @@ def test_other_kinds_are_told_apart(tmp_path: Path) -> None:
     assert look_at(tmp_path, ["good.png"])[0].problem is None
 
 
-def own(folder: Path, ids: list[str]) -> Table:
+def own(folder: Path, ids: list[str]) -> Images:
     """A table of DICOM files, one with a name without extension, whose patients stand in their headers."""
     lines = ["file,Edema"]
     for number, patient in enumerate(ids):
@@ -281,9 +281,9 @@ def own(folder: Path, ids: list[str]) -> Table:
 
 
 def test_patients_of_the_headers(tmp_path: Path) -> None:
-    table = own(tmp_path, ["007", "7b", "007", "c", "d", "d"])
-    assert table.frame["patient"].tolist() == ["007", "7b", "007", "c", "d", "d"]
-    assert table.frame.groupby("patient")["part"].nunique().max() == 1
+    dataset = own(tmp_path, ["007", "7b", "007", "c", "d", "d"])
+    assert dataset.frame["patient"].tolist() == ["007", "7b", "007", "c", "d", "d"]
+    assert dataset.frame.groupby("patient")["part"].nunique().max() == 1
 
 
 @pytest.mark.parametrize(

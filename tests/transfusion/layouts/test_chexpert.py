@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from real_csv import unpacked
 
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert
 from transfusion.phantom import writing
 from transfusion.phantom.labels import as_fields, official_rows
@@ -22,7 +22,7 @@ from transfusion.problems import InputError
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Table:
+def real(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """All 223,414 rows with a stand-in validation CSV; no images are needed to read labels."""
     folder = tmp_path_factory.mktemp("chexpert") / "CheXpert-v1.0-small"
     unpacked("chexpert_train.csv.gz", folder / "train.csv")
@@ -39,7 +39,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def test_counts_of_the_real_csv(real: Table) -> None:
+def test_counts_of_the_real_csv(real: Dataset) -> None:
     frame = real.frame[real.frame["part"] != "official"]
     assert len(frame) == 223_414
     assert frame["patient"].nunique() == 64_540
@@ -52,7 +52,7 @@ def test_counts_of_the_real_csv(real: Table) -> None:
     [("Edema", (52_246, 20_726, 12_984, 137_458)), ("Consolidation", (14_783, 28_097, 27_742, 152_792))],
 )
 def test_labels_and_prevalences_of_the_real_csv(
-    real: Table, finding: str, counts: tuple[int, int, int, int]
+    real: Dataset, finding: str, counts: tuple[int, int, int, int]
 ) -> None:
     ours = (real.frame["part"] != "official").to_numpy()
     raw = real.frame[finding].to_numpy()[ours]
@@ -83,7 +83,7 @@ def test_columns_and_oddities_of_the_real_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("finding", chexpert.FINDINGS)
-def test_every_policy_of_every_finding_of_the_real_csv(real: Table, finding: str) -> None:
+def test_every_policy_of_every_finding_of_the_real_csv(real: Dataset, finding: str) -> None:
     """Against a count of the fields as they are written."""
     raw = pd.read_csv(real.root / "train.csv", usecols=[finding], dtype=str, keep_default_na=False)[finding]
     counts = Counter(raw)
@@ -96,7 +96,7 @@ def test_every_policy_of_every_finding_of_the_real_csv(real: Table, finding: str
             assert (labels == 0).sum() == zeros
 
 
-def test_parts_of_the_real_csv(real: Table) -> None:
+def test_parts_of_the_real_csv(real: Dataset) -> None:
     assert real.frame.groupby("patient")["part"].nunique().max() == 1
     train = real.frame[real.frame["part"] != "official"]
     patients = train.drop_duplicates("patient")["part"].value_counts(normalize=True)
@@ -104,14 +104,14 @@ def test_parts_of_the_real_csv(real: Table) -> None:
     assert patients["selection"] == pytest.approx(0.02, abs=0.003)
 
 
-def test_the_studys_subsets_of_the_real_csv_are_nested(real: Table) -> None:
+def test_the_studys_subsets_of_the_real_csv_are_nested(real: Dataset) -> None:
     sizes = (5_000, 50_000, 100_000, 200_000)
     subsets = [set(real.rows("train", size)) for size in sizes]
     assert tuple(len(subset) for subset in subsets) == sizes
     assert all(smaller < larger for smaller, larger in pairwise(subsets))
 
 
-def test_more_than_the_training_part_of_the_real_csv_is_refused(real: Table) -> None:
+def test_more_than_the_training_part_of_the_real_csv_is_refused(real: Dataset) -> None:
     available = len(real.rows("train"))
     assert available == pytest.approx(0.90 * 223_414, rel=0.01)
     with pytest.raises(InputError, match=f"found {available} images, expected at least {available + 1}"):
@@ -128,8 +128,8 @@ def test_frontal_views_are_the_default(small: Path) -> None:
 
 
 def test_official_part_is_the_validation_csv(small: Path) -> None:
-    table = chexpert.read(small, views="all")
-    official = table.frame[table.frame["part"] == "official"]
+    dataset = chexpert.read(small, views="all")
+    official = dataset.frame[dataset.frame["part"] == "official"]
     assert len(official) == 12
     assert official["image"].str.startswith("valid/").all()
     assert not official[list(chexpert.FINDINGS)].isna().any().any()
@@ -143,17 +143,17 @@ def test_layouts_and_prefixes_read_alike(small: Path, tmp_path: Path, prefix: st
     for name in ("train.csv", "valid.csv"):
         text = (target / name).read_text()
         (target / name).write_text(text.replace("CheXpert-v1.0-small/", f"{prefix}/"))
-    table = chexpert.read(target if named == "moved" else tmp_path)
-    assert table.root == target
-    assert all((table.root / image).is_file() for image in table.frame["image"])
+    dataset = chexpert.read(target if named == "moved" else tmp_path)
+    assert dataset.root == target
+    assert all((dataset.root / image).is_file() for image in dataset.frame["image"])
     expected = chexpert.read(small)
-    assert list(table.frame["image"]) == list(expected.frame["image"])
-    assert (table.fingerprint == expected.fingerprint) == (prefix == "CheXpert-v1.0-small")
+    assert list(dataset.frame["image"]) == list(expected.frame["image"])
+    assert (dataset.fingerprint == expected.fingerprint) == (prefix == "CheXpert-v1.0-small")
 
 
 def test_csvs_beside_the_folder_of_their_prefix(small: Path, tmp_path: Path) -> None:
     shutil.copytree(small / "CheXpert-v1.0-small", tmp_path / "CheXpert-v1.0-small")
     for name in ("train.csv", "valid.csv"):
         (tmp_path / "CheXpert-v1.0-small" / name).rename(tmp_path / name)
-    table = chexpert.read(tmp_path)
-    assert all((table.root / image).is_file() for image in table.frame["image"])
+    dataset = chexpert.read(tmp_path)
+    assert all((dataset.root / image).is_file() for image in dataset.frame["image"])

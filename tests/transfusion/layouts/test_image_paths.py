@@ -156,8 +156,8 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, kind: s
         (tmp_path / name).symlink_to(name)
     csv = tmp_path / "t.csv"
     csv.write_text(f"file,person,Edema\na.png,p,1\n{name},q,0\n")
-    table = csv_table.read(csv, path_column="file", patient_column="person", findings=("Edema",))
-    problems = image_problems(table.root, table.frame["image"])
+    dataset = csv_table.read(csv, path_column="file", patient_column="person", findings=("Edema",))
+    problems = image_problems(dataset.root, dataset.frame["image"])
     assert [problem.where for problem in problems] == [str(tmp_path / name)]
     assert problems[0].found.startswith("no file")
 

@@ -27,14 +27,16 @@ def folder(tmp_path):
 
 
 def test_the_classes_take_turns_and_parts_are_disjoint(folder):
-    table = imagenet.read(folder, 30)
-    assert len(table.rows("train")) == 30
-    assert len(table.rows("selection")) == 3
-    assert table.frame["image"].is_unique
-    assert table.frame.query("part == 'train'")["class"].value_counts().tolist() == [10, 10, 10]
-    assert sorted(table.frame.query("part == 'selection'")["class"]) == [0, 1, 2]
-    assert (table.frame["image"].str.slice(0, 3) == table.frame["class"].map(dict(enumerate(COLOURS)))).all()
-    assert all((table.root / image).is_file() for image in table.frame["image"])
+    dataset = imagenet.read(folder, 30)
+    assert len(dataset.rows("train")) == 30
+    assert len(dataset.rows("selection")) == 3
+    assert dataset.frame["image"].is_unique
+    assert dataset.frame.query("part == 'train'")["class"].value_counts().tolist() == [10, 10, 10]
+    assert sorted(dataset.frame.query("part == 'selection'")["class"]) == [0, 1, 2]
+    assert (
+        dataset.frame["image"].str.slice(0, 3) == dataset.frame["class"].map(dict(enumerate(COLOURS)))
+    ).all()
+    assert all((dataset.root / image).is_file() for image in dataset.frame["image"])
 
 
 def test_a_smaller_selection_lies_inside_a_larger(folder):
@@ -48,9 +50,9 @@ def test_the_layout_and_the_place_make_no_difference(folder, layout, tmp_path):
     moved = tmp_path / "elsewhere"
     (moved / layout).parent.mkdir(parents=True, exist_ok=True)
     (folder / "train").rename(moved / layout)
-    table = imagenet.read(moved, 30)
-    assert table.fingerprint == expected.fingerprint
-    assert table.frame.equals(expected.frame)
+    dataset = imagenet.read(moved, 30)
+    assert dataset.fingerprint == expected.fingerprint
+    assert dataset.frame.equals(expected.frame)
 
 
 def test_other_content_has_another_fingerprint(folder):
@@ -61,17 +63,17 @@ def test_other_content_has_another_fingerprint(folder):
 
 
 def test_the_cache_holds_the_colours_of_the_classes(folder, tmp_path):
-    table = imagenet.read(folder, 40)
-    pixels = image_cache.load(table, 16, tmp_path / "cache", channels=3)
+    dataset = imagenet.read(folder, 40)
+    pixels = image_cache.load(dataset, 16, tmp_path / "cache", channels=3)
     assert pixels.shape == (44, 3, 16, 16)
     assert pixels.dtype == np.uint8
-    colours = np.array(list(COLOURS.values()))[table.frame["class"]]
+    colours = np.array(list(COLOURS.values()))[dataset.frame["class"]]
     np.testing.assert_allclose(pixels, np.broadcast_to(colours[..., None, None], pixels.shape), atol=6)
-    gray = image_cache.load(table, 16, tmp_path / "cache")
+    gray = image_cache.load(dataset, 16, tmp_path / "cache")
     assert gray.shape == (44, 16, 16), "gray and RGB caches lie side by side"
-    task = imagenet_task(Cell(kind="upstream", architecture="cbr_tiny", train_images=40), table, pixels)
+    task = imagenet_task(Cell(kind="upstream", architecture="cbr_tiny", train_images=40), dataset, pixels)
     assert task.outputs == 3
-    assert task.targets.tolist() == table.frame["class"].tolist()
+    assert task.targets.tolist() == dataset.frame["class"].tolist()
     assert len(task.rows["train"]) == 40
     assert not set(task.rows["train"]) & set(task.rows["selection"])
 
@@ -128,7 +130,7 @@ def test_an_unusable_folder_is_refused_by_name(folder, damage, images, named):
 
 
 def test_a_network_is_pretrained_on_the_folder_and_others_start_from_it(
-    folder, table, image_folder, quick, tmp_path
+    folder, dataset, image_folder, quick, tmp_path
 ):
     recipe = dataclasses.replace(quick, upstream_images=40, upstream_epochs=6)
     images = imagenet.read(folder, 40)
@@ -136,11 +138,11 @@ def test_a_network_is_pretrained_on_the_folder_and_others_start_from_it(
     cell = Cell(architecture="cbr_tiny", train_images=32, init="imagenet")
     above = upstream_of(cell, recipe, supplied)
     record = run_trial(
-        above, recipe, table, cells=cells, cache=image_folder, supplied=supplied, imagenet=images
+        above, recipe, dataset, cells=cells, cache=image_folder, supplied=supplied, imagenet=images
     )
     assert record["status"] == "done", record["error"]
     assert record["metrics"]["selection_loss"] < 0.5 * np.log(3), "three colours are told apart"
-    network = initial_network(cell, recipe, table.fingerprint, cells, 1, supplied)
+    network = initial_network(cell, recipe, dataset.fingerprint, cells, 1, supplied)
     stored = load_stages(cells / record["cell_id"] / results.WEIGHTS)
     for name, tensor in network.stages.state_dict().items():
         assert torch.equal(tensor, stored[name]), name

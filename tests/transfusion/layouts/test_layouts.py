@@ -51,12 +51,12 @@ def batches(small: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("named", [".", BATCHES[0]])
 def test_batches_of_the_full_size_set(small: Path, batches: Path, named: str) -> None:
-    table, expected = chexpert.read(batches / named, views="all"), chexpert.read(small, views="all")
-    assert all((table.root / image).is_file() for image in table.frame["image"])
+    dataset, expected = chexpert.read(batches / named, views="all"), chexpert.read(small, views="all")
+    assert all((dataset.root / image).is_file() for image in dataset.frame["image"])
     columns = ["patient", "study", "view", "part", "Edema"]
-    pd.testing.assert_frame_equal(table.frame[columns], expected.frame[columns])
-    for ours, theirs in zip(table.frame["image"], expected.frame["image"], strict=True):
-        assert (table.root / ours).read_bytes() == (expected.root / theirs).read_bytes()
+    pd.testing.assert_frame_equal(dataset.frame[columns], expected.frame[columns])
+    for ours, theirs in zip(dataset.frame["image"], expected.frame["image"], strict=True):
+        assert (dataset.root / ours).read_bytes() == (expected.root / theirs).read_bytes()
 
 
 def test_a_patient_in_two_batches_is_refused_with_both(batches: Path) -> None:
@@ -94,9 +94,9 @@ def test_columns_that_are_not_used_may_be_absent(small: Path, tmp_path: Path, dr
     for name in ("train.csv", "valid.csv"):
         file = tmp_path / "CheXpert-v1.0-small" / name
         pd.read_csv(file, dtype=str, keep_default_na=False).drop(columns=dropped).to_csv(file, index=False)
-    table = chexpert.read(tmp_path, findings=("Edema",))
-    assert set(table.findings) == set(chexpert.FINDINGS) - set(dropped)
-    assert table.frame["Edema"].equals(chexpert.read(small).frame["Edema"])
+    dataset = chexpert.read(tmp_path, findings=("Edema",))
+    assert set(dataset.findings) == set(chexpert.FINDINGS) - set(dropped)
+    assert dataset.frame["Edema"].equals(chexpert.read(small).frame["Edema"])
     if "Fracture" in dropped:
         with pytest.raises(InputError, match="a column 'Fracture'"):
             chexpert.read(tmp_path, findings=("Fracture",))
@@ -147,8 +147,8 @@ def test_every_distributed_place_of_the_images(small: Path, tmp_path: Path, plac
     (folder / place).mkdir(parents=True, exist_ok=True)
     for file in files:
         file.rename(folder / place / file.name)
-    table = nih.read(folder)
-    assert all((folder / image).is_file() for image in table.frame["image"])
+    dataset = nih.read(folder)
+    assert all((folder / image).is_file() for image in dataset.frame["image"])
 
 
 def test_names_on_the_lists_that_were_cut_from_the_entries(small: Path, tmp_path: Path) -> None:
@@ -158,11 +158,11 @@ def test_names_on_the_lists_that_were_cut_from_the_entries(small: Path, tmp_path
     file.write_text("\n".join([lines[0], *lines[1::3]]))
     kept = {line.split(",")[0] for line in lines[1::3]}
     official = set((folder / nih.TEST_LIST).read_text().split())
-    table = nih.read(folder)
-    assert len(table.rows("official")) == len(kept & official) > 0
+    dataset = nih.read(folder)
+    assert len(dataset.rows("official")) == len(kept & official) > 0
     assert any(
         note.startswith(f"{len(official - kept)} of the {len(official)} names in test_list.txt")
-        for note in table.notes
+        for note in dataset.notes
     )
 
 
@@ -187,8 +187,8 @@ def test_hidden_folders_and_files_are_no_classes(tmp_path: Path) -> None:
     for name in ("._n01_3.JPEG", ".n01/x.JPEG"):
         (folder / "train" / "n01" / name).parent.mkdir(exist_ok=True)
         (folder / "train" / "n01" / name).write_bytes(b"no image")
-    table = imagenet.read(folder, 30)
-    assert table.frame.equals(expected.frame)
+    dataset = imagenet.read(folder, 30)
+    assert dataset.frame.equals(expected.frame)
 
 
 @pytest.mark.parametrize(("other", "names"), [("ILSVRC/Data/CLS-LOC/train", "CLS-LOC"), (".", "ImageNet'")])
@@ -245,14 +245,14 @@ def test_given_rows_are_drawn_whatever_surrounds_them(small: Path, tmp_path: Pat
     labels = labels_csv(small, tmp_path, change)
     options = [str(tmp_path / "new"), "--labels", str(labels), "--images", "20", "--size", "16"]
     assert writing.main([*options, "--official-images", "12"]) == 0
-    table = chexpert.read(tmp_path / "new", views="all")
+    dataset = chexpert.read(tmp_path / "new", views="all")
     expected = chexpert.read(small, views="all").frame.iloc[:20]
-    drawn = table.frame[table.frame["part"] != "official"]
+    drawn = dataset.frame[dataset.frame["part"] != "official"]
     columns = ["image", "patient", "view", *chexpert.FINDINGS]
     pd.testing.assert_frame_equal(drawn[columns], expected[columns])
     for image in drawn["image"]:
         with (
-            Image.open(table.root / image) as ours,
+            Image.open(dataset.root / image) as ours,
             Image.open(small / "CheXpert-v1.0-small" / image) as theirs,
         ):
             np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))

@@ -23,23 +23,23 @@ def folder(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_real_entries(tmp_path: Path) -> None:
     """Counts that hold of the file itself, taken with a text search."""
     text = unpacked("Data_Entry_2017_v2020.csv.gz", tmp_path / nih.ENTRIES[0]).read_text().splitlines()[1:]
-    table = nih.read(tmp_path)
-    assert len(table.frame) == len(text) == 112_120
-    assert table.frame["patient"].nunique() == 30_805
+    dataset = nih.read(tmp_path)
+    assert len(dataset.frame) == len(text) == 112_120
+    assert dataset.frame["patient"].nunique() == 30_805
     for finding in nih.FINDINGS:
         expected = sum(finding in line.split(",")[1].split("|") for line in text)
-        assert table.frame[finding].sum() == expected > 0, finding
-    assert table.frame.groupby("patient")["part"].nunique().max() == 1
-    assert set(table.frame["part"]) == {"train", "selection", "test"}
+        assert dataset.frame[finding].sum() == expected > 0, finding
+    assert dataset.frame.groupby("patient")["part"].nunique().max() == 1
+    assert set(dataset.frame["part"]) == {"train", "selection", "test"}
 
 
 def test_layout_and_lists(phantom_folder: Path, folder: Path) -> None:
-    table, source = nih.read(folder), chexpert.read(phantom_folder)
-    assert all((table.root / image).is_file() for image in table.frame["image"])
-    assert len(table.rows("official")) == len(source.rows("official"))
+    dataset, source = nih.read(folder), chexpert.read(phantom_folder)
+    assert all((dataset.root / image).is_file() for image in dataset.frame["image"])
+    assert len(dataset.rows("official")) == len(source.rows("official"))
     expected = (source.frame["Edema"] == 1).to_numpy()
-    np.testing.assert_array_equal(table.labels("Edema") == 1, expected)
-    pixels = image_cache.load(table, 24, folder / "cache")
+    np.testing.assert_array_equal(dataset.labels("Edema") == 1, expected)
+    pixels = image_cache.load(dataset, 24, folder / "cache")
     np.testing.assert_array_equal(pixels, image_cache.load(source, 24, folder / "cache"))
 
 
@@ -72,10 +72,10 @@ def test_names_on_a_list_that_are_spelled_otherwise_stay_official(
     names = (folder / nih.TEST_LIST).read_text().split()
     changed = [spelled(name) if number % 2 else name for number, name in enumerate(names)]
     (folder / nih.TEST_LIST).write_text("\n".join(changed))
-    table = nih.read(folder)
-    official = {Path(image).name for image in table.frame["image"][table.frame["part"] == "official"]}
+    dataset = nih.read(folder)
+    official = {Path(image).name for image in dataset.frame["image"][dataset.frame["part"] == "official"]}
     assert official == set(names)
-    assert not table.notes
+    assert not dataset.notes
 
 
 def test_images_that_the_only_list_leaves_out_are_said(phantom_folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert
 
 OLDER = ("pandas>=2.2,<3", "pytz", "tzdata", "libauc==2.0.1", "opencv-python-headless")
@@ -42,7 +42,7 @@ def readings(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def ours(phantom_folder: Path) -> Table:
+def ours(phantom_folder: Path) -> Dataset:
     return chexpert.read(phantom_folder, views="all")
 
 
@@ -54,7 +54,7 @@ def stripped(path: str) -> str:
     return path.removeprefix("CheXpert-v1.0-small/")
 
 
-def test_torchxrayvision_reads_the_same_labels(readings: dict[str, dict], ours: Table) -> None:
+def test_torchxrayvision_reads_the_same_labels(readings: dict[str, dict], ours: Dataset) -> None:
     """It takes -1 and blank as unknown, and No Finding as a 0 for everything but Support Devices."""
     healthy = (ours.frame["No Finding"] == 1).to_numpy()
     for name, official in (("train", False), ("valid", True)):
@@ -70,14 +70,14 @@ def test_torchxrayvision_reads_the_same_labels(readings: dict[str, dict], ours: 
                 assert theirs[ours.frame["image"][row]][column] == plain(labels[row])
 
 
-def test_torchxrayvision_reads_the_same_pixels(readings: dict[str, dict], ours: Table) -> None:
+def test_torchxrayvision_reads_the_same_pixels(readings: dict[str, dict], ours: Dataset) -> None:
     first = stripped(next(iter(readings["train"]["torchxrayvision"])))
     with Image.open(ours.root / first) as image:
         expected = np.asarray(image)
     np.testing.assert_array_equal(np.array(readings["train"]["torchxrayvision_pixels"]), expected)
 
 
-def test_libauc_reads_the_same_labels(readings: dict[str, dict], ours: Table) -> None:
+def test_libauc_reads_the_same_labels(readings: dict[str, dict], ours: Dataset) -> None:
     """It takes -1 as 1 for Edema and Atelectasis, as 0 for the others, and blanks as 0."""
     frontal = (ours.frame["view"] == "frontal").to_numpy()
     for name, official in (("train", False), ("valid", True)):

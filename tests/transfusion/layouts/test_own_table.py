@@ -9,25 +9,25 @@ import pytest
 from other_layouts import as_own_table
 
 from transfusion.data import image_cache
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert, csv_table
 from transfusion.problems import InputError
 
 FINDINGS = ("Edema", "Consolidation")
 
 
-def read(csv: Path) -> Table:
+def read(csv: Path) -> Dataset:
     return csv_table.read(csv, path_column="file", patient_column="person", findings=FINDINGS)
 
 
 def test_labels_and_images_are_those_of_the_source(phantom_folder: Path, tmp_path: Path) -> None:
-    table, source = read(as_own_table(phantom_folder, tmp_path)), chexpert.read(phantom_folder)
-    assert table.findings == FINDINGS
+    dataset, source = read(as_own_table(phantom_folder, tmp_path)), chexpert.read(phantom_folder)
+    assert dataset.findings == FINDINGS
     for finding in FINDINGS:
-        np.testing.assert_array_equal(table.frame[finding].to_numpy(), source.frame[finding].to_numpy())
-    assert table.frame.groupby("patient")["part"].nunique().max() == 1
-    assert set(table.frame["part"]) == {"train", "selection", "test"}
-    pixels = image_cache.load(table, 16, tmp_path / "cache")
+        np.testing.assert_array_equal(dataset.frame[finding].to_numpy(), source.frame[finding].to_numpy())
+    assert dataset.frame.groupby("patient")["part"].nunique().max() == 1
+    assert set(dataset.frame["part"]) == {"train", "selection", "test"}
+    pixels = image_cache.load(dataset, 16, tmp_path / "cache")
     np.testing.assert_array_equal(pixels, image_cache.load(source, 16, tmp_path / "cache"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wrong_tables import HEADER, ROWS, TABLE, picture, said
 
-from transfusion.data.table import Table
+from transfusion.data.dataset import Dataset
 from transfusion.layouts import csv_table
 
 FLAT = tuple(f"im{n}.png" for n in range(len(ROWS)))
@@ -38,7 +38,7 @@ SHAPES: dict[str, tuple[Callable[[Path], str | bytes], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def read(folder: Path) -> Table:
+def read(folder: Path) -> Dataset:
     return csv_table.read(folder / "t.csv", path_column="file", patient_column="person", findings=["Edema"])
 
 

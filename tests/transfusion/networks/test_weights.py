@@ -266,7 +266,7 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path):
 # -- a trial
 
 
-def test_a_trial_starts_from_supplied_weights(table, image_folder, quick, tmp_path):
+def test_a_trial_starts_from_supplied_weights(dataset, image_folder, quick, tmp_path):
     given = build("cbr_tiny")
     torch.save(given.state_dict(), tmp_path / "mine.pth")
     fingerprint = weights.fingerprint(tmp_path / "mine.pth")
@@ -274,11 +274,11 @@ def test_a_trial_starts_from_supplied_weights(table, image_folder, quick, tmp_pa
     weights.store(tmp_path / "mine.pth", "cbr_tiny", cells, fingerprint)
     (tmp_path / "mine.pth").unlink()
     cell = Cell(architecture="cbr_tiny", train_images=32, init="imagenet", freeze="backbone")
-    network = initial_network(cell, quick, table.fingerprint, cells, 1, supplied)
+    network = initial_network(cell, quick, dataset.fingerprint, cells, 1, supplied)
     for name, tensor in network.stages.state_dict().items():
         assert torch.equal(tensor, given.stages.state_dict()[name]), name
-    record = run_trial(cell, quick, table, cells=cells, cache=image_folder, supplied=supplied)
+    record = run_trial(cell, quick, dataset, cells=cells, cache=image_folder, supplied=supplied)
     assert record["status"] == "done", record["error"]
     assert record["weights"] == fingerprint
     assert record["upstream"] is None
-    assert record["cell_id"] == cell_id(cell, quick, table.fingerprint, supplied)
+    assert record["cell_id"] == cell_id(cell, quick, dataset.fingerprint, supplied)

@@ -185,9 +185,9 @@ def test_real_rows_are_drawn_and_kept_as_they_are(tmp_path: Path) -> None:
     data = writing.write(tmp_path / "data", Phantom(images=150, official_images=20, size=16, labels=labels))
     written = (data / FOLDER / "train.csv").read_text().splitlines()
     assert written == labels.read_text().splitlines()[:151]
-    table = chexpert.read(data, views="all")
-    assert len(table.frame) == 170
-    assert all((table.root / image).is_file() for image in table.frame["image"])
+    dataset = chexpert.read(data, views="all")
+    assert len(dataset.frame) == 170
+    assert all((dataset.root / image).is_file() for image in dataset.frame["image"])
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

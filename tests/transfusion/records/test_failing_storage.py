@@ -67,13 +67,13 @@ class Storage:
 
 
 @pytest.fixture
-def live(table, image_folder, quick):
+def live(dataset, image_folder, quick):
     """Train `CELL` below a folder, a checkpoint after the first epoch of two."""
     recipe = dataclasses.replace(quick, epochs=2, upstream_epochs=2, range_test_steps=2)
 
     def live(cells: Path) -> dict[str, Any]:
         hooks = Hooks(checkpoint_seconds=0)
-        study = Study(recipe=recipe, table=table)
+        study = Study(recipe=recipe, dataset=dataset)
         return trial.run_trial(CELL, study, cells=cells, cache=image_folder, hooks=hooks)
 
     return live

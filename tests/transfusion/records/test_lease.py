@@ -40,12 +40,12 @@ class Losing:
 
 
 @pytest.fixture
-def train(table, image_folder, tmp_path, quick):
+def train(dataset, image_folder, tmp_path, quick):
     def train(check, cell=CELL, **hooks):
         cells = tmp_path / "cells"
         options = {"cells": cells, "cache": image_folder}
         return run_trial(
-            cell, quick, table, hooks=Hooks(check=check, checkpoint_seconds=0, **hooks), **options
+            cell, quick, dataset, hooks=Hooks(check=check, checkpoint_seconds=0, **hooks), **options
         )
 
     return train

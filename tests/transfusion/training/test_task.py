@@ -63,16 +63,16 @@ def test_batches_that_are_skipped_are_counted_and_left_out():
         assert [inputs[:, 0].tolist() for inputs, _ in batches] == [[9, 3], [5, 0], [2]][skip:]
 
 
-def test_the_parts_of_a_finding(table):
-    images = np.zeros((len(table.frame), 4, 4), np.uint8)
-    task = finding_task(CELL, Recipe(), table, images)
+def test_the_parts_of_a_finding(dataset):
+    images = np.zeros((len(dataset.frame), 4, 4), np.uint8)
+    task = finding_task(CELL, Recipe(), dataset, images)
     assert {part: len(rows) for part, rows in task.rows.items()} == {
         "train": 40,
-        **{part: len(table.rows(part)) for part in ("selection", "test", "official")},
+        **{part: len(dataset.rows(part)) for part in ("selection", "test", "official")},
     }
     everything = np.concatenate(list(task.rows.values()))
     assert len(np.unique(everything)) == len(everything)
-    np.testing.assert_array_equal(task.targets[:, 0], table.labels("Edema", "ones", "zeros"))
+    np.testing.assert_array_equal(task.targets[:, 0], dataset.labels("Edema", "ones", "zeros"))
 
 
 def test_photographs_hold_a_tenth_out(quick):

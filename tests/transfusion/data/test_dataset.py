@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from transfusion.data.table import Table, content_fingerprint, patient_hashes, split_patients
+from transfusion.data.dataset import Dataset, content_fingerprint, patient_hashes, split_patients
 from transfusion.problems import InputError, Problem
 
 
-def make_table(images: int = 900, salt: int = 0) -> Table:
+def make_dataset(images: int = 900, salt: int = 0) -> Dataset:
     generator = np.random.default_rng(salt)
     patient = pd.Series([f"p{salt}-{number}" for number in generator.integers(0, images // 3, images)])
     frame = pd.DataFrame(
@@ -27,12 +27,12 @@ def make_table(images: int = 900, salt: int = 0) -> Table:
             "Edema": generator.choice(np.array([1, 0, -1, np.nan], dtype=np.float32), images),
         }
     )
-    return Table(root=Path("nowhere"), frame=frame, findings=("Edema",), fingerprint="0" * 16)
+    return Dataset(root=Path("nowhere"), frame=frame, findings=("Edema",), fingerprint="0" * 16)
 
 
 @pytest.mark.parametrize("salt", range(5))
 def test_no_patient_is_in_two_parts(salt: int) -> None:
-    frame = make_table(salt=salt).frame
+    frame = make_dataset(salt=salt).frame
     assert frame.groupby("patient")["part"].nunique().max() == 1
     assert set(frame["part"]) == {"train", "selection", "test"}
 
@@ -46,34 +46,36 @@ def test_shares_of_the_parts() -> None:
 
 @pytest.mark.parametrize("salt", range(3))
 def test_subsets_are_nested_and_hold_whole_patients(salt: int) -> None:
-    table = make_table(salt=salt)
-    everything = table.rows("train")
+    dataset = make_dataset(salt=salt)
+    everything = dataset.rows("train")
     sizes = [1, 10, 57, 300, len(everything)]
     for smaller, larger in pairwise(sizes):
-        assert set(table.rows("train", smaller)) < set(table.rows("train", larger))
-    subset = table.frame.iloc[table.rows("train", 57)]
-    outside = table.frame.iloc[list(set(everything) - set(table.rows("train", 57)))]
+        assert set(dataset.rows("train", smaller)) < set(dataset.rows("train", larger))
+    subset = dataset.frame.iloc[dataset.rows("train", 57)]
+    outside = dataset.frame.iloc[list(set(everything) - set(dataset.rows("train", 57)))]
     assert len(set(subset["patient"]) & set(outside["patient"])) <= 1
-    assert (table.frame.iloc[everything]["part"] == "train").all()
+    assert (dataset.frame.iloc[everything]["part"] == "train").all()
     assert len(set(everything)) == len(everything)
 
 
 def test_order_hangs_on_content_and_not_on_row_order() -> None:
-    table = make_table()
-    shuffled = table.frame.sample(frac=1, random_state=1).reset_index(drop=True)
-    other = Table(root=table.root, frame=shuffled, findings=table.findings, fingerprint=table.fingerprint)
-    assert list(table.frame["image"].iloc[table.rows("train", 100)]) == list(
+    dataset = make_dataset()
+    shuffled = dataset.frame.sample(frac=1, random_state=1).reset_index(drop=True)
+    other = Dataset(
+        root=dataset.root, frame=shuffled, findings=dataset.findings, fingerprint=dataset.fingerprint
+    )
+    assert list(dataset.frame["image"].iloc[dataset.rows("train", 100)]) == list(
         shuffled["image"].iloc[other.rows("train", 100)]
     )
 
 
 def test_too_many_images_are_refused_with_both_numbers() -> None:
-    table = make_table()
-    found = len(table.rows("train"))
+    dataset = make_dataset()
+    found = len(dataset.rows("train"))
     with pytest.raises(InputError, match=rf"found {found} images, expected at least {found + 1}"):
-        table.rows("train", found + 1)
+        dataset.rows("train", found + 1)
     with pytest.raises(ValueError, match="'validation'"):
-        table.rows("validation")
+        dataset.rows("validation")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +90,8 @@ def test_too_many_images_are_refused_with_both_numbers() -> None:
 )
 def test_label_policies(uncertain: str, blank: str, expected: list[float]) -> None:
     frame = pd.DataFrame({"Edema": np.array([1, 0, -1, np.nan], dtype=np.float32)})
-    table = Table(root=Path(), frame=frame, findings=("Edema",), fingerprint="")
-    labels = table.labels("Edema", uncertain, blank)
+    dataset = Dataset(root=Path(), frame=frame, findings=("Edema",), fingerprint="")
+    labels = dataset.labels("Edema", uncertain, blank)
     np.testing.assert_array_equal(labels, np.array(expected, dtype=np.float32))
     assert labels.dtype == np.float32
 
@@ -97,7 +99,7 @@ def test_label_policies(uncertain: str, blank: str, expected: list[float]) -> No
 @pytest.mark.parametrize("arguments", [("Oedema",), ("Edema", "one"), ("Edema", "ones", "ones")])
 def test_unknown_policies_are_refused(arguments: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=f"found '{arguments[-1]}'"):
-        make_table().labels(*arguments)
+        make_dataset().labels(*arguments)
 
 
 def test_hashes_of_different_salts_are_independent() -> None:

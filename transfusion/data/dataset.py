@@ -1,6 +1,6 @@
 """The interface of all data sets: a table of images with their patients, parts and labels.
 
-Readers (`transfusion.layouts.readers`) build a `Table`; the rest of the program sees nothing else.
+Readers (`transfusion.layouts.readers`) build a `Dataset`; the rest of the program sees nothing else.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Table:
+class Dataset:
     """All images of a data set.
 
     Attributes:
