@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from analysis.claims.analysed import read_back
 from analysis.claims.drawn import Drawn
@@ -23,6 +22,9 @@ from analysis.statistics.catalogue import MEASURES, Margins
 from analysis.statistics.contrasts import Across, Contrast, Replicate, Term
 from analysis.statistics.measures import Measures, measure
 from analysis.tables.store import Evidence
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURES = tuple(record.name for record in RECORDS)
 

@@ -98,6 +98,11 @@ def parser() -> argparse.ArgumentParser:
         "spaces or Unicode form are different people (default: such ids are refused, with their rows)",
     )  # fmt: skip
     p.add_argument(
+        "--skip-missing", action="store_true",
+        help="--data: rows whose image is not there are left out, and counted in the plan (default: they are "
+        "refused)",
+    )  # fmt: skip
+    p.add_argument(
         "--imagenet", type=Path, metavar="DIR",
         help="a folder in ImageNet's layout, on which networks without public weights (the CBR family) are "
         "pretrained for --inits imagenet",

@@ -56,7 +56,9 @@ class Planner:
             share_of=self.share,
         )
         work = dataclasses.replace(work, weights=inputs.origin.named)
-        refuse_too_large([one.cell for one in work.missing()], self.at_hand.host_memory)
+        refuse_too_large(
+            [one.cell for one in work.missing()], [one.cell for one in work.cells], self.at_hand.host_memory
+        )
         return work, estimate(work.missing(), self.at_hand, self.gpu_price)
 
     def share(self, cell: Cell) -> float:

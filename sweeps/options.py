@@ -36,6 +36,7 @@ class Options:
     test_share: float | None = None
     selection_share: float | None = None
     distinct_ids: bool = False
+    skip_missing: bool = False
 
     imagenet: Path | None = None
     weights: tuple[str, ...] = ()

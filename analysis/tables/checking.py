@@ -329,7 +329,8 @@ def _strangers(files: dict[str, Path]) -> list[str]:
         ids = _ids(file)
         if ids and known.isdisjoint(ids):
             found.append(
-                f"{file}: found no cell of trials.parquet, but {ids[0]} for instance; expected its cell_id"
+                f"{file}: column cell_id: found {ids[0]!r} and others, none of them in trials.parquet, "
+                "expected in every row the cell_id that the cell has there"
             )
     return found
 
@@ -343,7 +344,7 @@ def _findings(file: Path) -> Iterator[str]:
     if len(found) > 1:
         yield (
             f"{file}: column finding: found {', '.join(map(str, found[:FIRST]))} among the cells of the "
-            f"grid, expected one finding; judge each by itself"
+            f"grid, expected one finding; write a folder for each, and run the analysis on each"
         )
 
 

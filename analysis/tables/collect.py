@@ -251,7 +251,7 @@ def _trials(plan_file: Path, records: dict[str, dict[str, Any]]) -> tuple[pa.Tab
         plan = None
         lost = (
             f"{plan_file} cannot be read ({problem}), so that planned cells without a result are not known; "
-            "the sweep's own command writes it again"
+            "run the sweep's command again, which writes it"
         )
     if plan is None:
         chosen, note = _newest(records)

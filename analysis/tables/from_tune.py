@@ -222,7 +222,7 @@ def _trial(folder: Path, reports: list[dict[str, Any]]) -> dict[str, Any]:
         ) from problem
     axes = _axes(config) if isinstance(config, dict) else None
     if axes is None:
-        keys = _listed(tuple(sorted(config))) if isinstance(config, dict) else f"a {type(config).__name__}"
+        keys = _listed(tuple(sorted(config))) if isinstance(config, dict) else f"{str(config)[:40]!r} alone"
         found = keys or "nothing"
         raise EvidenceError(
             f"{file}: found {found}; expected the trial's configuration with {', '.join(AXES)} "

@@ -15,6 +15,7 @@ from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, upstream_of
 from transfusion.data import checks, content, image_cache, part_counts, survey
 from transfusion.data.dataset import Dataset
 from transfusion.data.part_counts import PartCounts
+from transfusion.data.present import without_missing
 from transfusion.data.splits import Shares, assign
 from transfusion.images import reading
 from transfusion.layouts.readers import READERS, Request
@@ -161,7 +162,7 @@ def read_dataset(
                 f"dataset {options.dataset})"
             )
         data = writing.write(out / "phantom", preset.phantom)
-    return READERS[options.dataset].read(
+    found = READERS[options.dataset].read(
         Request(
             data=data,
             findings=tuple(findings),
@@ -173,6 +174,7 @@ def read_dataset(
             distinct_ids=options.distinct_ids,
         )
     )
+    return without_missing(found) if options.skip_missing else found
 
 
 def name_of(options: Options) -> str:

@@ -76,9 +76,11 @@ def without_effect(options: Options, trained: Sequence[str]) -> list[Problem]:
         problems += [
             _untrained(text, finding, trained) for text, finding in told.policies if finding not in trained
         ]
-    if options.distinct_ids and options.data is None:
+    given = {"--distinct-ids": options.distinct_ids, "--skip-missing": options.skip_missing}
+    if options.data is None:
         expected = "data of your own (--data)"
-        problems.append(Problem("--distinct-ids", "the embedded phantom", expected, "drop the option"))
+        idle = [name for name in given if given[name]]
+        problems += [Problem(name, "the embedded phantom", expected, "drop the option") for name in idle]
     price = options.gpu_price
     if price is not None and not (math.isfinite(price) and price >= 0):
         problems.append(Problem("--gpu-price", f"{price:g}", "a price of at least 0", "correct the option"))

@@ -46,19 +46,23 @@ def needed_on_cpu(cell: Cell) -> int:
     return HOST_BYTES + 4 * copies * ARCHITECTURES[cell.architecture].parameters
 
 
-def refuse_too_large(cells: Iterable[Cell], memory: int | None) -> None:
-    """Make sure that every cell fits into the memory that trials on this machine's CPU have.
+def refuse_too_large(missing: Iterable[Cell], wanted: Iterable[Cell], memory: int | None) -> None:
+    """Make sure that every missing cell fits into the memory that trials on this machine's CPU have.
+
+    Args:
+        wanted: all cells of the plan, from which what does fit is named.
+        memory: in bytes; None where nothing bounds it.
 
     Raises:
         SettingError: with the networks that do not.
     """
     if memory is None:
         return
-    needs = {cell.architecture: needed_on_cpu(cell) for cell in sorted(cells, key=needed_on_cpu)}
+    needs = {cell.architecture: needed_on_cpu(cell) for cell in sorted(missing, key=needed_on_cpu)}
     large = {name: need for name, need in needs.items() if need > memory}
     if large:
         needed = ", ".join(f"{name} {need / 2**20:,.0f} MiB" for name, need in large.items())
-        small = [name for name in needs if name not in large]
+        small = list(dict.fromkeys(cell.architecture for cell in wanted if cell.architecture not in large))
         cure = f", or train less: --architectures {' '.join(small)}" if small else ""
         raise SettingError(
             f"memory: found {memory / 2**20:,.0f} MiB for trials (free, less what Ray takes), expected "

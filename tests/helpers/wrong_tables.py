@@ -265,6 +265,13 @@ FOLDERS: dict[str, Callable[[Path], str]] = {
     ),
     "NIH: CheXpert in place of it": files({"train.csv": CHEXPERT, "valid.csv": CHEXPERT}, nih_read),
     "NIH: no images": files({"Data_Entry_2017.csv": ENTRIES + NIH}, nih_read),
+    "NIH: a part of the images": files(
+        {"Data_Entry_2017.csv": ENTRIES + NIH, "images_001/images/00000000_000.png": ""}, nih_read
+    ),
+    "NIH: images in a folder of one's own": files(
+        {"Data_Entry_2017.csv": ENTRIES + NIH, **{f"scans/0000000{n}_000.png": "" for n in range(3)}},
+        nih_read,
+    ),
     "NIH: images in two folders": files(
         {
             "Data_Entry_2017.csv": ENTRIES + NIH,

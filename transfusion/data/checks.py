@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from transfusion.data.dataset import Dataset, too_few
 from transfusion.data.part_counts import PartCounts, count
 from transfusion.data.survey import Survey, survey
-from transfusion.images.inspection import image_problems, look_at, said_once
+from transfusion.images.inspection import image_problems, look_at, said_once, told
 from transfusion.images.reading import AS_STATED, Reading
 from transfusion.problems import InputError, Problem
 
@@ -42,7 +42,7 @@ def check(
     """
     problems = [*label_problems(dataset, findings, train_images, uncertain, blank)]
     looks = look_at(dataset.root, dataset.frame["image"], headers=True, progress=progress)
-    problems += said_once([look.problem for look in looks if look.problem is not None])
+    problems += told(dataset.root, dataset.frame["image"].tolist(), looks)
     found = survey(dataset.root, dataset.frame["image"].tolist(), looks, asked, progress)
     problems += said_once([*found.problems, *found.empty])
     if problems:
@@ -82,7 +82,8 @@ def label_problems(
                     f"finding {finding!r}, part {part!r}",
                     f"{positives} positive and {negatives} negative images",
                     "both classes",
-                    "choose another finding or policy, or add data",
+                    "choose another finding (--finding), read its labels otherwise (--uncertain, --blank), "
+                    "or add data",
                 )
             )
     return problems
@@ -94,7 +95,9 @@ def upstream_problems(counts: Sequence[PartCounts]) -> list[Problem]:
     Its other parts are not measured for a claim: one labelled image in `selection` chooses the epoch.
     """
     problems = []
-    advice = "choose another policy, add data, or leave this pretraining out (--inits)"
+    advice = (
+        "read its labels otherwise (--uncertain, --blank), add data, or leave this pretraining out (--inits)"
+    )
     for one in counts:
         found = f"{one.trained_positive} positive and {one.trained_negative} negative images"
         where = f"finding {one.finding!r}, part {one.part!r}"

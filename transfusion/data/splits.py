@@ -260,7 +260,7 @@ def _too_few_patients(finding: str, strata: np.ndarray, shares: Mapping[str, flo
         f"finding {finding!r}",
         f"{positive:,} patients with a positive and {negative:,} with a negative image",
         f"at least {needed} patients of either, {apart}",
-        "add patients, or choose another finding or policy",
+        "add patients, choose another finding (--finding), or read labels otherwise (--uncertain, --blank)",
     )
 
 

@@ -140,7 +140,10 @@ def constant_images(files: Sequence[str], images: int) -> tuple[list[Problem], l
     text = f"{len(files):,} of {images:,} images have one value everywhere: {names}"
     if 2 * len(files) < images:
         return [], [text]
-    advice = "look at them: they may be drawn in a range or a channel that is not read"
+    advice = (
+        "open one: if it is empty there too, fetch the images again; if not, name the range of its values "
+        "(--intensity LOW:HIGH), or store the images as gray"
+    )
     return [Problem(files[0], text, "images that show something", advice)], []
 
 

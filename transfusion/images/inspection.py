@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from transfusion.images import file_kind, jpeg, png, surroundings
+from transfusion.images import file_kind, jpeg, png
+from transfusion.images.missing import missing_problem
 from transfusion.images.picture import FORMATS, PictureError, check_size
 from transfusion.problems import Problem
 
@@ -59,8 +60,17 @@ def image_problems(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Problem]:
     """A problem for every image that is missing, unreadable, empty, cut off, no image, or absurdly large."""
-    looks = look_at(root, images, headers, progress)
-    return said_once([look.problem for look in looks if look.problem is not None])
+    names = [str(name) for name in images]
+    return told(root, names, look_at(root, names, headers, progress))
+
+
+def told(root: Path, images: Sequence[str], looks: Sequence[Look]) -> list[Problem]:
+    """What is wrong with images, by `look_at`: those that are not there in one problem, other kinds each."""
+    problems = [(name, look.problem) for name, look in zip(images, looks, strict=True)]
+    wrong = [(name, problem) for name, problem in problems if problem is not None]
+    missing = [name for name, problem in wrong if problem.found == MISSING]
+    there = said_once([problem for _, problem in wrong if problem.found != MISSING])
+    return [*([missing_problem(root, missing, images)] if missing else []), *there]
 
 
 def look_at(
@@ -96,21 +106,17 @@ def said_once(problems: Sequence[Problem]) -> list[Problem]:
     alike: dict[tuple[type, str, str, str], list[Problem]] = {}
     for problem in problems:
         alike.setdefault(_words(problem), []).append(problem)
-    told = []
+    once = []
     for problem in problems:
         group = alike[_words(problem)]
-        if problem.found == MISSING and problem is group[0] and len(group) > SAID_ONCE:
-            problem = replace(problem, found=MISSING + surroundings.missing(Path(problem.where)))
-            group[0] = problem
         if len(group) <= SAID_ONCE:
-            hint = surroundings.missing(Path(problem.where)) if problem.found == MISSING else ""
-            told.append(replace(problem, found=problem.found + hint))
+            once.append(problem)
         elif problem is group[0]:
             places = ", ".join(one.where for one in group[:3])
-            told.append(
+            once.append(
                 replace(problem, where=f"{len(group):,} images ({places} and {len(group) - 3:,} more)")
             )
-    return told
+    return once
 
 
 def _words(problem: Problem) -> tuple[type, str, str, str]:
@@ -123,7 +129,7 @@ def _inspect_entry(file: Path) -> Look:
     try:
         entry = file.stat()
     except FileNotFoundError:
-        return _bad(file, MISSING, "an image", "correct the path, unpack the data set again, or drop the row")
+        return _bad(file, MISSING, "an image", "correct the path")
     except PermissionError:
         return _no_permission(file)
     except (OSError, ValueError) as error:  # a link to itself, a name that is too long, one that no disk has

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import lru_cache
 from pathlib import Path
+
+NO_IMAGES = re.compile(r"mask|seg|annot|label|heat|thumb|overlay|cache", re.IGNORECASE)
+"""Names of folders that may hold files of the same names as the images, and are not they."""
 
 SHOWN = 4
 """Names that are told of a folder."""

@@ -142,10 +142,11 @@ def parse(rows: Rows) -> Parsed:
     problems = path_problems(texts, rows.where)
     pieces = _pieces(list(map(normalised, texts)))
     placed = pieces["image"].notna().to_numpy()
-    for i in np.flatnonzero(~placed).tolist():
-        if texts[i]:
-            expected = "CheXpert-v1.0-small/train/patientNNNNN/studyN/NAME.jpg"
-            problems.append(Problem(rows.where([i]), texts[i], expected, "correct the path"))
+    if unplaced := [i for i in np.flatnonzero(~placed).tolist() if texts[i]]:
+        more = f" and {len(unplaced) - 1:,} more such paths" if len(unplaced) > 1 else ""
+        expected = "CheXpert-v1.0-small/train/patientNNNNN/studyN/NAME.jpg"
+        advice = "correct the path, or say that it is a table of your own (--dataset table)"
+        problems.append(Problem(rows.where(unplaced), f"{texts[unplaced[0]]}{more}", expected, advice))
     codes, views = pd.factorize(pd.Series(rows.columns["Frontal/Lateral"], dtype=object))
     for code, view in enumerate(views):
         if view not in ("Frontal", "Lateral"):

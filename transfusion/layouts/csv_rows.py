@@ -112,7 +112,7 @@ def read_rows(
     places = {name: names.index(name) for name in wanted}
     body = _body(path, reader, header_row, len(names), places)
     if not body.numbers:
-        found, advice = "nothing below the header", "fetch the file again"
+        found, advice = "nothing below the header", "fetch the file again or export it anew"
         raise InputError([Problem(f"{path}, row {header_row + 1}", found, "at least one image", advice)])
     numbers = np.array(body.numbers, dtype=np.int64)
     lines = (
@@ -292,7 +292,11 @@ def shape_problems(rows: Rows, lengths: np.ndarray, surplus: bool) -> list[Probl
     if len(values) == 1 and (usual == width or (usual > width and not surplus) or named <= usual < width):
         return []
     if len(values) == 1:
-        advice = "write the table without row names" if usual == width + 1 else "export the file anew"
+        advice = (
+            "write the table without row names (pandas: index=False; R: row.names = FALSE)"
+            if usual == width + 1
+            else "export the file anew"
+        )
         found = f"{usual} field{'s' if usual != 1 else ''} in every row"
         return [Problem(rows.where([0]), found, f"{width}, as in the header (row {rows.header_row})", advice)]
     expected = usual if usual > width and not surplus else width

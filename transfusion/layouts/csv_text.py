@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from transfusion.images.surroundings import entries, listed
 from transfusion.problems import InputError, Problem
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -38,7 +39,7 @@ ENCODINGS = (
 
 OTHER_FORMATS = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save it as CSV"),
-    (b"PAR1", "a Parquet file", "write it as CSV"),
+    (b"PAR1", "a Parquet file", "write it as CSV: pandas.read_parquet(FILE).to_csv(NEW, index=False)"),
     (b"[{", "JSON", "write it as CSV: pandas.read_json(FILE).to_csv(NEW, index=False)"),
     (b'{"', "JSON", "write it as CSV: pandas.read_json(FILE).to_csv(NEW, index=False)"),
     (b"%PDF", "a PDF document", "write it as CSV"),
@@ -64,20 +65,27 @@ def read_text(path: Path) -> str:
             )
         data = _unpacked(path.read_bytes())
     except FileNotFoundError:
-        raise _error(path, "no such file", "a CSV of labels", "name the folder that holds it") from None
+        raise _error(path, *_absent(path)) from None
     except PermissionError:
         raise _error(
             path, "no permission to read it", "a readable file", "change its permissions (chmod)"
         ) from None
     except IsADirectoryError:
         inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (".csv", ".tsv"))
-        advice = f"name it: {', '.join(map(repr, inside[:5]))} is there" if inside else "name the file"
+        advice = (
+            f"name one: {', '.join(str(path / name) for name in inside[:5])}" if inside else "name the file"
+        )
         raise _error(path, "a folder", "a CSV of labels", advice) from None
     except (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         found = f"data that cannot be unpacked ({' '.join(str(error).split()) or type(error).__name__})"
         raise _error(path, found, TEXT, "fetch the file again or export it anew") from error
     if not data.strip():
-        raise _error(path, "an empty file", TEXT, "fetch the file again or export it anew")
+        raise _error(
+            path,
+            "nothing but blanks" if data else "an empty file",
+            TEXT,
+            "fetch the file again or export it anew",
+        )
     if data[:4] == b"PK\x03\x04":
         raise _error(path, *_archive(data))
     for start, found, advice in OTHER_FORMATS:
@@ -115,7 +123,10 @@ def split_header(path: Path, text: str, columns: Sequence[str]) -> tuple[str, in
     if len(columns) > 1 and len(headers[separator]) == 1:
         found_text = f"one column only, {headers[separator][0]!r}"
         expected = "columns separated by commas (or semicolons, tabs, vertical bars)"
-        advice = lines_above(text, columns) or "export the file anew, with commas"
+        advice = (
+            lines_above(text, columns)
+            or "export the file anew, with all of its columns and commas between them"
+        )
         raise _error(path, found_text, expected, advice)
     return separator, int(named is not None)
 
@@ -154,6 +165,15 @@ def _unpacked(data: bytes) -> bytes:
             if len(members) == 1 and members[0].lower().endswith((".csv", ".tsv", ".txt")):
                 return archive.read(members[0])
     return data
+
+
+def _absent(path: Path) -> tuple[str, str, str]:
+    """(What lies in the place of a file, what was expected, what to do)."""
+    if not path.parent.is_dir():
+        return f"no such file, and no folder {path.parent}", "a CSV of labels", "correct the path"
+    tables = [name for name in entries(path.parent) if name.lower().endswith((".csv", ".tsv", ".csv.gz"))]
+    found = f"no such file, but {listed(tuple(tables))} beside it" if tables else "no such file"
+    return found, "a CSV of labels", "correct the path, or fetch the file"
 
 
 def _archive(data: bytes) -> tuple[str, str, str]:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from transfusion.data.identifiers import Where
 from transfusion.images.inspection import SAID_ONCE
+from transfusion.images.surroundings import NO_IMAGES
 from transfusion.problems import Problem
 
 EXTENSIONS = frozenset(
@@ -64,7 +65,7 @@ def path_problems(texts: Sequence[str], where: Where) -> list[Problem]:
     groups = [outside] if len(outside) > SAID_ONCE else [[position] for position in outside]
     for rows in filter(None, groups):
         expected = "a path inside the data folder, separated by /"
-        advice = "correct the path: it begins at the folder of the table"
+        advice = "write the path from the folder of the table on"
         if "://" in texts[rows[0]]:
             advice = "fetch the images, and write their paths from the folder of the table on"
         elif len(rows) > 1:
@@ -93,9 +94,6 @@ def leaves(text: str) -> bool:
     plain = normalised(text)
     return ABSOLUTE.match(plain) is not None or plain == ".." or plain.startswith("../")
 
-
-NO_IMAGES = re.compile(r"mask|seg|annot|label|heat|thumb|overlay|cache", re.IGNORECASE)
-"""Names of folders beside a table that may hold files of the same names that are not its images."""
 
 MOST_FOLDERS = 20
 """Where more lie beside a table, its paths have to name them."""

@@ -66,9 +66,11 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
         raise InputError(empty)
     wanted, present = images + held_out(images), sum(map(len, paths.values()))
     if len(classes) < 2 or present < wanted:
-        found = f"{present} images of {len(classes)} classes"
+        found = f"{_counted(present, 'image')} of {_counted(len(classes), 'class')}"
         expected = f"{wanted} images ({images} and a tenth to choose the epoch) of 2 classes or more"
         advice = "ask for fewer (--recipe upstream_images=N), or add images"
+        if len(classes) < 2:
+            advice = "name the folder that holds all classes (--imagenet), or unpack a second class"
         raise InputError([Problem(str(root), found, expected, advice)])
     chosen = _chosen(paths, wanted)
     looks = look_at(root, chosen["image"], progress=progress)
@@ -89,6 +91,11 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
     )
     fingerprint = content_fingerprint(root, frame["image"], [f"{images}\n".encode() + listing])
     return read_as(Dataset(root=root.resolve(), frame=frame, findings=(), fingerprint=fingerprint), seen)
+
+
+def _counted(number: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _training_folder(folder: Path) -> Path:

@@ -30,7 +30,7 @@ WORDS = {
 
 def _advice(spelling: str) -> str:
     if (known := WORDS.get(spelling.casefold())) is not None:
-        return f"{known}, or correct the field"
+        return known if known.startswith("empty") else f"{known} in its place"
     try:
         value = float(spelling.replace(",", "."))
     except ValueError:

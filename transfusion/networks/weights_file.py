@@ -150,7 +150,10 @@ def _other(content: bytes, file: Path) -> tuple[str, str] | None:
         return f"a model in the format {file.suffix.lower()}", ADVICE["ONNX"]
     if start[:1] in (b"{", b"[") or _is_text(content[:2000]):
         if b"weight_map" in content[:100_000]:
-            return "an index of files of weights", "join those files' tensors in one, and name it"
+            return "an index of files of weights", (
+                "join the files that it names, and name the result: "
+                "torch.save({**load_file(FIRST), **load_file(SECOND)}, NEW) with safetensors.torch.load_file"
+            )
         words = " ".join(start[:80].decode(errors="replace").split())
         return f"a text ({words})", ADVICE["PAGE"]
     return None

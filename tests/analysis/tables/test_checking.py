@@ -176,7 +176,8 @@ def test_repeated_rows_are_refused(table, rows, expected, tables, tmp_path):
 def test_ids_that_are_written_in_another_way_are_noticed(tables, tmp_path):
     tables["epochs"]["cell_id"] = ["A"] * 2 + ["B"] * 2 + ["C"] * 2
     assert refused(tmp_path, tables) == [
-        "epochs.parquet: found no cell of trials.parquet, but A for instance; expected its cell_id"
+        "epochs.parquet: column cell_id: found 'A' and others, none of them in trials.parquet, "
+        "expected in every row the cell_id that the cell has there"
     ]
 
 

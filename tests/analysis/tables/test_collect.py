@@ -249,7 +249,7 @@ def test_a_cut_plan_is_done_without(unfinished: Path) -> None:
     found = collect(unfinished)
     assert found is not None
     assert f"{plan} cannot be read" in found.note
-    assert "the sweep's own command writes it again" in found.note
+    assert "run the sweep's command again" in found.note
     assert table(unfinished, "trials")["status"].value_counts().to_dict() == {"done": 5, "failed": 1}
 
 

@@ -133,7 +133,7 @@ def test_numbers_count_blank_rows_and_what_a_quote_holds(tmp_path: Path) -> None
         ("file,person,Edema\n", ["row 2", "nothing below the header"]),
         ("file,person,Edema\n\n,,\n", ["nothing below the header"]),
         (b"", ["an empty file"]),
-        (b"\n \n", ["an empty file"]),
+        (b"\n \n", ["nothing but blanks"]),
         (b"PK\x03\x04rest", ["Excel"]),
         (b"<!DOCTYPE html><html>", ["web page"]),
         (b"version https://git-lfs.github.com/spec/v1\n", ["git lfs pull"]),
@@ -159,7 +159,7 @@ def test_other_bytes_in_a_column_that_is_not_read_do_no_harm(tmp_path: Path) -> 
 
 def test_a_folder_names_the_tables_in_it(tmp_path: Path) -> None:
     written(tmp_path, joined())
-    with pytest.raises(InputError, match=r"a folder.*'t\.csv' is there"):
+    with pytest.raises(InputError, match=r"a folder.*name one: .*/t\.csv"):
         read_rows(tmp_path, NAMES)
 
 
