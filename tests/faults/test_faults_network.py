@@ -17,7 +17,7 @@ from fault_table import judge
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-RAY = str(Path(sys.executable).with_name("ray"))
+RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 PER_CENT = 1
 """Of Ray's calls that lose the request, the answer, or the answer while the call goes on; each."""
 
@@ -93,7 +93,7 @@ class TwoMachines:
     def start_nodes(self):
         for number, options in enumerate((["--head", "--port=6379"], [f"--address={self.address}"])):
             command = [
-                RAY, "start", *options, f"--node-ip-address=10.231.77.{number + 1}", "--num-cpus=1",
+                *RAY, "start", *options, f"--node-ip-address=10.231.77.{number + 1}", "--num-cpus=1",
                 "--include-dashboard=false", f"--temp-dir={self.place}",
             ]  # fmt: skip
             if number:
