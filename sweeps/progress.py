@@ -37,13 +37,15 @@ OTHERS = {
 
 
 def duration(seconds: float) -> str:
-    """`75` -> `1:15 min`; short spans in seconds, long ones in hours."""
+    """`75` -> `1:15 min`; short spans in seconds, long ones in hours, from 100 hours on whole ones."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes}:{rest:02d} min"
-    return f"{minutes // 60}:{minutes % 60:02d} h"
+    if minutes < 6000:
+        return f"{minutes // 60}:{minutes % 60:02d} h"
+    return f"{minutes / 60:,.0f} h"
 
 
 def plan_table(plan: Plan, cost: Estimate, slots: int, width: int = WIDE) -> TextTable:

@@ -103,6 +103,14 @@ class Clock:
         return self.now
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(42, "42 s"), (75, "1:15 min"), (2 * 3600 + 60, "2:01 h"), (1000 * 3600 + 1700, "1,000 h")],
+)
+def test_a_duration_is_told_no_finer_than_it_is_known(seconds, words):
+    assert progress.duration(seconds) == words
+
+
 def test_the_end_is_not_known_before_the_estimate_rests_on_something():
     """Two cells of an hour each, two at a time, that take 20 minutes; Ray needs 15 s to start."""
     clock = Clock()
