@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.checks.finding import check_table
-from analysis.claims import conclusion
-from analysis.claims.analysed import analyse
+from analysis.claims import conclusion, earlier, look_record
+from analysis.claims.analysed import Analysis, analyse
 from analysis.claims.drawn import Drawn
 from analysis.figures import draw
 from analysis.report import page
@@ -117,12 +117,14 @@ def _conclude(
     figures = out / "figures"
     pictures = draw.draw_all(Drawn(found), figures)
     conclusion.write(found)
+    report = page.write(found, pictures, collection)
+    remember(found)
     status = loaded.trials["status"]
     counts = {"planned": len(status), **{s: int((status == s).sum()) for s in ("done", "failed", "missing")}}
     return Summary(
         evidence=store.evidence_folder(out),
         figures=figures,
-        report=page.write(found, pictures, collection),
+        report=report,
         counts=counts,
         failed=loaded.trials[status == "failed"],
         answer=page.first_line(found),
@@ -133,3 +135,14 @@ def _conclude(
         checks=checks,
         notes=tuple(filter(None, (collection.note if collection else "", store.sweep_note(out)))),
     )
+
+
+def remember(found: Analysis) -> None:
+    """Keep, last of all, what the next analysis has to know: a look that was taken, or verdicts printed."""
+    out = found.evidence.out
+    if found.looked is not None:
+        before = look_record.read(out)
+        if before is None or len(before.taken) < len(found.looked.record.taken):
+            look_record.store(out, found.looked.record)
+    elif look_record.read(out) is None:
+        earlier.keep(out, earlier.of_table(found.verdicts))

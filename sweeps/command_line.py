@@ -146,6 +146,22 @@ def parser() -> argparse.ArgumentParser:
         help="list the cells in OUT that no plan names; asked again, remove them. Starts nothing",
     )
 
+    looks = p.add_argument_group("seeds in looks", "docs/looks.md")
+    looks.add_argument(
+        "--until-decided", nargs="?", const="conjectures", choices=("conjectures", "claims"),
+        help="add seeds, in looks that are fixed before the first, until every conjecture (or claim) is "
+        "decided; what is decided stays, and cells that nothing open needs are not trained further",
+    )  # fmt: skip
+    looks.add_argument(
+        "--looks", type=int, nargs="+", metavar="N",
+        help="after how many seeds to look (default: 3 5 8); later, the same and those held in reserve",
+    )  # fmt: skip
+    looks.add_argument(
+        "--budget", type=float, metavar="H",
+        help="end before a look that would bring the cost of all cells above so many GPU-hours, or "
+        "core-hours where there is no GPU",
+    )  # fmt: skip
+
     axes = p.add_argument_group("axes of the grid")
     for axis in AXES:
         add_axis(axes, axis)
@@ -214,6 +230,24 @@ def options_of(arguments: Sequence[str]) -> Options:
     return Options(axes=axes, **{**given, **lists})
 
 
+def refuse_half_looks(options: Options) -> None:
+    """Options of looks that mean nothing together.
+
+    Raises:
+        SettingError: with all of them.
+    """
+    problems = []
+    if options.until_decided is None:
+        given = [name for name in ("looks", "budget") if getattr(options, name)]
+        problems += [f"--{name}: found no --until-decided, expected it; add it" for name in given]
+    elif "seed" in options.axes:
+        problems.append("--seeds: found --until-decided too; leave it out, --looks says how many seeds")
+    if options.budget is not None and not options.budget > 0:
+        problems.append(f"--budget: found {options.budget:g}, expected hours above 0")
+    if problems:
+        raise SettingError("; ".join(problems))
+
+
 def refuse_empty(arguments: Sequence[str]) -> None:
     """A value that is empty, as of a variable that is not set, would be taken for an option left out.
 
@@ -266,6 +300,7 @@ def preset_of(options: Options) -> Preset:
     Raises:
         SettingError: an unknown or unusable setting, or a file of `--study` that gives no preset.
     """
+    refuse_half_looks(options)
     preset = named_preset(options)
     axes = axis_values(options)
     # The presets' own condition is about balanced classes, and whoever asks for those means them.

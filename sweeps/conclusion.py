@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from sweeps.looks import Asked
 from sweeps.planning.plan import Plan
 from sweeps.processes.stop import Stop
 from sweeps.progress import failure_table
+from transfusion.problems import SettingError
 from transfusion.records import results
 
 OK, FAILED, UNUSABLE = 0, 1, 2
@@ -31,9 +34,31 @@ def stopped(stop: Stop, work: Plan, out: Path) -> str:
     return f"{text}; the same command continues."
 
 
-def conclude(work: Plan, out: Path, console: Console) -> int:
-    """Tables, figures, report, where they are not up to date; then where they lie and which cells failed."""
-    if not up_to_date(work, out):
+def fixed_looks(out: Path, asked: Asked, write: bool = False) -> dict[str, Any]:
+    """The looks of `out`, or those that are asked for: what the analysis keeps in `looks.json`.
+
+    Args:
+        write: keep them.
+
+    Raises:
+        SettingError: others are fixed there, or the numbers of seeds make no looks.
+    """
+    import analysis
+
+    try:
+        fixed = analysis.fixed_by(asked.until, asked.margins, dict(asked.grid), dict(asked.recipe))
+        return analysis.fix_looks(out, asked.seeds or None, fixed, write=write)
+    except (analysis.LooksError, analysis.EvidenceError) as error:
+        raise SettingError(str(error)) from error
+
+
+def conclude(work: Plan, out: Path, console: Console, look: bool = False) -> int:
+    """Tables, figures, report, where they are not up to date; then where they lie and which cells failed.
+
+    Args:
+        look: a look at the verdicts is due, which the analysis takes.
+    """
+    if look or not up_to_date(work, out):
         console.print("Writing tables, figures and report...")
         import analysis  # a second and a half of figures and statistics, that a plan has no use for
 

@@ -24,9 +24,10 @@ from sweeps.options import Options
 from sweeps.places import Places
 from sweeps.planning.resources import GpuError
 from sweeps.processes.stop import INTERRUPTED, Stop, on_signals
+from sweeps.rounds import run
 from sweeps.storage.lock import LockedError
 from sweeps.storage.object_store import ObjectStore
-from sweeps.sweep import Sweep, run
+from sweeps.sweep import Sweep
 from transfusion.problems import InputError, SettingError
 from transfusion.records.failures import failure_of
 from transfusion.records.lease import LostError

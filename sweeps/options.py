@@ -15,6 +15,9 @@ class Options:
     Attributes:
         axes: field of `Cell` -> the values that the options give, or how many (`--seeds`).
         recipe: `NAME=VALUE` each, as are `uncertain`, `weights`, `weights_origin` and `weights_input`.
+        until_decided: what seeds are added for: `conjectures` or `claims`; None where their number is fixed.
+        looks: after how many seeds verdicts are reached; empty for those that are fixed, or the usual ones.
+        budget: hours of GPUs, or without one of cores, that all looks together may cost.
         out: a folder or an object store's address; None for `results/NAME`.
     """
 
@@ -45,6 +48,10 @@ class Options:
 
     out: str | None = None
     cache: Path | None = None
+
+    until_decided: str | None = None
+    looks: tuple[int, ...] = ()
+    budget: float | None = None
 
     check: bool = False
     dry_run: bool = False

@@ -65,7 +65,7 @@ def write_sweep(
             "split": {"rule": dataset.split.rule, "why": dataset.split.why},
             "notes": list(data.notes),
         },
-        "margins": dict(preset.margins) if data.embedded or preset.phantom is None else {},
+        "margins": preset.margins_on(data.embedded),
         "margins_why": preset.margins_why,
         "labels": [one.record() for one in data.counts],
         "natural_images": "photos"

@@ -66,6 +66,14 @@ class Preset:
             raise SettingError(f"margins: found {wrong}, expected numbers above 0 by {', '.join(MARGINS)}")
         refuse_unknown(self.space)
 
+    def margins_on(self, embedded: bool) -> dict[str, float]:
+        """Its own margins, where they hold: those of a phantom on that alone.
+
+        Args:
+            embedded: whether the data are the embedded ones.
+        """
+        return dict(self.margins) if embedded or self.phantom is None else {}
+
     def cells(self) -> list[Cell]:
         """The wanted cells.
 

@@ -1,4 +1,4 @@
-"""One sweep from its options to its report: lock OUT, plan, settle the images, train, conclude."""
+"""One round of a sweep: plan, settle the images, train, record; `sweeps.rounds` makes a sweep of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from sweeps import connection, drafting, ownership
-from sweeps.conclusion import FAILED, OK, conclude, stopped
+from sweeps import connection, drafting, look_costs, looks
+from sweeps.conclusion import fixed_looks
 from sweeps.drafting import Planner
 from sweeps.execution import loggers
 from sweeps.inputs import settling
@@ -18,19 +18,18 @@ from sweeps.inputs.data import name_of
 from sweeps.inputs.data_table import DataSummary, data_tables, summarize
 from sweeps.inputs.opening import open_inputs
 from sweeps.inputs.settling import Inputs
+from sweeps.looks import Asked, LookPlan
 from sweeps.options import Options
 from sweeps.places import Places
 from sweeps.planning import history, plan, resources
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.plan import Plan
 from sweeps.planning.prune import prune
-from sweeps.processes import marked
-from sweeps.processes.stop import INTERRUPTED, Stop
+from sweeps.processes.stop import Stop
 from sweeps.progress import SweepProgress, duration, prune_table
 from sweeps.record import Outcome, write_sweep
 from sweeps.spaces import Preset
 from sweeps.storage import object_store
-from sweeps.storage.lock import Waiting
 from transfusion.problems import InputError, SettingError
 from transfusion.records import results
 from transfusion.study import Study
@@ -48,39 +47,7 @@ class Sweep:
     places: Places
     console: Console
     stop: Stop
-
-
-def run(sweep: Sweep) -> int:
-    """Lock OUT, plan, train, conclude; the exit status.
-
-    Raises:
-        SettingError, InputError, LockedError: nothing was started.
-    """
-    places, store = sweep.places, sweep.places.store
-    with ExitStack() as cleanup:
-        if not sweep.options.dry_run:
-            waiting = Waiting(wait=sweep.options.wait, say=sweep.console.print)
-            places = dataclasses.replace(places, look=ownership.take(places, waiting, cleanup))
-            cleanup.enter_context(ownership.no_phantom_if_refused(places.out))
-        cleanup.enter_context(marked.marked(str(places.out.resolve())))
-        if store:
-            ownership.fetch(store, places.out)
-        work = plan_and_train(dataclasses.replace(sweep, places=places))
-        if work is None:
-            return OK
-        if sweep.stop.reason:
-            sweep.console.print(stopped(sweep.stop, work, places.out))
-        if sweep.stop.by_signal:
-            return INTERRUPTED
-        if sweep.stop.reason.startswith("storage"):
-            return FAILED
-        places.look()
-        status = conclude(work, places.out, sweep.console)
-        if store:
-            places.look()
-            object_store.push(store, places.out)
-            sweep.console.print(f"all of it is in {store.uri}")
-        return status
+    looks: LookPlan | None = None
 
 
 def plan_and_train(sweep: Sweep) -> Plan | None:
@@ -95,11 +62,14 @@ def plan_and_train(sweep: Sweep) -> Plan | None:
     with ExitStack() as connected:
         at_hand = connection.open_resources(options, connected, sweep.stop, console)
         past = history.read(places.cells, retry_failed=options.retry_failed)
-        planner = drafting.planner(preset, at_hand, past, inputs.dataset, options.gpu_price)
+        now = sweep.looks.preset(preset) if sweep.looks else preset
+        planner = drafting.planner(now, at_hand, past, inputs.dataset, options.gpu_price)
         for text in data_tables(summary_of(sweep, inputs), console.width):
             console.print(text)
         work, expected = planner.plan(inputs)
         drafting.show(planner, inputs, work, expected, console)
+        if sweep.looks and not affordable(sweep, sweep.looks, planner, inputs, work):
+            return None
         if options.dry_run:
             return None
         places.look()
@@ -109,11 +79,44 @@ def plan_and_train(sweep: Sweep) -> Plan | None:
         if options.prune:
             remove_unnamed(sweep, work, past)
             return None
+        if sweep.looks:
+            keep_looks(sweep)
         plan.write(work, places.out / "plan.parquet")
         if work.missing():
             train(sweep, planner, inputs, work, connected)
             conclude_run(sweep, planner, inputs, (work, expected), time.monotonic() - started)
         return work
+
+
+def affordable(sweep: Sweep, plan: LookPlan, planner: Planner, inputs: Inputs, work: Plan) -> bool:
+    """Show the looks and what they cost; whether there is budget for the next.
+
+    Raises:
+        SettingError: looks were taken on other cells, or the first is beyond the budget.
+    """
+    looks.refuse_other_cells(plan, {one.id for one in work.cells})
+    budget = look_costs.Budget(sweep.options.budget, sweep.console)
+    return look_costs.within_budget(plan, planner, inputs, sweep.preset, budget)
+
+
+def asked_of(sweep: Sweep) -> Asked:
+    """What the command asks of looks."""
+    options, preset = sweep.options, sweep.preset
+    return Asked(
+        until=options.until_decided or "",
+        seeds=options.looks,
+        margins=preset.margins_on(options.data is None),
+        grid=looks.grid_of(preset),
+        recipe=dataclasses.asdict(preset.recipe),
+    )
+
+
+def keep_looks(sweep: Sweep) -> None:
+    """Fix the looks, now that cells are trained for them."""
+    places = sweep.places
+    fixed_looks(places.out, asked_of(sweep), write=True)
+    if places.store:
+        places.store.send(places.out / looks.FILE, looks.FILE)
 
 
 def summary_of(sweep: Sweep, inputs: Inputs) -> DataSummary:

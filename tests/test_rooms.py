@@ -70,10 +70,15 @@ ROOMS: dict[str, set[str]] = {
         "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.planning", "sweeps.inputs",
         "sweeps.progress",
     },
+    "sweeps.looks": {"transfusion", "sweeps.spaces"},
+    "sweeps.look_costs": {
+        "transfusion", "sweeps.looks", "sweeps.drafting", "sweeps.planning", "sweeps.inputs", "sweeps.spaces",
+    },
     "sweeps.conclusion": {
-        "transfusion", "sweeps.planning", "sweeps.processes", "sweeps.progress", "analysis",
+        "transfusion", "sweeps.looks", "sweeps.planning", "sweeps.processes", "sweeps.progress", "analysis",
     },
     "sweeps.sweep": {"transfusion", "sweeps"},
+    "sweeps.rounds": {"transfusion", "sweeps"},
     "sweeps.full_grid": {"transfusion", "sweeps"},
     "analysis.names": set(),
     "analysis.tables": {"analysis.names"},

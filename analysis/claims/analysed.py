@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.claims import earlier, look_record
 from analysis.claims.conjectures import Grid, grid_of
 from analysis.claims.decisions import decision_table
 from analysis.claims.estimates import estimate_table, power_law
+from analysis.claims.looked import Looked, looked
 from analysis.claims.published import beside
 from analysis.claims.study_results import study_result_table
 from analysis.claims.verdicts import judge, verdict_table
@@ -31,6 +33,8 @@ class Analysis:
             the table `findings`).
         margins: the smallest effects that matter, as they were used; `margins_told` says where from.
         law: the power law through the sizes; None for fewer than four.
+        looked: the looks and what they decided; None where seeds do not come in looks.
+        sequence_told: what looks, or verdicts that were printed before, do to the verdicts; mostly empty.
     """
 
     evidence: Evidence
@@ -42,6 +46,8 @@ class Analysis:
     decisions: pd.DataFrame
     margins: Margins
     law: PowerLaw | None
+    looked: Looked | None = None
+    sequence_told: str = ""
 
     @property
     def grid(self) -> Grid:
@@ -85,22 +91,46 @@ def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Anal
         EvidenceError: the sweep recorded margins that cannot be used.
     """
     measures = measure(evidence)
+    record = look_record.read(evidence.out)
     margins = margins_of(evidence, changes)
+    if record is not None and not changes:
+        margins = record.margins
     natural = evidence.natural
     grid = grid_of(measures, natural)
     law = power_law(measures, grid)
     estimates = estimate_table(measures, grid, law)
+    found = None if record is None or margins != record.margins else looked(evidence, measures, record)
+    if found is not None:
+        verdicts = found.verdicts(natural)
+    else:
+        verdicts = verdict_table(judge(measures, natural, margins), natural)
     return Analysis(
         evidence=dataclasses.replace(evidence, trials=flagged(evidence.trials, measures)),
         measures=measures,
         estimates=estimates,
-        verdicts=verdict_table(judge(measures, natural, margins), natural),
+        verdicts=verdicts,
         study_results=study_result_table(measures, natural, margins),
         published=beside(estimates, finding=trained_finding(evidence), natural=natural),
         decisions=decision_table(measures),
         margins=margins,
         law=law,
+        looked=found,
+        sequence_told=_sequence_told(evidence, record, found, verdicts),
     )
+
+
+def _sequence_told(
+    evidence: Evidence, record: look_record.Record | None, found: Looked | None, verdicts: pd.DataFrame
+) -> str:
+    """What looks, or verdicts that were printed before, do to these ones, as sentences."""
+    before, now = earlier.read(evidence.out), earlier.of_table(verdicts)
+    said = [earlier.told(before, now, looks=0 if record is None else 1)]
+    if record is not None and found is None:
+        said.append(
+            "Seeds come in looks here, whose margins are fixed; with these other margins verdicts are not "
+            "corrected for looks, and decide nothing."
+        )
+    return " ".join(filter(None, said))
 
 
 def flagged(trials: pd.DataFrame, measures: Measures) -> pd.DataFrame:

@@ -27,7 +27,7 @@ class Judged:
         margin: the smallest effect that matters.
         p_supported, p_refuted: of the test whose rejection supports the claim, and of the one whose rejection
             refutes it, uncorrected; NaN where the test must not be made.
-        tests: the number of different tests that it is corrected for; its level is `LEVEL / tests`.
+        tests: the number of different tests that it is corrected for; its level is `LEVEL * share / tests`.
         effect: what was found, at that level: a gain is a change for the better, of at least the margin or
             small; `none` is one too small to matter, of either sign.
         likely: how likely the effect is worse by the margin, about the same, better by the margin, as read
@@ -35,6 +35,7 @@ class Judged:
         missing, untested: without an estimate the number of cells that are not there, and why.
         hindered: why a test must not be made though there is an estimate, as sentences; else empty.
         same_as: the question of an earlier claim that is the very same test on this grid; else empty.
+        share: of the level that is spent on it: 1 where it is tested once, less at one of several looks.
     """
 
     claim: Claim
@@ -50,11 +51,12 @@ class Judged:
     untested: str = ""
     hindered: str = ""
     same_as: str = ""
+    share: float = 1.0
 
     @property
     def level(self) -> float:
         """Of each of its two tests."""
-        return LEVEL / self.tests
+        return LEVEL * self.share / self.tests
 
     @property
     def orientation(self) -> int:

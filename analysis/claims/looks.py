@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from analysis.claims.conjectures import CONJECTURES, Claim, Grid, contrast_of
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged, Verdict
 from analysis.claims.verdicts import decide as verdict_at
-from analysis.tables.conditions import Condition, condition
+from analysis.tables.conditions import Condition
 
 EXACT = 1e-9
 
@@ -205,33 +205,32 @@ def _is_open(
 
 def cells_of(claims: Sequence[Claim], grid: Grid, architectures: Sequence[str]) -> frozenset[Condition]:
     """The conditions that these claims are estimated from."""
-    found: set[Condition] = set()
-    for claim in claims:
-        contrast = contrast_of(claim, grid)
-        for term in contrast.terms if contrast is not None else ():
-            for name in claim.architectures or architectures:
-                found.add(
-                    condition(
-                        architecture=name,
-                        train_images=term.train_images,
-                        init=term.init,
-                        freeze=term.freeze,
-                        balance=term.balance,
-                    )
-                )
-    return frozenset(found)
+    return frozenset(
+        one
+        for claim in claims
+        for name in claim.architectures or architectures
+        for one in conditions_of(claim, grid, name)
+    )
 
 
-def repeated_interval(judged: Judged, weight: float) -> tuple[float, float]:
+def conditions_of(claim: Claim, grid: Grid, architecture: str) -> frozenset[Condition]:
+    """The conditions of one network that a claim is estimated from; none where the grid cannot test it."""
+    contrast = contrast_of(claim, grid)
+    return (
+        frozenset(term.of(architecture) for term in contrast.terms) if contrast is not None else frozenset()
+    )
+
+
+def repeated_interval(judged: Judged) -> tuple[float, float]:
     """An interval at one look that holds for all claims and looks together; NaN without an estimate.
 
     Beside the naive 95 % interval, `judged.found.low` and `.high`, which says nothing of looks. Half its
-    width is that of the naive one, stretched from 95 % to 1 - weight x the claim's level.
+    width is that of the naive one, stretched from 95 % to 1 - the claim's level at this look.
     """
     found = judged.found
     if found is None or not found.standard_error > 0:
         return float("nan"), float("nan")
-    stretch = found.quantile(weight * judged.level / 2) / found.quantile(0.025)
+    stretch = found.quantile(judged.level / 2) / found.quantile(0.025)
     return (
         found.estimate - stretch * (found.estimate - found.low),
         found.estimate + stretch * (found.high - found.estimate),

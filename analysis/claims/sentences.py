@@ -124,7 +124,8 @@ def _what_would_tell(j: Judged, found: Estimate) -> list[str]:
     if j.patients_needed <= found.patients:
         return ["More seeds could tell."]
     said = f"About {_rounded(j.patients_needed):,} test patients could tell; there are {found.patients:,}."
-    return [said, "No number of seeds will do with so few test patients."] if few_patients else [said]
+    few = f"No number of seeds will do: {found.patients:,} test patients are too few."
+    return [said, few] if few_patients else [said]
 
 
 def _rounded(count: int) -> int:

@@ -22,7 +22,7 @@ not needed is not supported by networks whose loss still falls or one of whose c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -130,6 +130,19 @@ def likely(found: Estimate, margin: float, better: int) -> tuple[float, float, f
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Level:
+    """What a claim is tested at: `share` of the level of all claims, over the number of `tests`."""
+
+    share: float
+    tests: int
+
+    @property
+    def of_claim(self) -> float:
+        """Of each of a claim's two tests."""
+        return LEVEL * self.share / self.tests
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Tested:
     """One claim on its way to be judged: its readings, their p-values, and which test it is."""
 
@@ -143,18 +156,29 @@ class _Tested:
 
 
 def judge(
-    measures: Measures, natural: str | None, margins: Margins, claims: Sequence[Claim] = CLAIMS
+    measures: Measures,
+    natural: str | None,
+    margins: Margins,
+    claims: Sequence[Claim] = CLAIMS,
+    *,
+    share: float = 1.0,
+    tests: int = 1,
 ) -> list[Judged]:
-    """Estimate and judge every claim, corrected for the number of different tests that could be made."""
+    """Estimate and judge every claim, corrected for the number of different tests that could be made.
+
+    Args:
+        share: of the level that is spent now, at one of several looks.
+        tests: to be corrected for at least: those of an earlier look.
+    """
     grid = grid_of(measures, natural)
     tested = [_tested(measures, claim, contrast_of(claim, grid), margins) for claim in claims]
     known = [one for one in tested if not np.isnan(one.pair).all()]
-    count = max(len({one.test for one in known}), 1)
+    level = Level(share, max(len({one.test for one in known}), tests))
     first: dict[Hashable, Claim] = {}
     judged = []
     for one in tested:
         earlier = first.setdefault(one.test, one.claim) if one.found else one.claim
-        judged.append(_judged(measures, one, count, "" if earlier is one.claim else earlier.question))
+        judged.append(_judged(measures, one, level, "" if earlier is one.claim else earlier.question))
     return judged
 
 
@@ -234,10 +258,10 @@ def _test(measures: Measures, claim: Claim, contrast: Contrast) -> Hashable:
     )
 
 
-def _judged(measures: Measures, one: _Tested, tests: int, same_as: str) -> Judged:
+def _judged(measures: Measures, one: _Tested, at: Level, same_as: str) -> Judged:
     better = orientation(one.claim)
     found = together(one.found)
-    level = LEVEL / tests
+    level = at.of_claim
     free = found is not None and not _hindered(one.found)
     missing: int | None = None
     untested = ""
@@ -253,7 +277,7 @@ def _judged(measures: Measures, one: _Tested, tests: int, same_as: str) -> Judge
         margin=one.margin,
         p_supported=one.pair[0],
         p_refuted=one.pair[1],
-        tests=tests,
+        tests=at.tests,
         verdict=decide(*one.pair, level),
         effect=effect_of(one.found, one.margin, level, better) if free else "unknown",
         likely=likely(found, one.margin, better) if found is not None and free else None,
@@ -261,6 +285,7 @@ def _judged(measures: Measures, one: _Tested, tests: int, same_as: str) -> Judge
         untested=untested,
         hindered=one.hindered,
         same_as=same_as,
+        share=at.share,
     )
 
 
@@ -273,8 +298,14 @@ def overall(judged: Sequence[Judged]) -> Verdict:
     return "refuted" if any(j.p_refuted <= CONJECTURE_LEVEL / max(tests, 1) for j in needed) else "undecided"
 
 
-def verdict_table(judged: Sequence[Judged], natural: str | None) -> pd.DataFrame:
-    """The table `verdicts`: the claims of each conjecture, then its row `overall`."""
+def verdict_table(
+    judged: Sequence[Judged], natural: str | None, decided: Mapping[int, Verdict] | None = None
+) -> pd.DataFrame:
+    """The table `verdicts`: the claims of each conjecture, then its row `overall`.
+
+    Args:
+        decided: verdicts on conjectures where they were reached at looks; else they follow from the claims.
+    """
     name = init_name(natural) if natural else "natural images"
     rows: list[dict[str, object]] = []
     for conjecture, title in CONJECTURES.items():
@@ -284,7 +315,7 @@ def verdict_table(judged: Sequence[Judged], natural: str | None) -> pd.DataFrame
             if j.claim.conjecture == conjecture
         ]
         rows += [_row(j) for j in mine]
-        verdict = overall(mine)
+        verdict = overall(mine) if decided is None else decided.get(conjecture, "undecided")
         rows.append(
             {
                 "conjecture": conjecture,

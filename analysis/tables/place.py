@@ -16,6 +16,8 @@ from analysis.tables.schema import EvidenceError
 from analysis.tables.store import evidence_folder
 
 LOCK = ".analysis.lock"
+RECORDS = ("sweep.json", "looks.json", "judged.json")
+"""What no cell tells: how the sweep was run, its looks, and the verdicts that were printed before."""
 PATIENCE_SECONDS = 1.0
 """After so long a wait is told."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -73,8 +75,8 @@ def bring(out: Path, place: Path) -> None:
     folder = place / "evidence"
     folder.mkdir(exist_ok=True)
     tables = [] if (out / "cells").is_dir() else sorted(evidence_folder(out).glob("*.parquet"))
-    record = out / "sweep.json"
     for file in tables:
         shutil.copyfile(file, folder / file.name)
-    if record.exists():
-        shutil.copyfile(record, place / record.name)
+    for record in (out / name for name in RECORDS):
+        if record.exists():
+            shutil.copyfile(record, place / record.name)

@@ -25,6 +25,8 @@ from transfusion.records.results import CHECKPOINT, RESULT, WEIGHTS
 
 LARGE = (CHECKPOINT, WEIGHTS)
 """What a driver has no use for, and does not fetch."""
+RECORDS = ("looks.json", "judged.json")
+"""What no cell tells: looks that were fixed and taken, and verdicts that were printed."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class ObjectStore:
 
 
 def pull(store: ObjectStore, mirror: Path) -> None:
-    """Make `mirror / "cells"` equal to the store, weights and checkpoints left out."""
+    """Make cells and records of `mirror` equal to the store, weights and checkpoints left out."""
     there = {name: size for name, size in store.names("cells").items() if not name.endswith(LARGE)}
     for file in (mirror / "cells").rglob("*"):
         if file.is_file() and str(file.relative_to(mirror)) not in there:
@@ -136,6 +138,9 @@ def pull(store: ObjectStore, mirror: Path) -> None:
         file = mirror / name
         if not file.exists() or file.stat().st_size != size or name.endswith((RESULT, ATTEMPTS)):
             store.fetch(name, file)
+    for name in RECORDS:
+        if not store.fetch(name, mirror / name):
+            (mirror / name).unlink(missing_ok=True)
     for name in store.names("content"):
         if not (mirror / name).exists():  # named by what is in it
             store.fetch(name, mirror / name)
@@ -143,7 +148,7 @@ def pull(store: ObjectStore, mirror: Path) -> None:
 
 def push(store: ObjectStore, mirror: Path) -> None:
     """Send what the driver wrote: plan, records, evidence, figures and report."""
-    single = ("plan.parquet", "sweep.json", "report.html")
+    single = ("plan.parquet", "sweep.json", "report.html", *RECORDS)
     for file in sorted(mirror.rglob("*")):
         name = str(file.relative_to(mirror))
         if file.is_file() and (name in single or name.startswith(("evidence/", "figures/"))):

@@ -157,10 +157,10 @@ def test_repeated_intervals_hold_over_claims_and_looks() -> None:
     reach = stats.t.ppf(0.975, freedom) * error
     found = Estimate(0.02, 0.02 - reach, 0.02 + reach, error, freedom, "measured", 0.02, 3, 900, 200, 84, 0)
     one = Judged(BY_NAME["in_domain_gains"], found, 0.01, 0.1, 0.9, 12, "undecided", "unknown")
-    low, high = repeated_interval(one, 0.08)
+    low, high = repeated_interval(dataclasses.replace(one, share=0.08))
     expected = stats.t.ppf(1 - 0.05 * 0.08 / 12 / 2, freedom) * error
     assert (0.02 - low, high - 0.02) == pytest.approx((expected, expected))
-    assert np.isnan(repeated_interval(dataclasses.replace(one, found=None), 0.5)).all()
+    assert np.isnan(repeated_interval(dataclasses.replace(one, found=None))).all()
 
 
 def test_peeking_at_every_look_is_wrong_no_more_often_than_promised() -> None:
