@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.claims import earlier, look_record
-from analysis.claims.conjectures import Grid, grid_of
+from analysis.claims.conjectures import CLAIMS, Grid, grid_of
 from analysis.claims.decisions import decision_table
 from analysis.claims.estimates import estimate_table, power_law
+from analysis.claims.hours import a_seed
 from analysis.claims.looked import Looked, looked
 from analysis.claims.published import beside
 from analysis.claims.study_results import study_result_table
-from analysis.claims.verdicts import judge, verdict_table
+from analysis.claims.verdicts import judge, needs, verdict_table
 from analysis.statistics.catalogue import MEASURES, Margins
 from analysis.statistics.measures import Measures, measure
 from analysis.statistics.power_law import PowerLaw
@@ -103,7 +104,9 @@ def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Anal
     if found is not None:
         verdicts = found.verdicts(natural)
     else:
-        verdicts = verdict_table(judge(measures, natural, margins), natural)
+        judged = judge(measures, natural, margins)
+        hours = a_seed(measures, evidence.trials, CLAIMS, natural)
+        verdicts = verdict_table(judged, natural, needs=needs(measures, natural, judged, hours))
     return Analysis(
         evidence=dataclasses.replace(evidence, trials=flagged(evidence.trials, measures)),
         measures=measures,

@@ -36,6 +36,7 @@ class Judged:
         hindered: why a test must not be made though there is an estimate, as sentences; else empty.
         same_as: the question of an earlier claim that is the very same test on this grid; else empty.
         share: of the level that is spent on it: 1 where it is tested once, less at one of several looks.
+        readings: the estimates that both tests have to agree on: one, or with doubtful runs two.
     """
 
     claim: Claim
@@ -52,6 +53,7 @@ class Judged:
     hindered: str = ""
     same_as: str = ""
     share: float = 1.0
+    readings: tuple[Estimate, ...] = ()
 
     @property
     def level(self) -> float:

@@ -8,8 +8,9 @@ import numpy as np
 
 from analysis.claims.conjectures import PER_DOUBLING, Claim
 from analysis.claims.judged import Judged
+from analysis.claims.needed import MOST_SEEDS, Needed
 from analysis.statistics.catalogue import MEASURES
-from analysis.statistics.contrasts import Estimate
+from analysis.statistics.contrasts import POWER, Estimate
 
 ONE_SEED = "One seed only: what its runs have in common cannot be told from an effect. Two more seeds would."
 
@@ -43,15 +44,15 @@ def measured(claim: Claim, found: Estimate) -> str:
     return f"{quantity}: {effect(claim, found)[:-1]}; {n})."
 
 
-def why_claim(j: Judged) -> str:
-    """Why a claim has its verdict, and what was found."""
+def why_claim(j: Judged, need: Needed | None = None) -> str:
+    """Why a claim has its verdict, what was found, and what it needs where it is undecided."""
     found = j.found
     if found is None:
         return because(j)
-    return f"{measured(j.claim, found)} {because(j)}"
+    return f"{measured(j.claim, found)} {because(j, need)}"
 
 
-def because(j: Judged) -> str:
+def because(j: Judged, need: Needed | None = None) -> str:
     """The same without the estimate and its interval."""
     found = j.found
     if found is None:
@@ -66,7 +67,9 @@ def because(j: Judged) -> str:
     elif found.standard_error == 0:
         parts.append("Without any variation there is nothing to judge chance by.")
     else:
-        parts += _undecided(j, found)
+        parts += _undecided(j, found, told=need is not None)
+    if need is not None:
+        parts.append(_what_would_decide(need, found, told=j.hindered))
     if j.effect in ("loss", "small loss") and j.claim.guarded:
         parts.append("What is said not to be needed is the worse by it.")
     if found.doubtful:
@@ -88,8 +91,8 @@ def _margin(j: Judged) -> str:
     return f"{j.margin:.{max(MEASURES[j.claim.metric].digits, 2)}f}"
 
 
-def _undecided(j: Judged, found: Estimate) -> list[str]:
-    """Why an interval decides nothing, and what would."""
+def _undecided(j: Judged, found: Estimate, *, told: bool) -> list[str]:
+    """Why an interval decides nothing, and what would unless that is `told`."""
     limit, digits = _margin(j), MEASURES[j.claim.metric].digits
     if j.effect in ("gain", "loss"):
         return [f"That is {_side(found)} zero by more than {limit}, the smallest effect that matters."]
@@ -109,7 +112,7 @@ def _undecided(j: Judged, found: Estimate) -> list[str]:
         ]
     if np.isfinite(j.smallest_effect):
         said.append(f"Four of five such grids would find an effect of {j.smallest_effect:.{digits}f}.")
-    return [*said, *_what_would_tell(j, found)]
+    return said if told else [*said, *_what_would_tell(j, found)]
 
 
 def _what_would_tell(j: Judged, found: Estimate) -> list[str]:
@@ -126,6 +129,27 @@ def _what_would_tell(j: Judged, found: Estimate) -> list[str]:
     said = f"About {_rounded(j.patients_needed):,} test patients could tell; there are {found.patients:,}."
     few = f"No number of seeds will do: {found.patients:,} test patients are too few."
     return [said, few] if few_patients else [said]
+
+
+def _what_would_decide(need: Needed, found: Estimate, told: str) -> str:
+    """How many more seeds, and what they cost; or that none would, and how many patients with them.
+
+    Args:
+        told: what has been said already.
+    """
+    if need.seeds is not None:
+        more = f"{need.seeds:,} more seed{'' if need.seeds == 1 else 's'}"
+        cost = f", about {need.hours}," if need.hours is not None else ""
+        return f"{more}{cost} would decide it with 80 %."
+    if need.at_best >= POWER:
+        return f"It would take more than {MOST_SEEDS} more seeds to decide it with 80 %."
+    none = f"No number of seeds would decide it with 80 % (at best {need.at_best:.0%})"
+    if need.patients is None:
+        return f"{none}. {need.obstacle if need.obstacle != told else ''}".rstrip()
+    return (
+        f"{none}: {found.patients:,} test patients are too few. Enough seeds would with about "
+        f"{_rounded(need.patients):,}."
+    )
 
 
 def _rounded(count: int) -> int:

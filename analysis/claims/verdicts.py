@@ -37,7 +37,9 @@ from analysis.claims.conjectures import (
     grid_of,
     worded,
 )
+from analysis.claims.hours import Hours
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Effect, Judged, Verdict, orientation
+from analysis.claims.needed import Needed, needed
 from analysis.claims.sentences import ONE_SEED, because, unit_of, why_claim, why_overall
 from analysis.names import init_name
 from analysis.statistics.catalogue import Margins
@@ -286,6 +288,7 @@ def _judged(measures: Measures, one: _Tested, at: Level, same_as: str) -> Judged
         hindered=one.hindered,
         same_as=same_as,
         share=at.share,
+        readings=one.found,
     )
 
 
@@ -298,14 +301,39 @@ def overall(judged: Sequence[Judged]) -> Verdict:
     return "refuted" if any(j.p_refuted <= CONJECTURE_LEVEL / max(tests, 1) for j in needed) else "undecided"
 
 
+def needs(
+    measures: Measures, natural: str | None, judged: Sequence[Judged], hours: Mapping[str, Hours]
+) -> dict[str, Needed]:
+    """What every undecided claim needs, by its name, where that can be said.
+
+    Args:
+        hours: of one more seed, by claim.
+    """
+    grid, found = grid_of(measures, natural), {}
+    for j in judged:
+        contrast = contrast_of(j.claim, grid)
+        if contrast is None or j.verdict != "undecided" or not j.readings:
+            continue
+        obstacle = _not_trained(measures, j.claim, contrast) if j.claim.guarded else ""
+        one = needed(j, hours.get(j.claim.name), obstacle)
+        if one is not None:
+            found[j.claim.name] = one
+    return found
+
+
 def verdict_table(
-    judged: Sequence[Judged], natural: str | None, decided: Mapping[int, Verdict] | None = None
+    judged: Sequence[Judged],
+    natural: str | None,
+    decided: Mapping[int, Verdict] | None = None,
+    needs: Mapping[str, Needed] | None = None,
 ) -> pd.DataFrame:
     """The table `verdicts`: the claims of each conjecture, then its row `overall`.
 
     Args:
         decided: verdicts on conjectures where they were reached at looks; else they follow from the claims.
+        needs: what undecided claims need, by name.
     """
+    needs = needs or {}
     name = init_name(natural) if natural else "natural images"
     rows: list[dict[str, object]] = []
     for conjecture, title in CONJECTURES.items():
@@ -314,7 +342,7 @@ def verdict_table(
             for j in judged
             if j.claim.conjecture == conjecture
         ]
-        rows += [_row(j) for j in mine]
+        rows += [_row(j, needs.get(j.claim.name)) for j in mine]
         verdict = overall(mine) if decided is None else decided.get(conjecture, "undecided")
         rows.append(
             {
@@ -328,8 +356,8 @@ def verdict_table(
     return pd.DataFrame(rows, columns=[c.name for c in VERDICTS])
 
 
-def _row(j: Judged) -> dict[str, object]:
-    claim = j.claim
+def _row(j: Judged, need: Needed | None) -> dict[str, object]:
+    claim, hours = j.claim, need.hours if need is not None else None
     fields = ("estimate", "low", "high", "seeds", "patients", "cells", "seed_part")
     worse, same, better = j.likely or (None, None, None)
     return {
@@ -345,6 +373,11 @@ def _row(j: Judged) -> dict[str, object]:
         "cells_doubtful": getattr(j.found, "doubtful", None),
         "smallest_effect": j.smallest_effect,
         "patients_needed": j.patients_needed,
+        "seeds_needed": getattr(need, "seeds", None),
+        "hours_needed": getattr(hours, "count", None),
+        "hours_of": getattr(hours, "unit", None),
+        "decided_at_best": getattr(need, "at_best", None),
+        "patients_for_seeds": getattr(need, "patients", None),
         "margin": j.margin,
         "p_supported": float(np.minimum(1.0, j.p_supported * j.tests)),
         "p_refuted": float(np.minimum(1.0, j.p_refuted * j.tests)),
@@ -353,6 +386,6 @@ def _row(j: Judged) -> dict[str, object]:
         "likely_worse": worse,
         "likely_same": same,
         "likely_better": better,
-        "because": because(j),
-        "why": why_claim(j),
+        "because": because(j, need),
+        "why": why_claim(j, need),
     }

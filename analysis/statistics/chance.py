@@ -78,15 +78,15 @@ class Chance:
 
     def _errors(self) -> tuple[Reals, Reals]:
         """Standard errors that are possible, and how likely each is [nodes]."""
-        own, own_weights = _scales(self.seeds_freedom, MANY_NODES)
-        shared, shared_weights = _scales(self.patients_freedom, FEW_NODES)
+        own, own_weights = scales(self.seeds_freedom, MANY_NODES)
+        shared, shared_weights = scales(self.patients_freedom, FEW_NODES)
         seeds = np.maximum(self.seeds * own, self.floor)
         variance = self.patients * shared[:, None] + seeds
         return np.sqrt(variance).ravel(), np.outer(shared_weights, own_weights).ravel()
 
 
 @lru_cache(maxsize=256)
-def _scales(freedom: float, nodes: int) -> tuple[Reals, Reals]:
+def scales(freedom: float, nodes: int) -> tuple[Reals, Reals]:
     """By what a variance may be larger than it was estimated, freedom / chi^2, and weights [nodes].
 
     Gauss and Legendre's nodes, crowded where chi^2 is small, since there the tail comes from.

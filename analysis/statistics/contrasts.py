@@ -178,7 +178,7 @@ def estimates(measures: Measures, contrast: Contrast) -> tuple[Estimate, ...]:
 
     None at all if too few networks have all the cells that `contrast` needs.
     """
-    rows = _planned_rows(measures, contrast)
+    rows = planned_rows(measures, contrast)
     doubtful = int(measures.doubtful[rows[rows >= 0]].sum())
     readings = measures.readings(contrast.metric) if doubtful else (measures,)
     found = [_estimate(reading, contrast) for reading in readings]
@@ -329,7 +329,7 @@ def _seeds_part(
 
 
 def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
-    wanted = _planned_rows(measures, contrast)
+    wanted = planned_rows(measures, contrast)
     values = measures.values(contrast.metric)
     there: NDArray[np.bool_] = (wanted >= 0) & np.isfinite(values[wanted])
     complete: NDArray[np.bool_] = np.all(there, axis=2)
@@ -350,7 +350,7 @@ def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
     )
 
 
-def _planned_rows(measures: Measures, contrast: Contrast) -> NDArray[np.intp]:
+def planned_rows(measures: Measures, contrast: Contrast) -> NDArray[np.intp]:
     """The row of every cell that `contrast` asks for, -1 where none is planned [networks, seeds, terms]."""
     if contrast not in measures.planned_rows:
         names = contrast.architectures or measures.architectures
@@ -376,7 +376,7 @@ def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:
         return blocks.missing, "the grid plans no cells of one kind that it compares"
     if blocks.names and contrast.across in ("log2_depth", "log10_parameters"):
         return blocks.missing, "fewer than two networks of different, known size have finished"
-    planned = _planned_rows(measures, contrast)
+    planned = planned_rows(measures, contrast)
     cells = measures.cells.iloc[np.unique(planned[planned >= 0])]
     done = cells["status"] == "done"
     if undefined := int((done & cells[contrast.metric].isna()).sum()):

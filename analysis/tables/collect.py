@@ -211,7 +211,8 @@ def _read_result(folder: Path) -> dict[str, Any]:
             **{name: result.get(name) for name in ("started", "finished", "weights_input")},
             "weights_sha256": result.get("weights"),
             "rate_at_edge": (result.get("metrics") or {}).get("rate_at_edge"),
-            **{name: environment.get(name) for name in ("device", "host")},
+            **{name: environment.get(name) for name in ("device", "host", "threads")},
+            "device_share": environment.get("share"),
             **{f"code_{name}": code.get(name) for name in ("version", "commit", "clean", "digest")},
             "recipe": recipe,
         }

@@ -195,6 +195,8 @@ TRIALS = (
     _span("seconds", "time of the whole trial"),
     _real("images_per_second", "training throughput", "images / second", low=0),
     _text("device", "device of the trial"),
+    _real("device_share", "share of the device that the trial was given, or of the machine's cores", low=0),
+    _count("threads", "cores that the trial computed with", low=1),
     _text("host", "machine of the trial"),
     _text("started", "ISO 8601"),
     _text("finished", "ISO 8601"),
@@ -309,6 +311,18 @@ VERDICTS = (
         "test patients with which four of five such grids could tell no effect from one that matters; "
         "null where "
         "no number would do",
+    ),
+    _count(
+        "seeds_needed",
+        "more seeds that would decide it with 80 %; null where it is decided, none would, or nothing can be "
+        "said",
+    ),
+    _real("hours_needed", "of training, of the cells that it asks for with so many seeds", "hours", low=0),
+    _text("hours_of", "what those are hours of: `GPU` (its share times its time) or `core`"),
+    _real("decided_at_best", "how likely any number of seeds decides it; null as of `seeds_needed`"),
+    _count(
+        "patients_for_seeds",
+        "where no number of seeds would: test patients with which enough seeds would decide it with 80 %",
     ),
     _real("p_supported", "p of the test whose rejection supports the claim, times the number of tests"),
     _real("p_refuted", "p of the test whose rejection refutes the claim, times the number of tests"),
