@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_NAMES = {"imagenet": "ImageNet", "photos": "photos", "consolidation": "Consolidation"}
+IN_DOMAIN = "consolidation"
+"""The initialisation that is pretraining on another finding of the same data, where no upstream cell says."""
+
+_CHEXPERT = (
+    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema",
+    "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other",
+    "Fracture", "Support Devices",
+)  # fmt: skip
 
 
 FOUND = {
@@ -31,8 +38,16 @@ def is_phantom(sweep: Mapping[str, Any]) -> bool:
     return _PHANTOM in data_name(sweep)
 
 
+def init_of(finding: str) -> str:
+    """The initialisation whose weights are pretraining on this finding: `pleural_effusion`."""
+    return finding.lower().replace(" ", "_")
+
+
+_NAMES = {"imagenet": "ImageNet", **{init_of(finding): finding for finding in _CHEXPERT}}
+
+
 def init_name(init: str) -> str:
-    """`ImageNet`, `photos`, `Consolidation`, or the initialisation's own name."""
+    """`ImageNet`, `photos`, `Pleural Effusion`, or the initialisation's own name."""
     return _NAMES.get(init, init)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sweeps.spaces import Phantom, Preset, grid
 from transfusion.architectures import Architecture
-from transfusion.cell import BALANCES, FREEZES, Cell, Recipe
+from transfusion.cell import BALANCES, FREEZES, IN_DOMAIN, Cell, Recipe
 
 STUDIED: tuple[Architecture, ...] = (
     "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny"
@@ -22,7 +22,7 @@ def smoke() -> Preset:
         space=grid(
             architecture=("resnet18", "cbr_tiny"),
             train_images=(32, 64),
-            init=("random", "photos", "consolidation"),
+            init=("random", "photos", *IN_DOMAIN),
             freeze=FREEZES,
         ),
         recipe=Recipe(
@@ -53,7 +53,7 @@ def demo() -> Preset:
         space=grid(
             architecture=STUDIED,
             train_images=(48, 96, 192, 384),
-            init=("random", "photos", "consolidation"),
+            init=("random", "photos", *IN_DOMAIN),
             freeze=FREEZES,
             balance=BALANCES,
         ),
@@ -84,7 +84,7 @@ def chexpert() -> Preset:
         space=grid(
             architecture=STUDIED,
             train_images=(5_000, 50_000, 100_000, 200_000),
-            init=("random", "imagenet", "consolidation"),
+            init=("random", "imagenet", *IN_DOMAIN),
             freeze=FREEZES,
             seed=range(3),
         ),

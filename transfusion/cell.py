@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.problems import SettingError
@@ -26,18 +26,24 @@ point; every loss of its curve stands at the rate of the step before it; a head 
 ten times as high.
 """
 
-Init = Literal["random", "imagenet", "photos", "consolidation"]
+Init: TypeAlias = str
 Freeze = Literal["none", "backbone"]
 Balance = Literal["natural", "balanced"]
 Kind = Literal["upstream", "grid"]
 
-INITS: tuple[Init, ...] = get_args(Init)
 FREEZES: tuple[Freeze, ...] = get_args(Freeze)
 BALANCES: tuple[Balance, ...] = get_args(Balance)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NATURAL_IMAGES: tuple[Init, ...] = ("imagenet", "photos")
 """The upstream tasks that are natural images; `Cell.finding` of such an upstream cell is the task's name."""
+
+IN_DOMAIN: dict[Init, str] = {"consolidation": "Consolidation"}
+"""The upstream tasks that are findings of the data, by the word that `init` takes. Another is chosen here
+alone, in lower case with `_` for spaces: options, presets and the plan follow, and the analysis tells it by
+the finding of its upstream cells."""
+
+INITS: tuple[Init, ...] = ("random", *NATURAL_IMAGES, *IN_DOMAIN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,8 +277,13 @@ def upstream_of(cell: Cell, recipe: Recipe, supplied: Supplied = NOTHING_SUPPLIE
 @lru_cache(maxsize=4096)
 def _pretraining(init: Init, architecture: Architecture, images: int, seed: int) -> Cell:
     """Many cells share one pretraining, and a plan may have a hundred thousand cells."""
-    finding = init if init in NATURAL_IMAGES else init.capitalize()
-    return Cell(kind="upstream", finding=finding, architecture=architecture, train_images=images, seed=seed)
+    return Cell(
+        kind="upstream",
+        finding=IN_DOMAIN.get(init, init),
+        architecture=architecture,
+        train_images=images,
+        seed=seed,
+    )
 
 
 def cell_id(cell: Cell, recipe: Recipe, fingerprint: str, supplied: Supplied = NOTHING_SUPPLIED) -> str:

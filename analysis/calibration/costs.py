@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.names import IN_DOMAIN
+
 MACS: dict[str, float] = {
     "resnet50": 4.09e9,
     "resnet34": 3.66e9,
@@ -33,8 +35,8 @@ def gpu_hours(cells: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def upstream_hours(cells: pd.DataFrame) -> float:
-    """GPU-hours of the networks pretrained on Consolidation, each on as many images as the largest size."""
-    upstream = cells[cells["init"] == "consolidation"].drop_duplicates(["architecture", "seed"])
+    """GPU-hours of the networks pretrained in the domain, each on as many images as the largest size."""
+    upstream = cells[cells["init"] == IN_DOMAIN].drop_duplicates(["architecture", "seed"])
     if upstream.empty:
         return 0.0
     largest = cells["train_images"].max()

@@ -21,6 +21,7 @@ from analysis.calibration.rates import clopper_pearson
 from analysis.calibration.settings import CHEXPERT, Setting
 from analysis.calibration.truth import plan
 from analysis.calibration.worlds import UPSTREAM_SHARE, Luck, Shares, World
+from analysis.names import IN_DOMAIN
 from analysis.statistics.measures import Measures
 
 Source = Literal["priors", "finished cells", "pilot"]
@@ -54,7 +55,7 @@ class Variances:
 
 PRIORS = Variances(
     "priors",
-    {"random none": 0.004, "natural none": 0.004, "natural backbone": 0.004, "consolidation none": 0.004},
+    {"random none": 0.004, "natural none": 0.004, "natural backbone": 0.004, f"{IN_DOMAIN} none": 0.004},
     0.01,
     UPSTREAM_SHARE,
 )
@@ -64,7 +65,7 @@ three networks of the CBR family on the phantom."""
 
 DEMO_PRIORS = Variances(
     "priors",
-    {"random none": 0.04, "natural none": 0.06, "natural backbone": 0.11, "consolidation none": 0.05},
+    {"random none": 0.04, "natural none": 0.06, "natural backbone": 0.11, f"{IN_DOMAIN} none": 0.05},
     0.08,
     UPSTREAM_SHARE,
 )

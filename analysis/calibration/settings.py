@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from analysis.names import IN_DOMAIN
 from analysis.statistics.catalogue import Margins
 
 NETWORKS: dict[str, tuple[int, int]] = {
@@ -19,7 +20,7 @@ NETWORKS: dict[str, tuple[int, int]] = {
 """Depth (convolutions and the head on the longest path) and parameters."""
 
 RESNETS = ("resnet50", "resnet34", "resnet18")
-ARMS = (("random", "none"), ("natural", "none"), ("natural", "backbone"), ("consolidation", "none"))
+ARMS = (("random", "none"), ("natural", "none"), ("natural", "backbone"), (IN_DOMAIN, "none"))
 BALANCED = ("random", "none", "balanced")
 
 

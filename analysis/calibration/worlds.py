@@ -12,18 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analysis.calibration.settings import PRESETS, RESNETS, Setting
+from analysis.names import IN_DOMAIN, init_name
 
 Shares = Mapping[str, float]
 """By network, or by arm as `init freeze`."""
 
 UPSTREAM_SHARE: Shares = {
-    "natural none": 0.5, "natural backbone": 0.9, "consolidation none": 0.6, "consolidation backbone": 0.9,
+    "natural none": 0.5, "natural backbone": 0.9, f"{IN_DOMAIN} none": 0.6, f"{IN_DOMAIN} backbone": 0.9,
 }  # fmt: skip
 """How much of a run's variance all sizes of a network and seed share: the middle of what real seeds of three
 networks of the CBR family showed on the phantom (0.14 to 0.90, 0.80 to 0.99, 0.46 to 0.80)."""
 
 MEASURED: Shares = {
-    "random none": 2.0, "natural none": 3.0, "natural backbone": 5.5, "consolidation none": 2.5,
+    "random none": 2.0, "natural none": 3.0, "natural backbone": 5.5, f"{IN_DOMAIN} none": 2.5,
 }  # fmt: skip
 """Scatter of the demo's arms as multiples of 0.02 AUROC; 0.02 to 0.06, 0.04 to 0.08, 0.11 to 0.17 and 0.03 to
 0.07 were seen."""
@@ -194,9 +195,10 @@ WORLDS: tuple[World, ...] = (
     ),
     World(
         "an arm loses its worst",
-        "of every network's runs from Consolidation, the quarter with the lowest AUROC leaves no result",
+        f"of every network's runs from {init_name(IN_DOMAIN)}, the quarter with the lowest AUROC leaves no "
+        "result",
         (("demo", 3), ("chexpert", 3)),
-        fate=Fate(worst_of_arm_fail={"consolidation none": 0.25}),
+        fate=Fate(worst_of_arm_fail={f"{IN_DOMAIN} none": 0.25}),
     ),
     World(
         "difficulty by arm",

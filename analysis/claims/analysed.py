@@ -102,11 +102,12 @@ def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Anal
     estimates = estimate_table(measures, grid, law)
     found = None if record is None or margins != record.margins else looked(evidence, measures, record)
     if found is not None:
-        verdicts = found.verdicts(natural)
+        verdicts = found.verdicts(natural, measures.in_domain)
     else:
         judged = judge(measures, natural, margins)
         hours = a_seed(measures, evidence.trials, CLAIMS, natural)
-        verdicts = verdict_table(judged, natural, needs=needs(measures, natural, judged, hours))
+        needed = needs(measures, natural, judged, hours)
+        verdicts = verdict_table(judged, natural, needs=needed, in_domain=measures.in_domain)
     return Analysis(
         evidence=dataclasses.replace(evidence, trials=flagged(evidence.trials, measures)),
         measures=measures,

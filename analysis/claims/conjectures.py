@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.names import IN_DOMAIN
 from analysis.statistics.catalogue import unit
 from analysis.statistics.contrasts import Across, Contrast, Replicate, Term
 from analysis.statistics.measures import Measures
@@ -31,14 +32,14 @@ between the two largest, the gain from a quarter of the data to all of it, or th
 PER_DOUBLING = ("last_doubling", "trend")
 
 Part: TypeAlias = tuple[float, str, str]
-"""(weight, init, freeze); the init `natural` stands for the grid's natural-image task."""
+"""(weight, init, freeze); the inits `natural` and `in_domain` stand for the grid's own (`Grid`)."""
 
 SCRATCH: tuple[Part, ...] = ((1.0, "random", "none"),)
 NATURAL_GAIN: tuple[Part, ...] = ((1.0, "natural", "none"), (-1.0, "random", "none"))
-IN_DOMAIN_GAIN: tuple[Part, ...] = ((1.0, "consolidation", "none"), (-1.0, "random", "none"))
-IN_DOMAIN_MINUS_NATURAL: tuple[Part, ...] = ((1.0, "consolidation", "none"), (-1.0, "natural", "none"))
+IN_DOMAIN_GAIN: tuple[Part, ...] = ((1.0, "in_domain", "none"), (-1.0, "random", "none"))
+IN_DOMAIN_MINUS_NATURAL: tuple[Part, ...] = ((1.0, "in_domain", "none"), (-1.0, "natural", "none"))
 NATURAL_FROZEN: tuple[Part, ...] = ((1.0, "natural", "backbone"), (-1.0, "natural", "none"))
-IN_DOMAIN_FROZEN: tuple[Part, ...] = ((1.0, "consolidation", "backbone"), (-1.0, "consolidation", "none"))
+IN_DOMAIN_FROZEN: tuple[Part, ...] = ((1.0, "in_domain", "backbone"), (-1.0, "in_domain", "none"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Claim:
 
     Attributes:
         conjecture: 1 to 4.
-        quantity: what is estimated, as the subject of a sentence; `{natural}` is the natural-image task.
+        quantity: what is estimated, as the subject of a sentence; `{natural}` and `{in_domain}` are
+            the grid's.
         needed: the conjecture stands and falls with this claim.
         guarded: it says that something is not needed; not supported while that is badly trained.
         across: as in `Contrast`; depth and parameters give the difference from one end to the other.
@@ -136,13 +138,13 @@ CLAIMS: tuple[Claim, ...] = (
         "test_auroc", NATURAL_GAIN, "mean",
     ),
     Claim(
-        4, "in_domain_beats_natural", "Do weights from Consolidation gain more than weights from {natural}?",
-        "AUROC of pretraining on Consolidation minus pretraining on {natural}", "positive",
+        4, "in_domain_beats_natural", "Do weights from {in_domain} gain more than weights from {natural}?",
+        "AUROC of pretraining on {in_domain} minus pretraining on {natural}", "positive",
         "test_auroc", IN_DOMAIN_MINUS_NATURAL, "mean",
     ),
     Claim(
-        4, "in_domain_gains", "Do weights from Consolidation gain over training from scratch?",
-        "AUROC gained by pretraining on Consolidation", "positive",
+        4, "in_domain_gains", "Do weights from {in_domain} gain over training from scratch?",
+        "AUROC gained by pretraining on {in_domain}", "positive",
         "test_auroc", IN_DOMAIN_GAIN, "mean", needed=False,
     ),
     Claim(
@@ -155,15 +157,22 @@ CLAIMS: tuple[Claim, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What a grid offers to contrasts: its sizes in ascending order and its natural-image task."""
+    """What a grid offers to contrasts: its sizes in ascending order, its natural-image task, and the arm that
+    is pretrained on another finding of the same data."""
 
     sizes: tuple[int, ...]
     natural: str | None
+    in_domain: str = IN_DOMAIN
+
+    def arm(self, init: str) -> str:
+        """The arm that `init` of a `Part` stands for."""
+        return str({"natural": self.natural, "in_domain": self.in_domain}.get(init, init))
 
 
 def grid_of(measures: Measures, natural: str | None) -> Grid:
-    """The sizes that are planned, finished or not, and the natural-image task."""
-    return Grid(tuple(sorted(int(n) for n in measures.cells["train_images"].dropna().unique())), natural)
+    """The sizes that are planned, finished or not, and the arms of both kinds of pretraining."""
+    sizes = sorted(int(n) for n in measures.cells["train_images"].dropna().unique())
+    return Grid(tuple(sizes), natural, measures.in_domain)
 
 
 def size_weights(sizes: tuple[int, ...], how: Sizes) -> NDArray[np.float64] | None:
@@ -199,7 +208,7 @@ def contrast_of(claim: Claim, grid: Grid) -> Contrast | None:
     if weights is None or (grid.natural is None and any(init == "natural" for _, init, _ in claim.parts)):
         return None
     terms = tuple(
-        Term(part * weight * sign, size, str(grid.natural) if init == "natural" else init, freeze, balance)
+        Term(part * weight * sign, size, grid.arm(init), freeze, balance)
         for part, init, freeze in claim.parts
         for sign, balance in claim.balance
         for size, weight in zip(grid.sizes, weights, strict=True)
@@ -217,10 +226,10 @@ def contrast_of(claim: Claim, grid: Grid) -> Contrast | None:
     )
 
 
-def worded(claim: Claim, natural: str) -> Claim:
-    """`claim` with the natural-image task's own name in its sentences."""
-    return dataclasses.replace(
-        claim,
-        question=claim.question.replace("{natural}", natural),
-        quantity=claim.quantity.replace("{natural}", natural),
-    )
+def worded(claim: Claim, natural: str, in_domain: str) -> Claim:
+    """`claim` with the own names of what it compares in its sentences."""
+
+    def told(text: str) -> str:
+        return text.replace("{natural}", natural).replace("{in_domain}", in_domain)
+
+    return dataclasses.replace(claim, question=told(claim.question), quantity=told(claim.quantity))

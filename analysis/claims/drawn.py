@@ -50,11 +50,17 @@ class Drawn:
         """The arm of natural images, None if there is none."""
         return self.analysis.evidence.natural
 
+    @property
+    def in_domain(self) -> str:
+        """The arm of pretraining on another finding of the same data."""
+        return self.analysis.measures.in_domain
+
     @cached_property
     def words(self) -> dict[str, str]:
-        """What captions fill in: `natural` and, where a power law was fitted, `law`."""
+        """What captions fill in: `natural`, `in_domain` and, where a power law was fitted, `law`."""
         return {
             "natural": init_name(self.natural) if self.natural else "natural images",
+            "in_domain": init_name(self.in_domain),
             "law": ", and the power law of the networks' mean" if self.law is not None else "",
         }
 

@@ -36,10 +36,10 @@ from analysis.tables.schema import ESTIMATES
 
 COMPARISONS: dict[str, tuple[Part, ...]] = {
     "natural minus scratch": NATURAL_GAIN,
-    "consolidation minus scratch": IN_DOMAIN_GAIN,
-    "consolidation minus natural": IN_DOMAIN_MINUS_NATURAL,
+    "in_domain minus scratch": IN_DOMAIN_GAIN,
+    "in_domain minus natural": IN_DOMAIN_MINUS_NATURAL,
     "natural frozen minus fine-tuned": NATURAL_FROZEN,
-    "consolidation frozen minus fine-tuned": IN_DOMAIN_FROZEN,
+    "in_domain frozen minus fine-tuned": IN_DOMAIN_FROZEN,
 }
 
 
@@ -96,7 +96,7 @@ def comparisons(measures: Measures, grid: Grid) -> Iterator[Wanted]:
         if grid.natural is None and any(init == "natural" for _, init, _ in parts):
             continue
         if label in COMPARISONS:
-            label = label.replace("natural", str(grid.natural))
+            label = label.replace("natural", str(grid.natural)).replace("in_domain", grid.in_domain)
         for measure in MEASURES.values():
             for sizes, where, weights in _by_size(grid) if measure.compared else ():
                 contrast = Contrast(
@@ -141,7 +141,7 @@ def _by_size(grid: Grid) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
 def _terms(grid: Grid, parts: tuple[Part, ...], weights: NDArray[np.float64]) -> tuple[Term, ...]:
     """The parts at every size that has a weight."""
     return tuple(
-        Term(part * weight, size, str(grid.natural) if init == "natural" else init, freeze)
+        Term(part * weight, size, grid.arm(init), freeze)
         for part, init, freeze in parts
         for size, weight in zip(grid.sizes, weights, strict=True)
         if weight

@@ -65,11 +65,11 @@ class Looked:
             look = max(i for i in range(len(taken)) if i == 0 or claim.name in taken[i - 1].open)
         return next(j for j in taken[look].judged if j.claim.name == claim.name), look
 
-    def verdicts(self, natural: str | None) -> pd.DataFrame:
+    def verdicts(self, natural: str | None, in_domain: str) -> pd.DataFrame:
         """The table `verdicts`, with the look that decided each and intervals that hold at all looks."""
         shown = self.shown()
         decided = {number: one.verdict for number, one in self.decision.conjectures.items()}
-        table = verdict_table(shown, natural, decided)
+        table = verdict_table(shown, natural, decided, in_domain=in_domain)
         if not self.record.taken:
             return table
         seeds = self.record.looks.seeds

@@ -24,9 +24,9 @@ from analysis.tables.schema import FINDINGS
 
 WIDE, TALL = "cbr_large_wide", "cbr_large_tall"
 RESNETS = ("resnet18", "resnet34", "resnet50")
-IN_DOMAIN: tuple[Part, ...] = ((1.0, "consolidation", "none"), (-1.0, "random", "none"))
-IN_DOMAIN_ALONE: tuple[Part, ...] = ((1.0, "consolidation", "none"),)
-FROZEN: tuple[Part, ...] = ((1.0, "consolidation", "backbone"), (-1.0, "random", "none"))
+IN_DOMAIN: tuple[Part, ...] = ((1.0, "in_domain", "none"), (-1.0, "random", "none"))
+IN_DOMAIN_ALONE: tuple[Part, ...] = ((1.0, "in_domain", "none"),)
+FROZEN: tuple[Part, ...] = ((1.0, "in_domain", "backbone"), (-1.0, "random", "none"))
 OUTCOME = {"supported": "reproduced", "refuted": "not reproduced", "undecided": "undecided"}
 
 
@@ -123,14 +123,14 @@ STUDY: tuple[StudyResult, ...] = (
             "negative", "test_auroc", SCRATCH, "trend", "difference", group=("resnet18",),
         ),
     ),
-    _wide("6", "Fine-tuned from Consolidation about equals scratch at the middle sizes",
-          "AUROC of CBR-Large-Wide fine-tuned from Consolidation minus from scratch, middle sizes", "zero",
+    _wide("6", "Fine-tuned from {in_domain} about equals scratch at the middle sizes",
+          "AUROC of CBR-Large-Wide fine-tuned from {in_domain} minus from scratch, middle sizes", "zero",
           IN_DOMAIN, "middle"),
-    _wide("6", "Fine-tuned from Consolidation falls with the last doubling of data",
-          "AUROC of CBR-Large-Wide fine-tuned from Consolidation, last doubling of data", "negative",
+    _wide("6", "Fine-tuned from {in_domain} falls with the last doubling of data",
+          "AUROC of CBR-Large-Wide fine-tuned from {in_domain}, last doubling of data", "negative",
           IN_DOMAIN_ALONE, "last_doubling"),
-    _wide("6", "Frozen from Consolidation is worse than from scratch",
-          "AUROC of CBR-Large-Wide frozen from Consolidation minus from scratch", "negative", FROZEN, "mean"),
+    _wide("6", "Frozen from {in_domain} is worse than from scratch",
+          "AUROC of CBR-Large-Wide frozen from {in_domain} minus from scratch", "negative", FROZEN, "mean"),
 )  # fmt: skip
 
 
@@ -138,16 +138,16 @@ def study_result_table(
     measures: Measures, natural: str | None, margins: Margins, results: Sequence[StudyResult] = STUDY
 ) -> pd.DataFrame:
     """The table `findings`: every finding of the study beside this grid's estimate."""
-    name = init_name(natural) if natural else "natural images"
+    name, in_domain = init_name(natural) if natural else "natural images", init_name(measures.in_domain)
     judged = judge(measures, natural, margins, [result.claim for result in results])
     rows = []
     for result, j in zip(results, judged, strict=True):
-        j = dataclasses.replace(j, claim=worded(j.claim, name))
+        j = dataclasses.replace(j, claim=worded(j.claim, name, in_domain))
         claim = j.claim
         rows.append(
             {
                 "figure": result.figure,
-                "finding": result.finding.replace("{natural}", name),
+                "finding": result.finding.replace("{natural}", name).replace("{in_domain}", in_domain),
                 "published": result.published or None,
                 "source": result.source or None,
                 "metric": claim.metric,

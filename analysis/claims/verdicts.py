@@ -41,7 +41,7 @@ from analysis.claims.hours import Hours
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Effect, Judged, Verdict, orientation
 from analysis.claims.needed import Needed, needed
 from analysis.claims.sentences import ONE_SEED, because, unit_of, why_claim, why_overall
-from analysis.names import init_name
+from analysis.names import IN_DOMAIN, init_name
 from analysis.statistics.catalogue import Margins
 from analysis.statistics.contrasts import (
     Contrast,
@@ -326,6 +326,8 @@ def verdict_table(
     natural: str | None,
     decided: Mapping[int, Verdict] | None = None,
     needs: Mapping[str, Needed] | None = None,
+    *,
+    in_domain: str = IN_DOMAIN,
 ) -> pd.DataFrame:
     """The table `verdicts`: the claims of each conjecture, then its row `overall`.
 
@@ -338,7 +340,7 @@ def verdict_table(
     rows: list[dict[str, object]] = []
     for conjecture, title in CONJECTURES.items():
         mine = [
-            dataclasses.replace(j, claim=worded(j.claim, name))
+            dataclasses.replace(j, claim=worded(j.claim, name, init_name(in_domain)))
             for j in judged
             if j.claim.conjecture == conjecture
         ]

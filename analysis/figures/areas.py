@@ -40,7 +40,7 @@ def pretrained(drawn: Drawn) -> Drawing | Absent:
 
 def in_domain(drawn: Drawn) -> Drawing | Absent:
     """Figure 6: CBR-Large-Wide from scratch, fine-tuned and frozen from the same domain."""
-    arms = [("consolidation", "none"), ("consolidation", "backbone")]
+    arms = [(drawn.in_domain, "none"), (drawn.in_domain, "backbone")]
     return _by_size(drawn, arms, "in-domain pretraining")
 
 
@@ -90,7 +90,7 @@ def _arm(axes: Axes, drawn: Drawn, arm: Arm, line: pd.DataFrame, shift: float) -
     axes.errorbar(
         at, line["estimate"], yerr=[np.nan_to_num(low), np.nan_to_num(high)], color=style.colour,
         marker=style.marker, capsize=2, elinewidth=0.9, label=arm_name(*arm),
-        **arm_style(*arm, natural=drawn.natural),
+        **arm_style(*arm, natural=drawn.natural, in_domain=drawn.in_domain),
     )  # fmt: skip
     for end in ("low", "high"):
         cut(axes, list(at), list(line[end]), style.colour)
@@ -140,7 +140,7 @@ def learning_curve(drawn: Drawn) -> Drawing | Absent:
 def gains(drawn: Drawn) -> Drawing | Absent:
     """What pretraining gains over training from scratch, by size, a line per network; a panel per origin."""
     planned = set(drawn.cells["init"])
-    inits = [init for init in [*drawn.pretrained, "consolidation"] if init in planned]
+    inits = [init for init in [*drawn.pretrained, drawn.in_domain] if init in planned]
     found = {init: rows for init in inits if len(rows := drawn.gains(init))}
     if not inits:
         return Absent("the grid plans no pretrained cells")

@@ -19,8 +19,8 @@ ARMS: dict[tuple[str, str], dict[str, Any]] = {
     ("random", "none"): {"linestyle": "-", "fillstyle": "full"},
     ("natural", "none"): {"linestyle": "--", "fillstyle": "none"},
     ("natural", "backbone"): {"linestyle": ":", "fillstyle": "bottom"},
-    ("consolidation", "none"): {"linestyle": "--", "fillstyle": "none"},
-    ("consolidation", "backbone"): {"linestyle": ":", "fillstyle": "bottom"},
+    ("in_domain", "none"): {"linestyle": "--", "fillstyle": "none"},
+    ("in_domain", "backbone"): {"linestyle": ":", "fillstyle": "bottom"},
 }
 OTHER_ARMS: dict[str, dict[str, Any]] = {
     "none": {"linestyle": "-.", "fillstyle": "top"},
@@ -29,6 +29,7 @@ OTHER_ARMS: dict[str, dict[str, Any]] = {
 """Weights of other origins, by `freeze`."""
 
 
-def arm_style(init: str, freeze: str, *, natural: str | None) -> dict[str, Any]:
+def arm_style(init: str, freeze: str, *, natural: str | None, in_domain: str) -> dict[str, Any]:
     """Line and fill of an arm, which tell arms of one network apart."""
-    return ARMS.get(("natural" if init == natural else init, freeze), OTHER_ARMS[freeze])
+    role = {natural: "natural", in_domain: "in_domain"}.get(init, init)
+    return ARMS.get((role, freeze), OTHER_ARMS[freeze])

@@ -25,7 +25,7 @@ class Record:
 
     Attributes:
         name: of its files, and for `analysis.figure`.
-        caption: a sentence; `{natural}` and `{law}` are filled in from `Drawn.words`.
+        caption: a sentence; `{natural}`, `{in_domain}` and `{law}` are filled in from `Drawn.words`.
         part: where in the report it stands: a conjecture, 1 to 4, or one of the other parts.
         draw: tables in, picture out, or why there is none.
         within: a figure that shows all of this one and more; where it can be drawn the report shows it alone.
@@ -102,7 +102,7 @@ RECORDS: tuple[Record, ...] = (
     ),
     Record(
         name="figure6",
-        caption="AUROC of CBR-Large-Wide from scratch, fine-tuned and frozen from Consolidation (the study's "
+        caption="AUROC of CBR-Large-Wide from scratch, fine-tuned and frozen from {in_domain} (the study's "
         "figure 6).",
         part=4,
         draw=areas.in_domain,

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from analysis.names import IN_DOMAIN
 from analysis.statistics import areas, curves, flags
 from analysis.statistics.catalogue import AREAS, MEASURES
 from analysis.statistics.run_scatter import RunNoise, run_noise
@@ -64,6 +65,12 @@ class Measures:
         return list(self.cells.loc[self.cells["other_weights"], "init"].unique())
 
     @cached_property
+    def in_domain(self) -> str:
+        """The arm of pretraining on another finding of the same data."""
+        arms = self.cells.loc[self.cells["in_domain"], "init"] if "in_domain" in self.cells else []
+        return next(iter(arms), IN_DOMAIN)
+
+    @cached_property
     def networks(self) -> pd.DataFrame:
         """`depth` and `parameters` of every network, by name, in the order of the cells."""
         return self.cells.groupby("architecture", sort=False)[["depth", "parameters"]].first().astype(float)
@@ -93,7 +100,7 @@ class Measures:
     ) -> Measures:
         """Other results of the same planned cells; what follows from the plan alone is not found again."""
         other = Measures(cells, covariance, patients, positives, freedom or {})
-        shared = ("rows", "seeds", "other_weights", "networks", "architectures", "arms", "peers")
+        shared = ("rows", "seeds", "in_domain", "other_weights", "networks", "architectures", "arms", "peers")
         for name in (*shared, "planned_rows", "projections"):
             other.__dict__[name] = getattr(self, name)
         return other
@@ -199,7 +206,11 @@ def measure(evidence: Evidence) -> Measures:
     """All measures of the grid cells of `evidence`."""
     trials = evidence.trials
     found = origins(trials)
-    told = trials.assign(init=found.arms, other_weights=found.arms.isin(found.others))
+    told = trials.assign(
+        init=found.arms,
+        in_domain=found.arms.isin(found.in_domain),
+        other_weights=found.arms.isin(found.others),
+    )
     told = filled(told)
     cells = told[told["kind"] == "grid"].reset_index(drop=True)
     for name in MEASURES:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.names import IN_DOMAIN, init_of
+
 TORCHVISION = ("f37072fd", "b627a593", "0676ba61", "11ad3fa6", "5c106cde", "333f7ec4", "19c8e357")
 """How the sha256 of torchvision's published weights of ResNet-18, -34 and -50 begin: natural images."""
 
 NATURAL_IMAGES = ("imagenet", "photos")
 """Initialisations that are natural images where nothing else is said of the weights."""
 
-IN_DOMAIN = "consolidation"
 SHOWN_FILES = 3
 
 
@@ -29,11 +30,13 @@ class Origins:
     Attributes:
         arms: the arm of each row: its `init`, or a name for weights that are told apart from it.
         natural: initialisation -> the arm of its cells that start from natural images.
+        in_domain: the initialisations that are pretraining on another finding of the same data.
         others: the arms of weights that are not natural images, or are not known to be.
     """
 
     arms: pd.Series
     natural: dict[str, str]
+    in_domain: tuple[str, ...]
     others: tuple[str, ...]
 
 
@@ -45,18 +48,26 @@ def origins(trials: pd.DataFrame) -> Origins:
     known = sha256.str[:8].isin(TORCHVISION)
     said = given["weights_natural"].astype(object)
     natural = known | (said == True)  # noqa: E712 - null is neither
-    other = ~natural & ((sha256 != "") | (said == False)) & ~arms.isin(["random", IN_DOMAIN])  # noqa: E712
+    domain = in_domain(trials)
+    other = ~natural & ((sha256 != "") | (said == False)) & ~arms.isin(["random", *domain])  # noqa: E712
     names = given["weights"].astype(object).where(given["weights"].notna(), "weights")
     for name in names[other].unique():
         rows = other & (names == name)
         arms[rows] = _labelled(name, sha256[rows])
     labels = {}
-    for init in sorted(set(trials["init"].dropna()) - {"random", IN_DOMAIN}):
+    for init in sorted(set(trials["init"].dropna()) - {"random", *domain}):
         mine = (trials["init"] == init) & ~other
         if mine.any():
             labels[init] = _natural_arm(init, names[mine], sha256[mine], known[mine])
             arms[mine] = labels[init]
-    return Origins(arms, labels, tuple(arms[other].unique()))
+    return Origins(arms, labels, domain, tuple(arms[other].unique()))
+
+
+def in_domain(trials: pd.DataFrame) -> tuple[str, ...]:
+    """The initialisations whose upstream cells train a finding; `IN_DOMAIN` alone where there are none."""
+    upstream = trials.loc[trials["kind"] == "upstream", "finding"].dropna().unique()
+    words = {init_of(str(finding)) for finding in upstream}.difference(NATURAL_IMAGES)
+    return tuple(init for init in trials["init"].dropna().unique() if init in words) or (IN_DOMAIN,)
 
 
 def _natural_arm(init: str, names: pd.Series, sha256: pd.Series, known: pd.Series) -> str:
@@ -107,7 +118,7 @@ def starts(trials: pd.DataFrame) -> pd.DataFrame:
                 "origin": "natural images"
                 if natural
                 else "in domain"
-                if arm == IN_DOMAIN
+                if arm in found.in_domain
                 else "other images",
                 "input": scale if pd.notna(scale) else "",
                 "networks": ", ".join(dict.fromkeys(cells["architecture"])),

@@ -12,6 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.names import IN_DOMAIN
+
 
 class EvidenceError(ValueError):
     """Evidence that cannot be read: the file, what was found, what was expected, what to do."""
@@ -90,7 +92,7 @@ BALANCES = ("natural", "balanced")
 STATES = ("done", "failed", "missing")
 SPLITS = ("test", "official")
 
-INITS = ("random", "imagenet", "photos", "consolidation")
+INITS = ("random", "imagenet", "photos", IN_DOMAIN)
 NETWORK_NAMES = (
     "resnet50", "resnet34", "resnet18", "cbr_large_wide", "cbr_large_tall", "cbr_small", "cbr_tiny",
 )  # fmt: skip

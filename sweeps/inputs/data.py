@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sweeps.inputs.effects import meaning_problems, without_effect
 from sweeps.options import Options
 from sweeps.spaces import Preset
-from transfusion.cell import NATURAL_IMAGES, Cell, Recipe, upstream_of
+from transfusion.cell import IN_DOMAIN, NATURAL_IMAGES, Cell, Recipe, upstream_of
 from transfusion.data import checks, content, image_cache, part_counts, survey
 from transfusion.data.dataset import Dataset
 from transfusion.data.part_counts import PartCounts
@@ -129,7 +129,7 @@ def _absent(unknown: Sequence[str], grid: Sequence[str], wanted: Sequence[Cell],
         return f"--finding: found {', '.join(asked)}, expected {here}"
     missing = ", ".join(unknown)
     inits = list(dict.fromkeys(cell.init for cell in wanted))
-    needing = [init for init in inits if init.title() in unknown] or ["consolidation"]
+    needing = [init for init in inits if IN_DOMAIN.get(init) in unknown]
     others = " ".join(init for init in inits if init not in needing)
     return (
         f"--inits {' '.join(needing)}: found no column {missing}, expected {here}; "

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeps.options import Options
+from transfusion.cell import IN_DOMAIN
 from transfusion.data.part_counts import PartCounts
 from transfusion.layouts.readers import READERS
 from transfusion.problems import Problem
@@ -106,10 +107,11 @@ def _twice(options: Options) -> list[Problem]:
 def _untrained(text: str, finding: str, trained: Sequence[str]) -> Problem:
     folded = {name.casefold().replace(" ", ""): name for name in trained}
     near = difflib.get_close_matches(finding.casefold().replace(" ", ""), folded, n=1)
+    upstream = f"--inits {' '.join(IN_DOMAIN)} for that one"
     advice = (
         f"write {folded[near[0]]}"
         if near
-        else "drop the option, or train the finding (--finding, or --inits consolidation for that one)"
+        else f"drop the option, or train the finding (--finding, or {upstream})"
     )
     return Problem(text, repr(finding), f"a finding that is trained: {', '.join(trained)}", advice)
 

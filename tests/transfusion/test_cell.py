@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from analysis import names
 from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import (
     FREEZES,
+    IN_DOMAIN,
     INITS,
     NOTHING_SUPPLIED,
     SCHEMA,
@@ -166,6 +168,13 @@ def test_upstream_cells():
     consolidation = upstream_of(dataclasses.replace(CELL, init="consolidation"), recipe)
     assert consolidation is not None
     assert consolidation.finding == "Consolidation"
+
+
+def test_the_analysis_knows_the_finding_that_in_domain_weights_come_from():
+    assert {names.init_of(finding): finding for finding in IN_DOMAIN.values()} == IN_DOMAIN
+    assert names.IN_DOMAIN in IN_DOMAIN
+    for init, finding in IN_DOMAIN.items():
+        assert upstream_of(dataclasses.replace(CELL, init=init), Recipe()).finding == finding
 
 
 def test_all_problems_of_a_cell_are_named_at_once():

@@ -110,7 +110,7 @@ def test_what_is_needed_are_the_cells_of_the_open_claims_themselves(study, first
 
 
 def test_verdicts_say_which_look_decided_and_intervals_that_hold_at_all_looks(first):
-    table = first.verdicts("natural").set_index(["conjecture", "claim"])
+    table = first.verdicts("natural", "consolidation").set_index(["conjecture", "claim"])
     claims = table.drop(index="overall", level="claim")
     decided = claims["verdict"] != "undecided"
     assert (claims.loc[decided, "look"] == 3).all()
@@ -128,7 +128,7 @@ def test_a_look_waits_for_all_of_its_cells(study):
     waiting.__dict__.update(study.__dict__, cells=missing)
     found = waiting.at(waiting.wanted(record()), record())
     assert not found.record.taken
-    table = found.verdicts("natural")
+    table = found.verdicts("natural", "consolidation")
     assert set(table["verdict"]) == {"undecided"}
     assert table["why"].str.contains("Nothing is judged before the first look, after 3 seeds").any()
     assert not study.at(study.cells["seed"] < 2, record()).record.taken, "fewer seeds than the look asks for"
@@ -141,7 +141,7 @@ def test_a_look_is_taken_once_and_stays_whatever_happens_to_cells(study, first):
     changed.__dict__.update(study.__dict__, cells=study.cells.assign(test_auroc=0.5, train_loss=1.0))
     after = changed.at(changed.cells["seed"] < 3, first.record)
     assert after.record == first.record
-    assert after.verdicts("natural").equals(first.verdicts("natural"))
+    assert after.verdicts("natural", "consolidation").equals(first.verdicts("natural", "consolidation"))
 
 
 def test_the_next_look_adds_to_what_is_decided_and_the_last_ends(study, first):

@@ -106,9 +106,8 @@ def test_different_weights_of_different_networks_are_not_mixed(tmp_path):
     starts = origins.starts(found.trials)
     assert list(starts["weights"]) == ["torchvision IMAGENET1K_V1", "consolidation", "radimagenet"]
     assert list(starts["origin"]) == ["natural images", "in domain", "other images"]
-    assert arm_style("radimagenet (sha 1a2b3c4d)", "none", natural="imagenet") != arm_style(
-        "imagenet", "none", natural="imagenet"
-    )
+    known = {"natural": "imagenet", "in_domain": "consolidation"}
+    assert arm_style("radimagenet (sha 1a2b3c4d)", "none", **known) != arm_style("imagenet", "none", **known)
 
 
 def test_one_name_of_several_files_is_one_arm_with_all_of_them(tmp_path):
@@ -184,7 +183,7 @@ def test_long_names_and_names_with_dollars_stay_inside_of_their_figures(name, tm
     )  # fmt: skip
     drawn = SimpleNamespace(
         cells=pd.DataFrame({"init": [name]}), pretrained=[name], gains=lambda init: arms,
-        networks=Networks({}), margin=0.01, area="AUROC",
+        in_domain="consolidation", networks=Networks({}), margin=0.01, area="AUROC",
     )  # fmt: skip
     figure = draw.draw(drawn, "gains")
     draw.save(figure, tmp_path, "gains")
@@ -193,3 +192,24 @@ def test_long_names_and_names_with_dollars_stay_inside_of_their_figures(name, tm
     assert axes.get_title(loc="left").replace("\n", " ") == f"{name} minus scratch"
     right = axes.title.get_window_extent().x1, axes._left_title.get_window_extent().x1
     assert max(right) <= figure.bbox.x1
+
+
+def test_weights_from_the_same_domain_are_told_by_the_finding_of_their_upstream_cells(tmp_path):
+    """They are compared under their own name, whatever the finding, and are no natural images."""
+    frame = trials({})
+    frame["init"] = frame["init"].replace("consolidation", "pleural_effusion")
+    upstream = frame[:1].assign(cell_id="up", kind="upstream", finding="Pleural Effusion", init="random")
+    found = loaded(tmp_path, pd.concat([frame, upstream], ignore_index=True))
+    measures = measure(found)
+    assert (found.natural, measures.in_domain, measures.other_weights) == ("imagenet", "pleural_effusion", [])
+    estimates = estimate_table(measures, grid_of(measures, found.natural), None)
+    gain = estimates.query(
+        "contrast == 'pleural_effusion minus imagenet' and metric == 'test_auroc' and sizes != 'trend'"
+    )
+    assert gain["estimate"].to_numpy() == pytest.approx(0.05, abs=0.004)
+    claims = judge(measures, found.natural, Margins())
+    table = verdict_table(claims, found.natural, in_domain=measures.in_domain)
+    told = table.set_index("claim").loc["in_domain_gains"]
+    assert told["estimate"] == pytest.approx(0.1, abs=0.002)
+    assert told["question"] == "Do weights from Pleural Effusion gain over training from scratch?"
+    assert "Consolidation" not in " ".join(table["question"]) + " ".join(table["why"])
