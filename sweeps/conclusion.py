@@ -74,8 +74,9 @@ def conclude(work: Plan, out: Path, console: Console, look: bool = False) -> int
         console.print(failure_table(failed, console.width))
         if any(record["failure"] == "out_of_memory" for record in failed):
             console.print(CHECK_HINT)
+    done = len(records) - len(failed) - absent
     console.print(
-        f"{len(records) - len(failed) - absent} cells done, {len(failed)} failed, {absent} missing.\n"
+        f"{done} cell{'' if done == 1 else 's'} done, {len(failed)} failed, {absent} missing.\n"
         f"report   {out / 'report.html'}\nfigures  {out / 'figures'}\ntables   {out / 'evidence'}",
         soft_wrap=True,
     )

@@ -29,10 +29,10 @@ ENOUGH_SHARE, ENOUGH_SECONDS = 0.05, 600.0
 """Share of the work, or seconds of training, after which the end is estimated; or after a finished cell."""
 
 OTHERS = {
-    "schema": "were made by another version of this package, whose results do not mix with this one's",
-    "recipe": "belong to other recipes",
-    "data": "belong to other data",
-    "axes": "of this recipe lie outside this plan",
+    "schema": "came from another version of this package, whose results do not mix with this one's",
+    "recipe": "had another recipe",
+    "data": "had other data",
+    "axes": "had this recipe but lie outside of this plan",
 }
 
 
@@ -86,7 +86,9 @@ def plan_table(plan: Plan, cost: Estimate, slots: int, width: int = WIDE) -> Tex
         table.caption += f"\n{len(plan.begun)} of the missing cells were begun before and continue"
     for difference, text in OTHERS.items():
         if count := plan.orphaned.get(difference):
-            table.caption += f"\n{count} more finished cells {text}; they stay, and no table mixes them in"
+            table.caption += (
+                f"\nfinished before: {count:,} that {text}; what is finished stays, and no table mixes it in"
+            )
     return table
 
 

@@ -73,7 +73,8 @@ def efficiency(device: Device, architecture: Architecture, image_size: int) -> f
 
 def macs_per_second(device: Device, threads: int = 1, element_bytes: int = 4) -> float:
     """Multiply-adds a second of a matrix product with `threads` threads on this CPU, measured in a third of a
-    second; for a GPU a guess, by the type that it computes in."""
+    second of its own time, so that other programs beside it count little; for a GPU a guess, by the type that
+    it computes in."""
     if device == "cuda":
         return GPU_MACS_PER_SECOND[element_bytes]
     import torch
@@ -84,9 +85,9 @@ def macs_per_second(device: Device, threads: int = 1, element_bytes: int = 4) ->
         factor = torch.ones(PRODUCT, PRODUCT)
         seconds = []
         for _ in range(9):
-            start = time.perf_counter()
+            start = time.process_time()
             factor @ factor
-            seconds.append(time.perf_counter() - start)
+            seconds.append((time.process_time() - start) / threads)
     finally:
         torch.set_num_threads(before)
     return PRODUCT**3 / statistics.median(seconds)
