@@ -24,8 +24,10 @@ NOBODY = frozenset(
 ROUNDED = re.compile(r"\d([.,]\d+e\+?|e\+)\d+", re.IGNORECASE)
 """A long number as a spreadsheet rounds it, `1.23E+12`, `1,23E12`: many people may have become one."""
 
-POINT_ZERO = re.compile(r"(\.0*)+$|(?<=\d),0{0,2}$")
-ZEROS = re.compile(r"^0+(?=.)|(?<!\d)0+(?=\d)")
+POINT_ZERO = re.compile(r"((\.0*)|(?<=\d),0{0,2})+$")
+ZEROS = re.compile(r"^[=+0]+(?=.)|(?<!\d)0+(?=\d)")
+"""Zeros before a number, and what stands before an id among them: `=`, `+`."""
+
 THOUSANDS = re.compile(r"\d{1,3}((,\d{3})+|(\.\d{3})+)")
 POWER = re.compile(r"(?=\.?\d)(\d{0,9})(?:[.,](\d{1,9}))?e\+?(\d{1,2})")
 QUOTES = str.maketrans("", "", "'\"`´‘’“”")
@@ -93,13 +95,13 @@ def key_of(name: str) -> str:
 
     So are `="007"`, with which spreadsheets are told that it is text, `+7`, and numbers with a decimal comma.
     """
-    plain = name.lower() if name.isascii() and name.isalnum() else _plain(name).lstrip("=+")
-    plain = ZEROS.sub("", POINT_ZERO.sub("", plain))
+    plain = name.lower() if name.isascii() and name.isalnum() else _plain(name)
+    plain = ZEROS.sub("", POINT_ZERO.sub("", ZEROS.sub("", plain)))
     if (power := POWER.fullmatch(plain)) and int(power[3]) >= len(power[2] or ""):
         plain = power[1] + (power[2] or "") + "0" * (int(power[3]) - len(power[2] or ""))
     if THOUSANDS.fullmatch(plain):
         plain = plain.replace(",", "").replace(".", "")
-    return ZEROS.sub("", plain) or "0"
+    return ZEROS.sub("", plain).lstrip("=+") or "0"
 
 
 def _plain(name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from transfusion.data.dataset import Dataset, split_patients
@@ -114,6 +114,8 @@ def test_no_person_is_in_two_parts(people: int, seed: int, spelled: float, repea
         check(generate(people, seed, spelled, repeated), Path(name))
 
 
+@example(name="+0x", how=SPELLINGS[0], others=60)
+@example(name="=+7", how=SPELLINGS[1], others=60)
 @given(name=st.text(min_size=1, max_size=8), how=st.sampled_from(SPELLINGS), others=st.integers(60, 90))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_id_written_twice_stays_one_person(name: str, how: Callable[[str], str], others: int) -> None:
