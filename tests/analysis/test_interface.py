@@ -103,6 +103,7 @@ def test_it_needs_neither_torch_nor_ray_nor_the_trial(done: Path) -> None:
     assert ran.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(
     done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

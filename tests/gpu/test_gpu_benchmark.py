@@ -30,7 +30,12 @@ def member(fate: str, number: int, begin) -> float:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("killed", "exit code -9"), ("raises", "CUDA out of memory"), ("hangs", "no answer")]
+    ("kind", "said"),
+    [
+        ("killed", "exit code -9"),
+        pytest.param("raises", "CUDA out of memory", marks=pytest.mark.slow),
+        pytest.param("hangs", "no answer", marks=pytest.mark.slow),
+    ],
 )
 def test_a_process_that_dies_or_hangs_is_named_and_not_waited_for(tmp_path, kind, said):
     patience = 10 if kind == "hangs" else 120

@@ -113,6 +113,7 @@ def test_a_dry_run_starts_nothing_and_writes_no_cell(tmp_path):
     assert not (tmp_path / "out" / "plan.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_reported_and_the_others_go_on(first, tmp_path):
     """An upstream cell whose weights are of another network breaks what starts from it, and nothing else."""
     out, _, _ = first

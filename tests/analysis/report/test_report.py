@@ -131,7 +131,7 @@ def test_hostile_names_raw_values_and_a_phantom(done: Path, tmp_path: Path) -> N
         assert raw not in text, text[max(0, text.index(raw) - 60) : text.index(raw) + 60]
 
 
-@pytest.mark.parametrize("file", [True, False])
+@pytest.mark.parametrize("file", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_report_names_recipe_data_versions_hardware_and_cost(
     done: Path, tmp_path: Path, file: bool
 ) -> None:

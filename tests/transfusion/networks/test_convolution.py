@@ -42,7 +42,13 @@ def test_outputs_and_gradients_are_those_of_torch(size, kernel, stride, padding)
 
 
 @pytest.mark.parametrize("size", [24, 33])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(one, marks=[pytest.mark.slow] * (one in ("resnet50", "resnet34")))
+        for one in ARCHITECTURES
+    ],
+)
 def test_whole_networks_are_those_of_torch(architecture, size):
     torch.manual_seed(0)
     network = build(architecture).double().to(memory_format=torch.channels_last)
