@@ -110,7 +110,7 @@ def run_trial(
         except Exception as error:
             outcome = _failed(error, folder, share, hooks.check)
         if device.startswith("cuda"):
-            _note_peak(metrics)
+            metrics["device_memory_bytes"] = torch.cuda.max_memory_allocated()
     release()
     if outcome["status"] not in ("done", "failed"):
         hooks.saved()
@@ -126,12 +126,6 @@ def run_trial(
         finished=_now(),
         check=hooks.check,
     )
-
-
-def _note_peak(metrics: dict[str, Any]) -> None:
-    """Update `device_memory_bytes` with the peak since the last reset."""
-    peak = torch.cuda.max_memory_allocated()
-    metrics["device_memory_bytes"] = max(peak, metrics.get("device_memory_bytes", 0))
 
 
 def _failed(error: Exception, folder: Path, share: float, check: Callable[[], None]) -> dict[str, Any]:
@@ -196,8 +190,6 @@ def _train(
         start = time.perf_counter()
         task = feature_task(network, task, recipe, cell.seed, device, place.cache)
         metrics["feature_seconds"] = time.perf_counter() - start
-        if device.type == "cuda":
-            _note_peak(metrics)
         device = CPU
         trained, frozen = network.to(device).head, False
 

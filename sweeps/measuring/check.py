@@ -27,6 +27,7 @@ from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell
 from transfusion.problems import SettingError
 from transfusion.training import acceleration
+from transfusion.training.schedule import views_of
 
 OK, FAILED = 0, 1
 
@@ -339,9 +340,20 @@ def needs(check: Check, found: Sequence[Found]) -> machine.Needs:
         memory=max((one.host_memory for one in found), default=0),
         disks={
             "--out": RECORD_BYTES * len(check.wanted) + 4 * sum(networks) + 4 * weights * trials,
-            "--cache": images * recipe.image_size**2,
+            "--cache": images * recipe.image_size**2 + features_bytes(check, trials),
         },
     )
+
+
+def features_bytes(check: Check, trials: int) -> int:
+    """Of the files in which so many frozen cells at once, those that need most, keep features in float16."""
+    recipe = check.preset.recipe
+    needed = [
+        views_of(recipe) * cell.train_images * ARCHITECTURES[cell.architecture].features * 2
+        for cell in check.wanted
+        if cell.freeze == "backbone" and recipe.frozen_views
+    ]
+    return sum(sorted(needed)[-trials:])
 
 
 def kept(at_hand: Resources, measured: Speeds) -> str:

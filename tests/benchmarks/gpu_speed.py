@@ -54,7 +54,7 @@ COMMANDS = {
     "input": [HERE / "input_speed.py", "--device", "cuda"],
     "frozen": [HERE / "frozen_speed.py"],
     "sweep": [HERE / "sweep_speed.py", "--preset", "smoke"],
-    "tests": ["-m", "pytest", "-m", "gpu", ROOT / "tests"],
+    "tests": ["-m", "pytest", "-m", "gpu", "-n", "0", ROOT / "tests"],
 }
 
 

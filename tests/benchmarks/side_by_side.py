@@ -38,7 +38,7 @@ def side_by_side(job: Job, count: int, patience: float = 600.0) -> list[float | 
             found.setdefault(i, f"died, exit code {members[i].exitcode}")
             barrier.abort()
     for member in members:
-        member.join(timeout=5)
+        member.join(timeout=1)
         member.kill()
     return [found.get(i, f"no answer in {patience:.0f} s") for i in range(count)]
 

@@ -38,7 +38,7 @@ def member(fate: str, number: int, begin) -> float:
     ],
 )
 def test_a_process_that_dies_or_hangs_is_named_and_not_waited_for(tmp_path, kind, said):
-    patience = 10 if kind == "hangs" else 120
+    patience = 2 if kind == "hangs" else 120
     start = time.monotonic()
     answers = side_by_side.side_by_side(partial(member, f"{kind}:{tmp_path / 'first'}"), 2, patience)
     assert time.monotonic() - start < 100

@@ -8,7 +8,7 @@ from one_trial import run_trial
 from transfusion.cell import Cell
 from transfusion.records import attempts, results
 from transfusion.training import fitting
-from transfusion.training.process_state import cap_memory, release
+from transfusion.training.process_state import cap_memory
 
 pytestmark = [
     pytest.mark.gpu,
@@ -26,14 +26,6 @@ def run(dataset, image_folder, tmp_path, quick):
         )
 
     return run
-
-
-@pytest.fixture(autouse=True)
-def the_whole_memory():
-    """No test leaves a cap, or memory, to those that come after it."""
-    yield
-    torch.cuda.set_per_process_memory_fraction(1.0)
-    release()
 
 
 def take(share):

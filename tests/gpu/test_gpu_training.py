@@ -14,7 +14,6 @@ from transfusion.cell import Cell, upstream_of
 from transfusion.training import acceleration
 from transfusion.training.fitting import Hooks
 from transfusion.training.metrics import auroc
-from transfusion.training.process_state import release
 from transfusion.training.task import Batches, Task
 
 pytestmark = [
@@ -22,14 +21,6 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="found no GPU"),
 ]
 CUDA = torch.device("cuda")
-
-
-@pytest.fixture(autouse=True)
-def the_whole_memory():
-    """No test leaves a cap, or memory, to those that come after it."""
-    yield
-    torch.cuda.set_per_process_memory_fraction(1.0)
-    release()
 
 
 @pytest.fixture

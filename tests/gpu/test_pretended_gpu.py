@@ -3,22 +3,26 @@
 import dataclasses
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 import torch
 from imagenet_folder import write_images
 from one_trial import run_trial
 from pretended_cuda import pretended
+from whole_gpu import given_back
 
 from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import Cell, Recipe, Supplied, upstream_of
 from transfusion.layouts import imagenet
 from transfusion.networks import weights
-from transfusion.networks.network import build
+from transfusion.networks.network import Network, build
 from transfusion.records import attempts
 from transfusion.training import acceleration
 from transfusion.training.fitting import Hooks
 from transfusion.training.module import TrainingModule
+from transfusion.training.process_state import cap_memory
+from transfusion.training.schedule import EVALUATION_BATCH
 from transfusion.weights_input import parse
 
 RECIPE = Recipe(
@@ -85,7 +89,8 @@ def test_no_training_step_waits_for_the_gpu(run):
 def test_gathering_threads_end(run):
     before = threading.active_count()
     run()
-    run(dataclasses.replace(CELL, seed=1), hooks=Hooks(stop=lambda: True), status="interrupted")
+    longer = dataclasses.replace(CELL, train_images=96)  # more batches than are gathered ahead
+    run(longer, hooks=Hooks(stop=lambda: True, stop_seconds=0), status="interrupted")
     assert threading.active_count() == before
 
 
@@ -174,20 +179,34 @@ def test_the_peak_that_is_recorded_is_that_of_training_after_its_first_step(run,
     assert peaks[1] >= 64 * 2**20 > peaks[0]
 
 
-def test_the_need_of_a_frozen_cell_is_that_of_its_features(run):
+def test_the_need_of_a_frozen_cell_is_that_of_its_features_after_their_first_batch(run, monkeypatch):
     cell = dataclasses.replace(CELL, init="photos", freeze="backbone")
     run(upstream_of(cell, RECIPE))
-    record, _ = run(cell)
-    assert record["metrics"]["device_memory_bytes"] > 4 * record["metrics"]["parameters"]
+    original, peaks, batches, spiked = Network.features, [], [], []
 
+    def features(network, images):
+        batches.append(1)
+        if len(batches) == spiked[-1]:
+            torch.empty(64 * 2**20, dtype=torch.uint8, device="cuda")
+        return original(network, images)
 
-def test_neither_images_nor_features_stay_on_the_device(run):
-    """Four times the images, in the same batches, need as much memory."""
-    peaks = []
-    for images in (24, 96):
-        record, _ = run(dataclasses.replace(CELL, train_images=images))
+    monkeypatch.setattr(Network, "features", features)
+    for place, balance in ((1, "natural"), (2, "balanced")):  # the same images, in another cell
+        batches.clear()
+        spiked.append(place)
+        record, _ = run(dataclasses.replace(cell, balance=balance))
         peaks.append(record["metrics"]["device_memory_bytes"])
-    assert peaks[1] - peaks[0] < 64 * 2**10
+    assert 4 * record["metrics"]["parameters"] < peaks[0] < 64 * 2**20 <= peaks[1]
+
+
+@pytest.mark.parametrize("freeze", ["none", "backbone"])
+def test_no_more_than_a_batch_of_images_and_no_kept_features_lie_on_the_device(run, freeze):
+    cell = dataclasses.replace(CELL, init="photos", freeze=freeze)
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    run(upstream_of(cell, recipe), recipe)
+    _, gpu = run(cell, recipe)
+    assert 0 < gpu.largest[torch.uint8] <= EVALUATION_BATCH * RECIPE.image_size**2
+    assert torch.float16 not in gpu.largest
 
 
 def test_under_a_batch_job_of_several_tasks_a_trial_is_one_process(run, monkeypatch):
@@ -213,7 +232,7 @@ def test_long_training_is_compiled_also_where_it_goes_on(run, monkeypatch, resum
         hooks = Hooks(stop=lambda: next(asked), stop_seconds=0)
         run(precision="float32", hooks=hooks, status="interrupted")
         assert not made
-    monkeypatch.setattr(acceleration, "COMPILE_SECONDS", -1.0)
+    monkeypatch.setattr(acceleration, "COMPILE_SECONDS", 0.0)  # of steps that have been measured
     record, _ = run(precision="float32")
     assert record["environment"]["compiled"] == "yes"
     assert len(made) == (1 + 3 + 3 - 2 if resumed else 1 + 3 + 3)
@@ -222,5 +241,18 @@ def test_long_training_is_compiled_also_where_it_goes_on(run, monkeypatch, resum
 
 
 def test_what_mixes_devices_raises():
-    with pretended(), pytest.raises(RuntimeError, match="expected all tensors on one device"):
-        torch.ones(2, device="cuda") + torch.ones(2)
+    with pretended():
+        with pytest.raises(RuntimeError, match="expected all tensors on one device"):
+            torch.ones(2, device="cuda") + torch.ones(2)
+        loss = torch.ones(2, device="cuda").sum()
+        assert (loss + torch.tensor(1.0)).device.type == "cuda", "CUDA takes a number of the CPU's"
+        with pytest.raises(RuntimeError, match="expected all tensors on one device"):
+            torch.stack([loss, torch.tensor(1.0)])
+
+
+def test_a_test_on_a_gpu_leaves_the_whole_memory_to_the_next():
+    with pretended() as gpu:
+        with suppress(AssertionError), given_back():
+            cap_memory(1e-4)
+            raise AssertionError(f"a test that fails at {gpu.limit} bytes")
+        assert gpu.limit == gpu.memory

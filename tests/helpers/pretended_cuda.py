@@ -29,6 +29,7 @@ CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 aten = torch.ops.aten
 CROSSING = {aten._to_copy.default, aten.copy_.default, aten._copy_from.default}
 CPU_INDICES = {aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default}
+JOINING = {aten.cat.default, aten.stack.default}
 SIZE_FROM_VALUES = {aten.nonzero.default, aten.masked_select.default, aten.unique_consecutive.default}
 FACTORIES = {
     *(
@@ -54,6 +55,7 @@ class Gpu:
     Attributes:
         waits: (what, file:line) of everything that makes the CPU wait for the device.
         kinds: how often (operation, type of a tensor on the device) was computed.
+        largest: bytes of the largest tensor of each type that lay on the device.
         held, peak, highest: bytes in use now, at most since `reset_peak_memory_stats`, and at most ever.
         limit: bytes that may be in use.
     """
@@ -62,6 +64,7 @@ class Gpu:
         self.memory, self.capability, self.limit = memory, capability, memory
         self.waits: list[tuple[str, str]] = []
         self.kinds: Counter[tuple[str, str]] = Counter()
+        self.largest: Counter[torch.dtype] = Counter()
         self.held = self.peak = self.highest = 0
         self.users: Counter[int] = Counter()
 
@@ -118,6 +121,7 @@ class OnGpu(torch.Tensor):
     def __init__(self, e: torch.Tensor) -> None:
         self.gpu = GPUS[-1]
         self.gpu.take(e.untyped_storage())
+        self.gpu.largest[e.dtype] = max(self.gpu.largest[e.dtype], e.untyped_storage().nbytes())
         self.e = e
 
     def __del__(self) -> None:
@@ -162,7 +166,8 @@ def compute(func, args, kwargs):
     gpu = GPUS[-1]
     tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, torch.Tensor)]
     there = [tensor for tensor in tensors if isinstance(tensor, OnGpu)]
-    here = [tensor for tensor in tensors if not isinstance(tensor, OnGpu) and tensor.dim() > 0]
+    mixing = 0 if func not in JOINING else -1  # dimensions of a CPU tensor that may stand beside the device's
+    here = [tensor for tensor in tensors if not isinstance(tensor, OnGpu) and tensor.dim() > mixing]
     device = kwargs.get("device")
     if there and here and func not in CROSSING | CPU_INDICES:
         raise RuntimeError(f"{func}: expected all tensors on one device, found cuda:0 and cpu ({place()})")

@@ -1,6 +1,8 @@
 """The fast paths give what the plain ones give, within stated tolerances; and nothing is done twice."""
 
 import dataclasses
+import errno
+import os
 import subprocess
 import sys
 
@@ -88,6 +90,21 @@ def test_features_lie_in_a_file_without_a_name_in_half_precision(tmp_path):
     assert list((tmp_path / "new").iterdir()) == []
     batch, _ = next(iter(Batches(fast, fast.rows["train"], 4)))
     assert training_inputs(batch, recipe, torch_generator(0, VIEWS)).dtype == torch.float32
+
+
+def test_a_disk_too_small_for_the_features_is_an_error_before_any_is_computed(tmp_path, monkeypatch):
+    task, recipe = feature_case()
+    network, taken = build("resnet18").eval(), []
+
+    def full(_file, _start, size):
+        taken.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(network, "features", None)
+    with pytest.raises(OSError, match="No space left"):
+        feature_task(network, task, recipe, 3, torch.device("cpu"), tmp_path)
+    assert taken == [(2 * 5 + 2) * 512 * 2]
 
 
 @pytest.mark.parametrize("factor", [1e6, 1e-7, float("nan")])

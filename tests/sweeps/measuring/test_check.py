@@ -9,6 +9,7 @@ from pretended_cuda import pretended
 
 from sweeps import full_grid
 from sweeps.command_line import options_of, preset_of
+from sweeps.inputs.data import most_images
 from sweeps.measuring import check, machine
 from sweeps.measuring.probing import ProbeError, Workers
 from sweeps.planning import speeds
@@ -236,6 +237,28 @@ def test_what_is_wrong_with_a_machine_is_named_with_what_to_do(facts, needs, wor
     assert len(found) == 1
     for word in words:
         assert word in str(found[0])
+
+
+def test_the_disk_of_the_cache_has_to_hold_the_features_of_as_many_frozen_cells_as_run_at_once():
+    """A ResNet-50 has 2,048 features; 200,000 images in 10 views are 8.2 GB in float16."""
+    cells = [
+        Cell(architecture="resnet50", train_images=size, init="imagenet", freeze=freeze)
+        for size in (5000, 200_000)
+        for freeze in ("none", "backbone")
+    ]
+    preset = chexpert()
+    whole = check.Check(preset, tuple(cells), GPU)
+    large = 10 * 200_000 * 2048 * 2
+    assert [check.features_bytes(whole, trials) for trials in (1, 2, 9)] == [
+        large,
+        large * 41 // 40,
+        large * 41 // 40,
+    ]
+    assert check.features_bytes(check.Check(preset, tuple(cells[::2]), GPU), 2) == 0
+    without = dataclasses.replace(preset, recipe=dataclasses.replace(preset.recipe, frozen_views=0))
+    assert check.features_bytes(check.Check(without, tuple(cells), GPU), 2) == 0
+    images = most_images(cells, preset.recipe) * 224**2
+    assert check.needs(whole, []).disks["--cache"] == images + large
 
 
 def test_a_gpu_that_cannot_be_opened_is_told_with_its_driver_and_points_to_the_check(

@@ -89,14 +89,16 @@ def test_a_measured_peak_replaces_the_arithmetic():
     cell, recipe = Cell(architecture="cbr_tiny", train_images=10), Recipe()
     records = {
         str(i): {
-            "cell": {"architecture": "cbr_tiny", "freeze": "none"},
+            "cell": {"architecture": "cbr_tiny", "freeze": freeze},
             "recipe": {"image_size": 224, "batch_size": 32},
             "metrics": {"device_memory_bytes": peak} if peak else {},
         }
-        for i, peak in enumerate((GB, 3 * GB, None))
+        for i, (peak, freeze) in enumerate(
+            [(GB, "none"), (3 * GB, "none"), (None, "none"), (GB // 2, "backbone")]
+        )
     }
     peaks = measured_peaks(records)
-    assert peaks == {("cbr_tiny", 224, 32, "none"): 3 * GB}
+    assert peaks == {("cbr_tiny", 224, 32, "none"): 3 * GB, ("cbr_tiny", 224, 32, "backbone"): GB // 2}
     assert needed_bytes(cell, recipe, peaks) == int(CONTEXT_BYTES + MARGIN * 3 * GB)
     assert needed_bytes(cell, recipe, {}) == int(CONTEXT_BYTES + MARGIN * estimate("cbr_tiny", 224, 32))
 

@@ -68,7 +68,8 @@ def test_a_lack_of_memory_while_compiling_is_one_of_memory():
 
 
 def test_more_networks_than_torch_keeps_by_default_are_compiled(monkeypatch):
-    """Dynamo keeps eight variants of a function, and goes on plainly after that without a word."""
+    """Dynamo keeps eight variants of a function, 256 of all, and goes on plainly after that, silently."""
+    torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 8
     graphs = []
 
     def backend(graph, inputs):

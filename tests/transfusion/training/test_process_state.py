@@ -28,6 +28,7 @@ def test_seeds_flags_threads_environment_and_folder_are_clean(tmp_path):
         torch.set_default_dtype(torch.float64)
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.deterministic = False
         torch.set_grad_enabled(False)
         filters = list(warnings.filters)
     assert "LEFT_BEHIND" not in os.environ
@@ -40,4 +41,5 @@ def test_seeds_flags_threads_environment_and_folder_are_clean(tmp_path):
         assert torch.get_default_dtype() == torch.float32
         assert not torch.are_deterministic_algorithms_enabled()
         assert not torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.deterministic
         assert torch.is_grad_enabled()
