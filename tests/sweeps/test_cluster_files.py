@@ -39,7 +39,10 @@ def test_every_machine_of_the_cloud_has_an_image_and_the_ray_that_was_tested():
     config = yaml.safe_load((SWEEPS / "cluster.yaml").read_text())
     assert all("ImageId" in kind["node_config"] for kind in config["available_node_types"].values())
     job = yaml.safe_load((SWEEPS / "rayjob.yaml").read_text())
-    assert f"ray:{job['spec']['rayClusterSpec']['rayVersion']}-py311-gpu" in config["docker"]["image"]
+    version = job["spec"]["rayClusterSpec"]["rayVersion"]
+    assert f"ray:{version}-py311-gpu" in config["docker"]["image"]
+    tested = (SWEEPS.parent / "docs" / "status.md").read_text().splitlines()
+    assert any(line.startswith("| 3.11.") and f"| {version}, " in line for line in tested)
 
 
 @pytest.fixture

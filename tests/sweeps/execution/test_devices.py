@@ -1,0 +1,63 @@
+"""Devices that come and go: what an autoscaler is asked for, and on which GPU a trial is taken to run."""
+
+from sweeps.execution.devices import LONGEST_REQUEST, Devices
+from sweeps.execution.placement import Node, Place
+from sweeps.planning.plan import PlannedCell
+from sweeps.planning.resources import Resources
+from transfusion.cell import Cell
+
+GPUS = Resources(device="cuda", cpus=2, cores=(8,), gpus=(2.0,), elastic=True)
+CELL = Cell(architecture="cbr_tiny", train_images=1)
+
+
+def planned(name, share, seconds=100.0):
+    return PlannedCell(name, CELL, None, seconds, share)
+
+
+def test_an_autoscaler_is_asked_for_what_runs_and_could_and_at_the_end_for_nothing():
+    now, asked, there = [0.0], [], {}
+    devices = Devices(GPUS, lambda: dict(there), asked.append, clock=lambda: now[0])
+    ready = [planned("whole", 1.0), planned("half", 0.5)]
+
+    def start():
+        now[0] += 2.0
+        if (found := devices.choose(lambda: ready)) is not None:
+            ready.remove(found[0])
+            devices.start(found[0].id, *found)
+        return found
+
+    assert start() is None
+    both = [{"CPU": 2, "GPU": 1.0}, {"CPU": 2, "GPU": 0.5}]
+    assert asked == [both]
+    assert start() is None
+    assert asked == [both], "what has been asked for is not asked for again"
+    there["n"] = Node(cores=8, gpus=1)
+    assert start()[0].id == "whole"
+    assert start() is None
+    assert asked == [both], "what runs is still needed"
+    devices.end("whole", finished=True)
+    assert start()[0].id == "half"
+    assert asked[-1] == both[1:]
+    devices.close()
+    assert asked[-1] == []
+
+
+def test_a_request_has_an_end():
+    asked = []
+    devices = Devices(GPUS, dict, asked.append, clock=iter(range(0, 100, 10)).__next__)
+    devices.choose(lambda: [planned(str(n), 1.0) for n in range(2 * LONGEST_REQUEST)])
+    assert len(asked[0]) == LONGEST_REQUEST
+
+
+def test_a_trial_is_where_ray_says_that_it_is():
+    """Ray names GPUs as it likes; both halves lie on one, and the other stays whole."""
+    devices = Devices(GPUS, lambda: {"n": Node(cores=8, gpus=2)}, clock=lambda: 0.0)
+    for name in "ab":
+        found = devices.choose(lambda name=name: [planned(name, 0.5)])
+        assert found[1] == Place("n", 0)
+        devices.start(name, *found)
+    devices.placed("a", "n", "7")
+    devices.placed("b", "n", "3")
+    assert devices.choose(lambda: [planned("whole", 1.0)]) is None, "Ray has put them on two"
+    devices.end("b", finished=True)
+    assert devices.choose(lambda: [planned("whole", 1.0)])[1] == Place("n", 1)
