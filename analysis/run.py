@@ -41,6 +41,7 @@ class Summary:
         collection: what was read from the cells' folders, None if there are none.
         codes: names the codes that trained the cells where there is more than one; else empty.
         checks: rows of the table `checks`.
+        sequence: what looks, or verdicts that were printed before, do to these; mostly empty.
         notes: what stood in for files that are missing or cannot be read.
     """
 
@@ -54,6 +55,7 @@ class Summary:
     margins: Margins
     collection: Collected | None
     codes: str = ""
+    sequence: str = ""
     notes: tuple[str, ...] = ()
     checks: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -132,6 +134,7 @@ def _conclude(
         margins=found.margins,
         collection=collection,
         codes=several(loaded.trials),
+        sequence=found.sequence_told,
         checks=checks,
         notes=tuple(filter(None, (collection.note if collection else "", store.sweep_note(out)))),
     )

@@ -83,6 +83,8 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
         console.print(f"          {summary.collection.foreign} of other recipes or data, left out")
     for text in (*summary.notes, *(summary.collection.unreadable.values() if summary.collection else ())):
         console.print(f"          {escape(text)}", soft_wrap=True)
+    if summary.sequence:
+        console.print(f"          {escape(summary.sequence)}", soft_wrap=True)
     if summary.codes:
         console.print(f"          {escape(summary.codes)}")
     for row in summary.checks.to_dict("records"):

@@ -63,7 +63,8 @@ def conclude(work: Plan, out: Path, console: Console, look: bool = False) -> int
         import analysis  # a second and a half of figures and statistics, that a plan has no use for
 
         try:
-            analysis.run(out)
+            if told := analysis.run(out).sequence:
+                console.print(told, soft_wrap=True)
         except analysis.EvidenceError as error:
             console.print(f"No report: {error}\nThe cells are kept; python -m analysis {out} writes it anew.")
             return FAILED

@@ -77,8 +77,7 @@ def paragraphs(analysis: Analysis) -> list[str]:
         found.append(beside)
     if small := decisions.sentences(analysis.decisions):
         found.append(" ".join(["How small the study could have been:", *small]))
-    if analysis.margins_told:
-        found.append(analysis.margins_told)
+    found += filter(None, (_looks(analysis), analysis.sequence_told, analysis.margins_told))
     outcomes = findings["verdict"].value_counts()
     found.append(
         f"Of the study's {len(findings)} findings: {outcomes.get('reproduced', 0)} reproduced here, "
@@ -86,6 +85,20 @@ def paragraphs(analysis: Analysis) -> list[str]:
     )
     found.append(_limits(evidence))
     return found
+
+
+def _looks(analysis: Analysis) -> str:
+    """Which look decided which conjecture; empty where seeds do not come in looks."""
+    if analysis.looked is None:
+        return ""
+    record, decided = analysis.looked.record, analysis.looked.decision.conjectures
+    said = [f"conjecture {n} after {record.looks.seeds[one.look]}" for n, one in sorted(decided.items())]
+    planned = ", ".join(map(str, record.asked.seeds))
+    return (
+        f"Seeds came in looks fixed beforehand, after {planned}; all looks together are wrong in at most 5 % "
+        f"of such studies. Decided: {', '.join(said) or 'nothing so far'}. Intervals that hold at all looks "
+        "stand beside the 95 % ones in the table verdicts."
+    )
 
 
 def _told(needed: pd.DataFrame, verdict: str) -> str:

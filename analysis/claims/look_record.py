@@ -199,7 +199,8 @@ def _differences(fixed: Json, asked: Json) -> list[str]:
             if part == "claims":
                 found.append(f"claim {name}: this version of the package tests it otherwise")
             else:
-                found.append(f"{part}, {name}: found {_said(mine, name)}, fixed is {_said(theirs, name)}")
+                what = "--until-decided" if part == "until" else f"{part}, {name}"
+                found.append(f"{what}: found {_said(mine, name)}, fixed is {_said(theirs, name)}")
     return found
 
 

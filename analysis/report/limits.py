@@ -77,6 +77,8 @@ def cannot(analysis: Analysis) -> list[str]:
         said.append("What more data bring: the grid has one size.")
     if len(measures.architectures) == 2:
         said.append("Parameters and depth apart: with two networks they are one comparison.")
+    if analysis.sequence_told:
+        said.append(f"All of it at 5 %. {analysis.sequence_told}")
     said += _doubted(trials)
     said += _undefined(measures)
     if not (trials["status"] == "done").any():

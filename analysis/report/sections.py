@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.claims import decisions
 from analysis.claims.analysed import Analysis
 from analysis.names import data_name, init_name, is_phantom
-from analysis.report import tables
+from analysis.report import looks, tables
 from analysis.report.codes import codes, several
 from analysis.report.doubts import TITLE, doubts, others
 from analysis.report.render import Fold, Table, sentences, table, text_of
@@ -50,6 +50,7 @@ def sections(analysis: Analysis, collection: Collection | None, pictures: Mappin
         pictures: of the parts `small` and `methods`.
     """
     every = (
+        Section(title="Seeds in looks", texts=tuple(looks.texts(analysis)), tables=(looks.rows(analysis),)),
         _small(analysis, pictures["small"]),
         _study(analysis),
         _published(analysis),

@@ -17,6 +17,7 @@ from analysis.report.wording import (
     difference,
     digits_of,
     level,
+    repeated,
 )
 from analysis.statistics.catalogue import AREAS, CURVES, MEASURES
 from analysis.tables.networks import Networks
@@ -39,8 +40,10 @@ def claims(rows: pd.DataFrame) -> Table | None:
                 "difference (95 % interval)": [
                     f"{difference(row)} {row['unit']}" for _, row in rows.iterrows()
                 ],
+                "interval for all looks together": [repeated(row) for _, row in rows.iterrows()],
                 "smallest that matters": [f"{margin:g}" for margin in rows["margin"]],
                 "n": [counted(row) for _, row in rows.iterrows()],
+                "decided after": [f"{look:.0f} seeds" if pd.notna(look) else "" for look in rows["look"]],
                 "why": rows["because"],
                 "claim": [
                     f"{verdict}{'' if needed else ' (stands beside)'}"

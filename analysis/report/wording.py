@@ -77,6 +77,12 @@ def difference(row: pd.Series) -> str:
     return f"{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)})"
 
 
+def repeated(row: pd.Series) -> str:
+    """The interval that holds for all claims and looks together; empty where seeds do not come in looks."""
+    low, high, digits = row["repeated_low"], row["repeated_high"], digits_of(row["metric"])
+    return "" if pd.isna(low) or pd.isna(high) else f"{signed(low, digits)} to {signed(high, digits)}"
+
+
 def signed(value: float, digits: int) -> str:
     """A difference with its sign; what is rounded to zero has none."""
     text = f"{value:+.{digits}f}"

@@ -59,7 +59,10 @@ def test_reserved_looks_may_be_added_in_their_order_and_then_belong_to_it(tmp_pa
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (fixed_by("claims", {"auroc": 0.05}, GRID, {"epochs": 2}), "decided: found claims, fixed is conj"),
+        (
+            fixed_by("claims", {"auroc": 0.05}, GRID, {"epochs": 2}),
+            "--until-decided: found claims, fixed is conj",
+        ),
         (fixed_by("conjectures", {}, GRID, {"epochs": 2}), "margins, auroc: found 0.01, fixed is 0.05"),
         (
             fixed_by("conjectures", {"auroc": 0.05}, {**GRID, "train_images": [16]}, {"epochs": 2}),
