@@ -158,6 +158,8 @@ def told(taken: Mapping[str, Any], plan: LookPlan) -> str:
     decided += [f"{name} {verdict}" for name, verdict in taken["claims"].items()]
     look = f"Look {number} of {len(plan.seeds)}, after {taken['seeds']} seeds."
     text = f"{look} Decided: {', '.join(decided) or 'nothing'}."
+    if few := taken["too_few_patients"]:
+        text += f" No number of seeds will do, the test patients are too few: {', '.join(few)}."
     if not taken["open"]:
         return f"{text} Nothing is open that more seeds could decide."
     return f"{text} Open: {', '.join(taken['open'])}."

@@ -53,6 +53,7 @@ class Taken:
         judged: what it said of every claim.
         claims, conjectures: verdicts that it reached, by name and by number.
         open: names of the claims that stayed open.
+        too_few_patients: of those that no number of seeds will decide, and that are closed for that.
         needs: axes, as the plan names them, of the conditions that those need further seeds of.
         cells: ids of all cells that it rested on.
     """
@@ -62,6 +63,7 @@ class Taken:
     claims: dict[str, Verdict]
     conjectures: dict[int, Verdict]
     open: tuple[str, ...]
+    too_few_patients: tuple[str, ...]
     needs: tuple[Json, ...]
     cells: tuple[str, ...]
 
@@ -260,6 +262,7 @@ def to_json(record: Record) -> Json:
                 "claims": one.claims,
                 "conjectures": {str(number): verdict for number, verdict in one.conjectures.items()},
                 "open": list(one.open),
+                "too_few_patients": list(one.too_few_patients),
                 "needs": list(one.needs),
                 "cells": list(one.cells),
                 "judged": [_plain(j) for j in one.judged],
@@ -284,6 +287,7 @@ def from_json(data: Json) -> Record:
             dict(one["claims"]),
             {int(number): verdict for number, verdict in one["conjectures"].items()},
             tuple(one["open"]),
+            tuple(one["too_few_patients"]),
             tuple(one["needs"]),
             tuple(one["cells"]),
         )

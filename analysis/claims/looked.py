@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.claims.conjectures import CLAIMS, Claim, Grid, grid_of
 from analysis.claims.judged import Judged
 from analysis.claims.look_record import Json, Record, Taken
-from analysis.claims.looks import Decision, conditions_of, decide, repeated_interval
+from analysis.claims.looks import Decision, beyond_seeds, conditions_of, decide, repeated_interval
 from analysis.claims.verdicts import judge, verdict_table
 from analysis.statistics.measures import Measures
 from analysis.tables.conditions import CONDITION, Condition, conditions, filled
@@ -124,14 +124,19 @@ def _taken(
     evidence = [*(one.judged for one in record.taken), judged]
     decision = _decision(record, evidence, grid, measures)
     look = len(evidence) - 1
-    untested = {j.claim.name for j in judged if j.found is None}
-    open_claims = [c for c in CLAIMS if c.name in decision.open and c.name not in untested]
+    closed = {name for one in record.taken for name in one.too_few_patients}
+    closed |= {j.claim.name for j in judged if j.found is None}
+    left = max([*record.looks.weights[look + 1 : record.planned], *record.looks.weights[record.planned :]])
+    asked = [j for j in judged if j.claim.name in decision.open and j.claim.name not in closed]
+    too_few = {j.claim.name for j in asked if beyond_seeds(j, left)}
+    open_claims = [j.claim for j in asked if j.claim.name not in too_few]
     return Taken(
         seeds=record.looks.seeds[look],
         judged=judged,
         claims={name: one.verdict for name, one in decision.claims.items() if one.look == look},
         conjectures={n: one.verdict for n, one in decision.conjectures.items() if one.look == look},
         open=tuple(claim.name for claim in open_claims),
+        too_few_patients=tuple(sorted(too_few)),
         needs=tuple(_needs(trials, open_claims, grid, measures)),
         cells=tuple(sorted(trials["cell_id"])),
     )

@@ -22,13 +22,18 @@ Estimates after stopping lean outward; `repeated_interval` holds at all looks to
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from analysis.claims.conjectures import CONJECTURES, Claim, Grid, contrast_of
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged, Verdict
 from analysis.claims.verdicts import decide as verdict_at
+from analysis.claims.verdicts import p_values
+from analysis.statistics.chance import Chance
 from analysis.tables.conditions import Condition
 
 EXACT = 1e-9
@@ -201,6 +206,41 @@ def _is_open(
 ) -> bool:
     wanted = claim.needed and claim.conjecture not in conjectures and claim.name not in shown
     return wanted or (all_claims and claim.name not in claims)
+
+
+SEEDS_REACH = 2.0
+"""Standard errors between seeds by which the estimate may still move."""
+
+
+def beyond_seeds(judged: Judged, share: float) -> bool:
+    """Whether no number of seeds will decide a claim, since its test patients are too few.
+
+    True where even with nothing left of the chance between seeds no test would reject, at the most that a
+    look to come can spend, wherever within two standard errors the seeds take the estimate. To close such a
+    claim can only make fewer errors.
+
+    Args:
+        share: of the level, at most, of a look to come.
+    """
+    found, claim = judged.found, judged.claim
+    tested = not (math.isnan(judged.p_supported) and math.isnan(judged.p_refuted))
+    if found is None or found.chance is None or not found.patients or not tested:
+        return False
+    patients = Chance(found.chance.patients, found.chance.patients_freedom)
+    if not patients.variance > 0:
+        return False
+    reach = SEEDS_REACH * math.sqrt(max(found.standard_error**2 - patients.variance, 0.0))
+    level = share * max(LEVEL / judged.tests, CONJECTURE_LEVEL if claim.needed else 0.0)
+    for shift in np.linspace(-reach, reach, 9):
+        there = dataclasses.replace(
+            found,
+            estimate=found.estimate + float(shift),
+            standard_error=math.sqrt(patients.variance),
+            chance=patients,
+        )
+        if min(p_values(there, claim.expects, judged.margin)) <= level:
+            return False
+    return True
 
 
 def cells_of(claims: Sequence[Claim], grid: Grid, architectures: Sequence[str]) -> frozenset[Condition]:

@@ -59,6 +59,7 @@ def rows(analysis: Analysis) -> Table | None:
             "share of the 5 %": f"{100 * record.looks.weights[number]:.2g} %",
             "decided": _decided(record.taken[number], natural) if number < len(record.taken) else "",
             "claims left open": _open(record, number),
+            "no number of seeds will do: too few patients for": _too_few(record, number, natural),
         }
         for number in range(record.planned)
     ]
@@ -67,6 +68,13 @@ def rows(analysis: Analysis) -> Table | None:
 
 def _open(record: Record, number: int) -> str:
     return str(len(record.taken[number].open)) if number < len(record.taken) else "not taken"
+
+
+def _too_few(record: Record, number: int, natural: str) -> str:
+    """The claims that were closed since patients alone leave too much chance."""
+    questions = {claim.name: worded(claim, natural).question for claim in CLAIMS}
+    few = record.taken[number].too_few_patients if number < len(record.taken) else ()
+    return "; ".join(questions[name] for name in few)
 
 
 def _decided(taken: Taken, natural: str) -> str:

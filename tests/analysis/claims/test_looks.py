@@ -11,7 +11,8 @@ from scipy import stats
 
 from analysis.claims.conjectures import CLAIMS, Grid
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged
-from analysis.claims.looks import Looks, cells_of, decide, planned_looks, repeated_interval
+from analysis.claims.looks import Looks, beyond_seeds, cells_of, decide, planned_looks, repeated_interval
+from analysis.statistics.chance import Chance
 from analysis.statistics.contrasts import Estimate
 
 GRID = Grid((100, 200, 400), "photos")
@@ -174,3 +175,52 @@ def test_peeking_at_every_look_is_wrong_no_more_often_than_promised() -> None:
     spent = (p <= LEVEL * np.array(looks.weights)).any(axis=1).mean()
     assert naive > 0.08
     assert spent <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / 20_000)
+
+
+def with_patients(estimate: float, patients: float, seeds: float) -> Judged:
+    """A claim of non-superiority at a margin of 0.01 with these two standard errors, its tests undecided."""
+    error = math.hypot(patients, seeds)
+    chance = Chance(patients**2, 400.0, seeds**2, 0.0, 2.0)
+    found = Estimate(
+        estimate, -1, 1, error, 10, "measured", 0.02, 3, 400, 100, 84, 0, patients**2, chance=chance
+    )
+    claim = BY_NAME["last_doubling_gains_nothing"]
+    return Judged(claim, found, 0.01, 0.3, 0.7, TESTS, "undecided", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "patients", "seeds", "closed"),
+    [
+        (0.0, 0.0001, 0.02, False),  # many patients: seeds are all that is lacking
+        (
+            0.0,
+            0.02,
+            0.0001,
+            True,
+        ),  # half a standard error of patients away from the margin, whatever seeds do
+        (0.0, 0.02, 0.05, False),  # seeds may still take the estimate far away
+        (0.2, 0.02, 0.0001, False),  # beyond the margin by nine standard errors of patients
+    ],
+)
+def test_a_claim_is_closed_where_patients_alone_leave_too_much_chance(
+    estimate: float, patients: float, seeds: float, closed: bool
+) -> None:
+    assert beyond_seeds(with_patients(estimate, patients, seeds), 0.8) == closed
+
+
+def test_patients_are_too_few_just_where_no_estimate_that_seeds_allow_would_be_decided() -> None:
+    """By hand: with seeds' error gone the claim is supported from z standard errors below the margin on."""
+    level = CONJECTURE_LEVEL * 0.8
+    z = stats.t.isf(level, 400)
+    for factor, closed in ((0.99, True), (1.01, False)):
+        assert beyond_seeds(with_patients(0.01 - factor * z * 0.02, 0.02, 1e-9), 0.8) == closed
+
+
+def test_what_has_no_patients_or_was_not_tested_is_not_closed_for_them() -> None:
+    one = with_patients(0.0, 0.02, 0.0001)
+    assert one.found is not None
+    assert not beyond_seeds(dataclasses.replace(one, found=None), 0.8)
+    assert not beyond_seeds(
+        dataclasses.replace(one, found=dataclasses.replace(one.found, patients=None)), 0.8
+    )
+    assert not beyond_seeds(dataclasses.replace(one, p_supported=math.nan, p_refuted=math.nan), 0.8)

@@ -135,9 +135,13 @@ def test_the_table_of_looks_says_what_is_taken_next_and_at_most():
 
 
 def test_what_a_look_decided_is_told():
-    taken = {"seeds": 3, "conjectures": {"4": "refuted"}, "claims": {"x": "refuted"}, "open": ["y"]}
+    taken = {
+        "seeds": 3, "conjectures": {"4": "refuted"}, "claims": {"x": "refuted"}, "open": ["y"],
+        "too_few_patients": [],
+    }  # fmt: skip
     text = told(taken, PLAN)
     assert "Decided: conjecture 4 refuted, x refuted. Open: y." in text
+    assert "test patients are too few: z." in told({**taken, "too_few_patients": ["z"]}, PLAN)
     assert "Decided: nothing" in told({**taken, "conjectures": {}, "claims": {}}, PLAN)
 
 
