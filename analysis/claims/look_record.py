@@ -299,12 +299,16 @@ def from_json(data: Json) -> Record:
 
 def _plain(judged: Judged) -> Json:
     values = {field.name: getattr(judged, field.name) for field in dataclasses.fields(judged)}
-    found: Json | None = None
-    if judged.found is not None:
-        found = _floats(Estimate, dataclasses.asdict(judged.found))
-        found["chance"] = _floats(Chance, found["chance"]) if found["chance"] is not None else None
-    values = {**_floats(Judged, values), "claim": judged.claim.name, "found": found}
+    found = _plain_estimate(judged.found) if judged.found is not None else None
+    readings = [_plain_estimate(one) for one in judged.readings]
+    values = {**_floats(Judged, values), "claim": judged.claim.name, "found": found, "readings": readings}
     return {name: _finite(value) for name, value in values.items()}
+
+
+def _plain_estimate(found: Estimate) -> Json:
+    values = _floats(Estimate, dataclasses.asdict(found))
+    values["chance"] = _floats(Chance, values["chance"]) if values["chance"] is not None else None
+    return values
 
 
 def _finite(value: Any) -> Any:
@@ -314,28 +318,32 @@ def _finite(value: Any) -> Any:
         return str(value)
     if isinstance(value, dict):
         return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
     return value
 
 
 def _judged(data: Json) -> Judged:
     claims = {claim.name: claim for claim in CLAIMS}
-    likely = data["likely"]
-    found = data["found"]
-    if found is not None:
-        chance = found["chance"]
-        found = Estimate(
-            **{
-                **_floats(Estimate, found),
-                "networks_missing": tuple(found["networks_missing"]),
-                "chance": Chance(**_floats(Chance, chance)) if chance is not None else None,
-            }
-        )
+    likely, found = data["likely"], data["found"]
     return Judged(
         **{
             **_floats(Judged, data),
             "claim": claims[data["claim"]],
-            "found": found,
+            "found": _estimate(found) if found is not None else None,
             "likely": tuple(likely) if likely is not None else None,
+            "readings": tuple(_estimate(one) for one in data["readings"]),
+        }
+    )
+
+
+def _estimate(data: Json) -> Estimate:
+    chance = data["chance"]
+    return Estimate(
+        **{
+            **_floats(Estimate, data),
+            "networks_missing": tuple(data["networks_missing"]),
+            "chance": Chance(**_floats(Chance, chance)) if chance is not None else None,
         }
     )
 

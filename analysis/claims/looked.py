@@ -54,16 +54,20 @@ class Looked:
                 )
                 for j in self.now
             ]  # fmt: skip
-        return [self._at(claim)[0] for claim in CLAIMS]
+        return [self._at(claim) for claim in CLAIMS]
 
-    def _at(self, claim: Claim) -> tuple[Judged, int]:
-        """What is shown of a claim, and the look that it is from."""
+    def _at(self, claim: Claim) -> Judged:
+        """What is shown of a claim."""
         taken = self.record.taken
         if claim.name in self.decision.claims:
             look = self.decision.claims[claim.name].look
         else:
             look = max(i for i in range(len(taken)) if i == 0 or claim.name in taken[i - 1].open)
-        return next(j for j in taken[look].judged if j.claim.name == claim.name), look
+        one = next(j for j in taken[look].judged if j.claim.name == claim.name)
+        if claim.name in taken[look].too_few_patients and one.found is not None:
+            few = f"No number of seeds will do: {one.found.patients:,} test patients are too few."
+            return dataclasses.replace(one, hindered=few)
+        return one
 
     def verdicts(self, natural: str | None, in_domain: str) -> pd.DataFrame:
         """The table `verdicts`, with the look that decided each and intervals that hold at all looks."""

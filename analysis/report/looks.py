@@ -51,35 +51,40 @@ def rows(analysis: Analysis) -> Table | None:
     if analysis.looked is None:
         return None
     record = analysis.looked.record
-    natural = init_name(analysis.evidence.natural) if analysis.evidence.natural else "natural images"
+    questions = _questions(analysis)
     shown = [
         {
             "look": number + 1,
             "after seeds": record.looks.seeds[number],
             "share of the 5 %": f"{100 * record.looks.weights[number]:.2g} %",
-            "decided": _decided(record.taken[number], natural) if number < len(record.taken) else "",
+            "decided": _decided(record.taken[number], questions) if number < len(record.taken) else "",
             "claims left open": _open(record, number),
-            "no number of seeds will do: too few patients for": _too_few(record, number, natural),
+            "no number of seeds will do: too few patients for": _too_few(record, number, questions),
         }
         for number in range(record.planned)
     ]
     return table(pd.DataFrame(shown), "verdicts.parquet, column look")
 
 
+def _questions(analysis: Analysis) -> dict[str, str]:
+    """Every claim in words, by its name."""
+    natural = init_name(analysis.evidence.natural) if analysis.evidence.natural else "natural images"
+    in_domain = init_name(analysis.measures.in_domain)
+    return {claim.name: worded(claim, natural, in_domain).question for claim in CLAIMS}
+
+
 def _open(record: Record, number: int) -> str:
     return str(len(record.taken[number].open)) if number < len(record.taken) else "not taken"
 
 
-def _too_few(record: Record, number: int, natural: str) -> str:
+def _too_few(record: Record, number: int, questions: dict[str, str]) -> str:
     """The claims that were closed since patients alone leave too much chance."""
-    questions = {claim.name: worded(claim, natural).question for claim in CLAIMS}
     few = record.taken[number].too_few_patients if number < len(record.taken) else ()
     return "; ".join(questions[name] for name in few)
 
 
-def _decided(taken: Taken, natural: str) -> str:
+def _decided(taken: Taken, questions: dict[str, str]) -> str:
     """What a look decided, in words."""
     said = [f"conjecture {number}: {verdict}" for number, verdict in sorted(taken.conjectures.items())]
-    questions = {claim.name: worded(claim, natural).question for claim in CLAIMS}
     said += [f"{questions[name]} {verdict}" for name, verdict in taken.claims.items()]
     return "; ".join(said) or "nothing"
