@@ -49,12 +49,19 @@ def test_the_mirror_follows_the_store_and_leaves_weights_there(store, tmp_path):
     pull(store, mirror)
     assert not any(file.is_file() for file in mirror.rglob("*"))
     assert set(store.names("cells")) == {f"cells/a/{WEIGHTS}"}
+    store.send(tmp_path / "file", "looks.json")
+    (mirror / "judged.json").write_text("of another life of this prefix")
+    pull(store, mirror)
+    assert (mirror / "looks.json").read_text() == "{}"
+    assert not (mirror / "judged.json").exists()
+    (mirror / "judged.json").write_text("ours")
     (mirror / "evidence").mkdir()
     (mirror / "evidence" / "trials.parquet").write_text("t")
     (mirror / "private.txt").write_text("p")
     push(store, mirror)
     assert set(store.names("evidence")) == {"evidence/trials.parquet"}
     assert not any("private" in name for name in store.names())
+    assert store.content("judged.json") == b"ours"
 
 
 @pytest.mark.slow
