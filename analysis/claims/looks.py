@@ -6,8 +6,8 @@ spent at each. At look k everything is tested at `weight` of the level that a si
     P(any wrong verdict at any look) <= sum over looks of P(any wrong at that look) <= sum of weights x 5 %,
 
 under any dependence between looks, since each test is valid at its own, fixed number of seeds. Small weights
-first and the bulk last (0.02, 0.08, 0.9) lose little power, near to O'Brien and Fleming's boundaries. What is
-left of the weights is in reserve for looks that are added later (`with_look`).
+first and the bulk last (0.02, 0.08, 0.9) lose little power, near to O'Brien and Fleming's boundaries. Looks
+that may be added later are fixed with the others (`look_record`), so that no data choose when to look.
 
 * A rejection is final. Claims stand as decided at their first rejection, conjectures likewise; that a claim
   meets the conjectures' own level may be shown at one look for one claim and at another for the next.
@@ -65,32 +65,13 @@ class Looks:
                 "at most 1"
             )
 
-    @property
-    def reserve(self) -> float:
-        """The share of the level that is left for looks to be added."""
-        return max(1 - math.fsum(self.weights), 0.0)
-
-    def with_look(self, seeds: int, weight: float, taken: int) -> Looks:
-        """These looks and one more, paid for from the reserve.
-
-        Args:
-            taken: looks that were taken already: the new one must come after them.
-
-        Raises:
-            ValueError: the reserve does not hold the weight, or the look would lie in the past.
-        """
-        if weight > self.reserve + EXACT:
-            raise ValueError(f"a weight of {weight:g}: expected at most the reserve, {self.reserve:g}")
-        if taken and seeds <= self.seeds[taken - 1]:
-            raise ValueError(
-                f"a look after {seeds} seeds: expected more than the {self.seeds[taken - 1]} of the last look"
-            )
-        both = sorted([*zip(self.seeds, self.weights, strict=True), (seeds, weight)])
-        return Looks(tuple(s for s, _ in both), tuple(w for _, w in both))
-
 
 def planned_looks(seeds: Sequence[int], reserve: float = 0.0) -> Looks:
-    """Looks with weights that grow tenfold from each to the next: about 0.01, 0.09 and 0.9 for three."""
+    """Looks with weights that grow tenfold from each to the next: about 0.01, 0.09 and 0.9 for three.
+
+    Args:
+        reserve: share of the level that is left for others.
+    """
     count = len(seeds)
     shares = [10.0 ** -(count - 1 - k) for k in range(count)]
     return Looks(tuple(seeds), tuple((1 - reserve) * share / math.fsum(shares) for share in shares))

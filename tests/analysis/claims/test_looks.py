@@ -139,18 +139,9 @@ def test_looks_that_promise_nothing_are_refused(seeds, weights, message) -> None
         Looks(seeds, weights)
 
 
-def test_looks_may_be_added_from_the_reserve_alone() -> None:
-    looks = planned_looks((3, 5), reserve=0.2)
-    assert looks.reserve == pytest.approx(0.2)
-    assert looks.weights == pytest.approx((0.8 / 11, 8 / 11))
-    more = looks.with_look(8, 0.15, taken=2)
-    assert more.seeds == (3, 5, 8)
-    assert math.fsum(more.weights) == pytest.approx(0.95)
-    with pytest.raises(ValueError, match="at most the reserve"):
-        looks.with_look(8, 0.25, taken=2)
-    with pytest.raises(ValueError, match="more than the 5 of the last look"):
-        looks.with_look(4, 0.1, taken=2)
-    assert planned_looks((2, 3, 5)).reserve == pytest.approx(0)
+def test_planned_looks_spend_all_but_the_reserve() -> None:
+    assert planned_looks((3, 5), reserve=0.2).weights == pytest.approx((0.8 / 11, 8 / 11))
+    assert math.fsum(planned_looks((2, 3, 5)).weights) == pytest.approx(1)
 
 
 def test_repeated_intervals_hold_over_claims_and_looks() -> None:
