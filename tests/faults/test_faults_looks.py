@@ -61,14 +61,12 @@ def test_killed_in_both_looks_and_equal_to_the_bit(looked, record_property):
     witness = Witness(killed)
     for look in (0, 1):
         driver = killed.start()
-        began = len(killed.finished()) if look == 0 else None
-        assert wait_for(
-            lambda at=look, before=began: len(killed.looks()) == at and _under_way(killed, at, before),
-            driver,
-            killed,
-        ), killed.log()
-        driver.kill()
-        driver.wait()
+        try:
+            assert wait_for(lambda at=look: len(killed.looks()) == at, driver, killed), killed.log()
+            assert wait_for(lambda at=look: _under_way(killed, at), driver, killed), killed.log()
+        finally:
+            driver.kill()
+            driver.wait()
         assert len(killed.looks()) == look
         witness.look()
     printed = killed.finish()
@@ -86,12 +84,11 @@ def test_killed_in_both_looks_and_equal_to_the_bit(looked, record_property):
     note(record_property, "kill -9 of the driver in both of two looks", 2, len(starts))
 
 
-def _under_way(grid, look, before):
-    """Whether a cell of the look has finished and another is in training."""
+def _under_way(grid, look):
+    """Whether a cell of the look has finished, and another one has been started."""
+    before = len(grid.looks()[0]["cells"]) if look else 0
     done = len(grid.finished())
-    if look == 0:
-        return done > before and len(grid.starts()) > done
-    return done > len(grid.looks()[0]["cells"]) and len(grid.starts()) > done
+    return done > before and sum(grid.starts().values()) > done
 
 
 def test_what_no_open_claim_needs_is_not_trained_further(looked):
