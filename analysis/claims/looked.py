@@ -16,6 +16,7 @@ from analysis.claims.judged import Judged
 from analysis.claims.look_record import Json, Record, Taken
 from analysis.claims.looks import Decision, beyond_seeds, conditions_of, decide, repeated_interval
 from analysis.claims.verdicts import judge, verdict_table
+from analysis.statistics.catalogue import MEASURES
 from analysis.statistics.measures import Measures
 from analysis.tables.conditions import CONDITION, Condition, conditions, filled
 from analysis.tables.origins import origins
@@ -92,9 +93,7 @@ class Looked:
 def _within_bounds(judged: Judged) -> tuple[float, float]:
     """The repeated interval, no wider than what is possible of a difference of areas."""
     low, high = repeated_interval(judged)
-    return (
-        (max(low, -1.0), min(high, 1.0)) if judged.claim.metric.endswith(("auroc", "auprc")) else (low, high)
-    )
+    return (max(low, -1.0), min(high, 1.0)) if MEASURES[judged.claim.metric].area else (low, high)
 
 
 def looked(evidence: Evidence, measures: Measures, record: Record) -> Looked:

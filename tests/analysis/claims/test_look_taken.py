@@ -182,3 +182,24 @@ def test_runs_that_vary_much_leave_all_open(tmp_path):
     assert on_areas & NEEDED <= set(taken.open)
     assert {axes["init"] for axes in taken.needs} == {"random", "natural", "consolidation"}
     assert {axes["freeze"] for axes in taken.needs} == {"none"}, "no needed claim is about frozen features"
+
+
+def test_claims_whose_patients_are_too_few_get_no_further_seeds_and_say_so(tmp_path):
+    """Patients move all seeds of a condition by 0.02 AUROC alike, so that no seed tells more of them."""
+    few = Study(tmp_path, 0.0)
+    axes = ["architecture", "train_images", "init", "freeze"]
+    condition = few.cells.groupby(axes).ngroup().to_numpy()
+    few.whole = few.whole.with_results(
+        few.whole.cells,
+        {"test_auroc": 0.02**2 * np.equal.outer(condition, condition)},
+        {"test_auroc": 150},
+        {"test_auroc": 60},
+        {"test_auroc": 50},
+    )
+    found = few.at(few.wanted(record()), record())
+    (taken,) = found.record.taken
+    assert "last_doubling_gains_nothing" in taken.too_few_patients
+    assert not set(taken.too_few_patients) & {*taken.open, *taken.claims}
+    rows = found.verdicts("natural", "consolidation").set_index("claim")
+    said = rows.loc["last_doubling_gains_nothing", "because"]
+    assert said.startswith("No number of seeds will do: 150 test patients are too few.")
