@@ -18,7 +18,7 @@ from PIL import Image
 import analysis
 
 ROOT = Path(__file__).parents[1]
-FILES = {"architecture": 1, "axis": 3, "dataset": 2, "measure": 1}
+FILES = {"architecture": 1, "axis": 3, "dataset": 2, "measure": 1, "figure": 1}
 """How many files a recipe may change."""
 
 SMALL = (
@@ -144,3 +144,31 @@ def test_a_measure_is_one_file_and_is_estimated(tmp_path):
     for row in levels.itertuples():
         assert row.estimate == losses[row.architecture, row.train_images]
         assert row.unit == "nats"
+
+
+@pytest.mark.slow
+def test_a_figure_is_one_file_and_stands_in_the_report(tmp_path):
+    tree, out = applied("figure", tmp_path), tmp_path / "out"
+    cells = grid(("cbr_tiny", "resnet18"), (100, 200), arms=(("random", "none"),))
+    write_plan(out, cells)
+    expected = {}
+    for number, cell in enumerate(cells):
+        file = out / "cells" / write_cell(out, cell) / "result.json"
+        record = json.loads(file.read_text())
+        expected[cell["architecture"], cell["train_images"]] = seconds = 10.0 + number
+        record["metrics"]["train_seconds"] = seconds
+        file.write_text(json.dumps(record))
+    run(tree, "-m", "analysis", str(out))
+    with Image.open(out / "figures" / "training_time.png") as image:
+        assert min(image.size) > 500
+    assert "What a run from scratch costs" in (out / "report.html").read_text()
+    points = {tuple(point) for line in json.loads(run(tree, "-c", POINTS, str(out))) for point in line}
+    assert points == {(size, seconds) for (_, size), seconds in expected.items()}
+
+
+POINTS = """
+import analysis, json, sys
+(axes,) = analysis.figure(analysis.load(sys.argv[1]), "training_time").axes
+pairs = [zip(line.get_xdata(), line.get_ydata()) for line in axes.lines]
+print(json.dumps([[(float(x), float(y)) for x, y in pair] for pair in pairs]))
+"""
