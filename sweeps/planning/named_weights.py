@@ -1,7 +1,7 @@
 """What supplied weights are called, and whether they come from natural images.
 
 Torchvision's own files are known by their sha256. What the user says of any other file is a label: it changes
-no cell's identity, which hangs on the file's content.
+no cell's identity, which depends on the content of the file.
 """
 
 from __future__ import annotations

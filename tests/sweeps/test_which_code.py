@@ -182,6 +182,19 @@ def test_the_installed_analysis_reads_and_refuses_from_another_folder(installed,
 
 
 @pytest.mark.slow
+def test_the_installed_analysis_judges_a_folder_from_anywhere(installed, tmp_path):
+    """Also as `python -m analysis`, with none of this checkout on its path."""
+    commands, site = installed
+    out = tmp_path / "out"
+    shutil.copytree(ROOT / "tests" / "helpers" / "schema_2", out)
+    told, _ = run(commands / "python", "-m", "analysis", "--version", cwd=tmp_path)
+    assert told.rstrip().endswith(f"in {site}")
+    run(commands / "python", "-m", "analysis", out, cwd=tmp_path)
+    assert (out / "report.html").stat().st_size > 1000
+    assert {"trials.parquet", "verdicts.parquet"} <= {file.name for file in (out / "evidence").iterdir()}
+
+
+@pytest.mark.slow
 def test_an_installed_sweep_refuses_what_rays_workers_would_import_instead(installed, tmp_path):
     commands, site = installed
     theirs = stranger(tmp_path, "sweeps", package=True)

@@ -92,7 +92,7 @@ def survey(
     asked: Reading,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
-    """Decodes a bounded sample that hangs on the names alone, and decides how all are read.
+    """Decodes a bounded sample that depends on the names alone, and decides how all are read.
 
     Args:
         root: folder of the images.

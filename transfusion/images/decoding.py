@@ -1,7 +1,7 @@
 """Image files to square uint8 pixels, fast: whole slices of files at a time.
 
-A gray image costs little more than its decoding: four of one size become the channels of one image, which
-torch resizes at little more than the price of one.
+Gray images of one size are resized four at a time, as the channels of one image, which takes torch little
+longer than a single one.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _outside(file: Path, found: Picture, ends: tuple[float, float], reading: Rea
 
 
 def whole(numbers: Array) -> bool:
-    """Whether these are whole numbers rather than fractions; zeros and ones of a fraction's type are none."""
+    """Whether these are whole numbers rather than fractions; zeros and ones of a float type are not."""
     if numbers.dtype.kind in "iub":
         return True
     return bool(numbers.max() > 1 and (numbers == np.rint(numbers)).all())

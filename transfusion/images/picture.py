@@ -122,7 +122,7 @@ def read(data: bytes, wanted: Wanted) -> Picture:
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuses absurd sizes before anything of them is decoded."""
+    """Refuse implausible sizes before anything is decoded."""
     if not 0 < width * height <= LARGEST_PIXELS:
         found = f"{width} x {height} pixels"
         raise PictureError(found, f"at most {LARGEST_PIXELS:,} are read: store the image smaller")

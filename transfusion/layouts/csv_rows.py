@@ -259,7 +259,7 @@ def header_problems(
 
 
 def _quoted(name: str) -> str:
-    """The name as a shell takes it."""
+    """The name quoted for a shell."""
     return shlex.quote(name)
 
 
@@ -317,7 +317,7 @@ def shape_problems(rows: Rows, lengths: np.ndarray, surplus: bool) -> list[Probl
 
 
 def text_problems(rows: Rows) -> list[Problem]:
-    """Fields that are read and not in UTF-8; what stands in other columns does no harm."""
+    """Fields that are read and are not UTF-8; other columns are ignored."""
     problems = []
     for name, fields in rows.columns.items():
         wrong = [position for position, field in enumerate(fields) if NO_UTF8.search(field)]

@@ -33,7 +33,7 @@ CLASS = "class"
 
 
 def held_out(images: int) -> int:
-    """How many images more than `images` choose the epoch: a tenth."""
+    """How many images beside `images` are held out to choose the epoch: a tenth."""
     return max(1, images // 10)
 
 
@@ -131,7 +131,7 @@ def _class_folders(root: Path) -> list[Path]:
 def _classes_beside(folder: Path) -> list[Path]:
     """Folders right in `folder` that may be classes: those that no layout has, or all where there is none.
 
-    Beside `train`, a folder counts that holds an image; a validation set, flat as ImageNet's is, does not.
+    Beside `train`, a folder counts if it holds an image; a flat validation set, as ImageNet's, does not.
     """
     folders = _class_folders(folder)
     if not any((folder / name).is_dir() and _class_folders(folder / name) for name in TRAINING_FOLDERS[:-1]):

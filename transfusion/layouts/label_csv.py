@@ -1,4 +1,4 @@
-"""Label columns of a table: every spelling that is no label is a problem with its rows."""
+"""Label columns of a table: every spelling that is not a label is reported with its rows."""
 
 from __future__ import annotations
 

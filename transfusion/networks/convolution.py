@@ -19,7 +19,7 @@ class Convolution(nn.Conv2d):
 
     @staticmethod
     def can_be(layer: nn.Conv2d) -> bool:
-        """Whether `of` takes `layer`."""
+        """Whether `of` accepts `layer`."""
         return layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
 
     @classmethod

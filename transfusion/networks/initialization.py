@@ -15,7 +15,7 @@ from transfusion.networks.network import Network
 
 
 class WeightsError(ValueError):
-    """Weights that do not fit the network: which tensors miss, are too many, or differ in shape."""
+    """Weights that do not fit the network: which tensors are missing, unexpected, or differ in shape."""
 
 
 def save_stages(network: Network, path: Path) -> None:
@@ -54,7 +54,7 @@ def copy_stages(
 
 
 def misfit(own: dict[str, Tensor], given: dict[str, Tensor]) -> str:
-    """Which tensors of `given` miss, are too many, or differ in shape from `own`; at most 20 are named."""
+    """Which tensors of `given` are missing, unexpected or of another shape than `own`; names at most 20."""
     problems = [f"missing: {name}" for name in own if name not in given]
     problems += [f"too many: {name}" for name in given if name not in own]
     problems += [

@@ -25,7 +25,7 @@ class Network(nn.Module):
         reduced: type of the stages' arithmetic where it is not that of their weights; pooling and head keep
             float32, so that logits keep their digits.
         input_factor, input_summand: [3, 1, 1], from normalised images to the scale that the weights were made
-            for; None where that is the same. No part of the state: whoever puts such weights in sets it.
+            for; None where that is the same. Not part of the state: whoever loads such weights sets it.
     """
 
     reduced: torch.dtype | None = None

@@ -58,8 +58,8 @@ def read(file: Path, architecture: Architecture) -> Weights:
     older files lack and nothing uses, start at 0.
 
     Raises:
-        InputError: the file cannot be read, is no weights file, or does not fit: what misses, is too many,
-            has another shape, or is not finite.
+        InputError: the file cannot be read, is no weights file, or does not fit: what is missing,
+            unexpected, of another shape, or not finite.
     """
     found = weights_file.tensors(file)
     fitted = weights_names.fit(found, architecture)
@@ -118,7 +118,7 @@ def _misfit(
 
 
 def _is_plain(tensor: Tensor, name: str) -> bool:
-    """Whether a tensor holds the numbers themselves: whole ones and those of 8 bits want a scale besides."""
+    """Whether a tensor holds the numbers themselves: integers and 8-bit floats need a scale as well."""
     strided = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
     whole = name.endswith(weights_names.OPTIONAL) and not tensor.is_complex()
     return strided and (whole or (tensor.is_floating_point() and tensor.element_size() > 1))

@@ -40,7 +40,7 @@ class Fit:
     Attributes:
         prefix: what stands before the names, with its last dot.
         names: our name -> the file's, for those of our names that the file has.
-        problems: what misses, is too many or has another shape; none where it fits.
+        problems: what is missing, unexpected or of another shape; none where it fits.
     """
 
     prefix: str

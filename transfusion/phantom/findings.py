@@ -183,7 +183,7 @@ def _stomach_tube(canvas: Canvas, generator: np.random.Generator) -> Array:
 
 
 def _either(canvas: Canvas, generator: np.random.Generator) -> Lung:
-    """A lung at random; one number is drawn whatever the view, so that all views draw alike."""
+    """A lung at random; one random number is used whatever the view, so that all views use as many."""
     return canvas.lungs[int(generator.random() * len(canvas.lungs))]
 
 

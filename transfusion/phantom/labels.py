@@ -1,6 +1,6 @@
 """Rows of labels for synthetic radiographs, with the prevalences of CheXpert.
 
-Only labels are drawn here; `phantom_render` turns a row into an image, and reads real rows just as well.
+Only labels are drawn here; `render` turns a row into an image, real rows just as well.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One synthetic radiograph from one row of labels in CheXpert's format.
 
-The anatomy hangs on the patient, the disease on the study, pose, exposure and noise on the image; all three
+The anatomy depends on the patient, the disease on the study, pose, exposure and noise on the image; all three
 are drawn from the path in the row. Any CSV in CheXpert's format can be rendered, the real one included.
 """
 
@@ -124,7 +124,7 @@ def _axes(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
-    """A stream that hangs on the name alone; the name of a distribution (`-small`) is no part of it."""
+    """A stream that depends on the name alone, without the name of the distribution (`-small`)."""
     plain = name.removeprefix("CheXpert-v1.0-small/").removeprefix("CheXpert-v1.0/")
     digest = hashlib.blake2b(f"{seed}/{plain}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))

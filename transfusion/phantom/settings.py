@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Phantom:
-    """The settings that the bytes of a phantom hang on.
+    """The settings that decide the bytes of a phantom.
 
     Attributes:
         images: training images; with `labels` the first so many of its rows.

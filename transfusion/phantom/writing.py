@@ -51,8 +51,8 @@ def write(
 ) -> Path:
     """Writes `CheXpert-v1.0-small/{train.csv,valid.csv,train/,valid/}` below `directory`.
 
-    The bytes hang on `phantom` alone, not on `workers`. A phantom that is complete is left as it is; one that
-    was interrupted is finished.
+    The bytes depend on `phantom` alone, not on `workers`. A complete phantom is left as it is, and an
+    interrupted one is finished.
 
     Args:
         workers: processes; one for each available core when None.

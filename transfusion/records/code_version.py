@@ -1,6 +1,6 @@
 """Which code this is: version, commit, and a digest of the modules that make a result.
 
-Two codes may give the same cell different results, and nobody is told when their tables are put together.
+Two versions of the code may give the same cell different results, which nobody sees in combined tables.
 So every result carries what is found here. Standard library only.
 """
 

@@ -40,7 +40,7 @@ class Lease:
     token: str
 
     def check(self) -> None:
-        """Look whether it still holds.
+        """Check that it still holds.
 
         Raises:
             LostError: another sweep has it, or the file is gone.

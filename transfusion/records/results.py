@@ -125,7 +125,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def reopen(folder: Path) -> None:
-    """Take a cell's result away, so that it is trained again."""
+    """Remove a cell's result, so that it is trained again."""
     (folder / RESULT).unlink(missing_ok=True)
     (folder / TRACEBACK).unlink(missing_ok=True)
 
