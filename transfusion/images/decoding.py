@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from transfusion.images import jpeg, picture
+from transfusion.images import formats, jpeg, picture
 from transfusion.images.out_of_range import OutOfRange
 from transfusion.images.picture import Picture, PictureError, Wanted
 from transfusion.images.reading import AS_STATED, Reading, named, to_levels
@@ -84,7 +84,7 @@ def open_picture(file: Path, size: int, channels: int, reading: Reading) -> Pict
             data = stream.read()
         if (plain := _gray_jpeg(data, size)) is not None:
             return Picture(image=plain)
-        return picture.read(data, Wanted(size, channels, reading.frame, reading.mode == "auto"))
+        return formats.read(data, Wanted(size, channels, reading.frame, reading.mode == "auto"))
     except PictureError as error:
         raise ImageError([Problem(str(file), error.found, "an image that is read", error.advice)]) from error
     except Exception as error:  # broken data may raise anything in a decoder

@@ -15,8 +15,9 @@ from typing import BinaryIO
 from PIL import Image
 
 from transfusion.images import file_kind, jpeg, png
+from transfusion.images.formats import FORMATS
 from transfusion.images.missing import missing_problem
-from transfusion.images.picture import FORMATS, PictureError, check_size
+from transfusion.images.picture import PictureError, check_size
 from transfusion.problems import Problem
 
 LARGEST_BYTES = 512 * 2**20

@@ -13,8 +13,8 @@ from PIL import Image
 
 from transfusion.data.survey import survey
 from transfusion.images.decoding import ImageError, decode
+from transfusion.images.formats import FORMATS
 from transfusion.images.inspection import look_at
-from transfusion.images.picture import FORMATS
 from transfusion.images.reading import Reading, parse
 
 SIDE = 64
