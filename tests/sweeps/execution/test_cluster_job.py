@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 import uuid
-from pathlib import Path
 
 import psutil
 import pytest
@@ -19,7 +18,9 @@ from fault_grid import PATIENCE, ROOT, Witness, wait_for
 from fault_table import judge
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
-RAY = str(Path(sys.executable).with_name("ray"))
+RAY = [sys.executable, "-m", "ray.scripts.scripts"]
+TOKEN = {"RAY_AUTH_MODE": "token"}
+"""What Ray's own `ray start --address` asks for where the cluster has a token, and this sweep does not."""
 
 
 def free_port():
@@ -29,13 +30,18 @@ def free_port():
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    """Two nodes of one core each behind a token; yields the addresses of the dashboard and of Ray Client's
-    server, and the environment."""
+def cluster(request, tmp_path):
+    """Two nodes of one core each; yields the addresses of the dashboard and of Ray Client's server, and the
+    environment, in which nothing is set for Ray. `request.param`: whether there is a token in the home."""
     pytest.importorskip("aiohttp_cors", reason="ray job submit needs ray[default]")
     mark = uuid.uuid4().hex
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment = {**os.environ, "TEST_CLUSTER": mark, **token}
+    home = tmp_path / "home"
+    (home / ".ray").mkdir(parents=True)
+    if request.param:
+        (home / ".ray" / "auth_token").write_text(secrets.token_hex(32))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment = {**kept, "TEST_CLUSTER": mark, "HOME": str(home)}
+    joining = {**environment, **TOKEN} if request.param else environment
     port, dashboard, client = free_port(), free_port(), free_port()
     place = tempfile.mkdtemp(prefix="ray-")  # short: it holds sockets; and apart from other clusters
     head = [
@@ -43,13 +49,13 @@ def cluster(tmp_path):
         f"--temp-dir={place}", f"--ray-client-server-port={client}",
     ]  # fmt: skip
     try:
-        for options in (head, [f"--address=127.0.0.1:{port}"]):
+        for options, around in ((head, environment), ([f"--address=127.0.0.1:{port}"], joining)):
             subprocess.run(
                 [
-                    RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1",
+                    *RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1",
                     f"--dashboard-agent-listen-port={free_port()}",  # its default may be another cluster's
                 ],
-                env=environment, check=True, capture_output=True, timeout=PATIENCE,
+                env=around, check=True, capture_output=True, timeout=PATIENCE,
                 start_new_session=True,  # Ray ends whole process groups
             )  # fmt: skip
         yield f"http://127.0.0.1:{dashboard}", f"ray://127.0.0.1:{client}", environment
@@ -63,11 +69,12 @@ def cluster(tmp_path):
         shutil.rmtree(place, ignore_errors=True)
 
 
+@pytest.mark.parametrize("cluster", [False], indirect=True, ids=["no token"])
 def test_a_submitted_job_runs_the_grid_on_two_nodes(grid_of, undisturbed, cluster, record_property):
     dashboard, _, environment = cluster
     grid = grid_of("job", seeds=2)
     command = f"cd {ROOT} && {shlex.join(grid.command('--address', 'auto'))}"
-    submit = [RAY, "job", "submit", f"--address={dashboard}", "--", "bash", "-c", command]
+    submit = [*RAY, "job", "submit", f"--address={dashboard}", "--", "bash", "-c", command]
     for _ in range(30):  # the nodes' agents come up some seconds after `ray start` has returned
         job = subprocess.run(
             submit,
@@ -86,6 +93,7 @@ def test_a_submitted_job_runs_the_grid_on_two_nodes(grid_of, undisturbed, cluste
     judge(record_property, "ray job submit on two nodes", "-", Witness(grid), undisturbed(2))
 
 
+@pytest.mark.parametrize("cluster", [True], indirect=True, ids=["a token in the home"])
 def test_through_ray_client_the_command_runs_there_and_hears_signals(grid_of, cluster, record_property):
     _, client, environment = cluster
     grid = grid_of("client", seeds=6)
