@@ -15,7 +15,7 @@ from analysis.statistics.catalogue import Margins
 from analysis.tables.from_tune import read_experiment
 from analysis.tables.place import alone
 from analysis.tables.schema import TRIALS, EvidenceError
-from analysis.terminal import print_summary
+from analysis.terminal import Lasting, print_summary
 
 
 def margin(text: str) -> tuple[str, float]:
@@ -90,7 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.from_tune is not None:
             with alone(options.out):
-                print(read_experiment(options.from_tune, options.out, dict(options.metric)).text())
+                said = read_experiment(options.from_tune, options.out, dict(options.metric)).text()
+                Lasting().print(said, markup=False, highlight=False, soft_wrap=True)
         summary = run(options.out, dict(options.margin), options.to, options.mute)
     except EvidenceError as problem:
         print(f"analysis: {problem}", file=sys.stderr)

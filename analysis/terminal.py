@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -65,9 +67,19 @@ def _lines(verdicts: pd.DataFrame) -> Iterator[str]:
             yield f"    {value} ({interval}), margin {margin}: {said}{_coloured(row['verdict'])}"
 
 
+class Lasting(Console):
+    """A terminal whose reader may go away, as `| head` does: what is printed later is then lost."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python flushes at its end
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def print_summary(summary: Summary, console: Console | None = None) -> None:
     """Print the answer, the verdicts, how complete the grid is, and where everything lies."""
-    console = console or Console(highlight=False)
+    console = console or Lasting(highlight=False)
     console.print(escape(summary.answer), end="\n\n")
     if console.width < NARROW:
         for line in _lines(summary.verdicts):

@@ -178,7 +178,7 @@ def refuse_few_processes(slots: int) -> None:
         SettingError: too few, with the limit's name.
     """
     needed = THREADS + slots * THREADS_A_SLOT
-    for name, left, cure in _processes_left():
+    for name, left, cure in _processes_left(needed):
         if left < needed:
             raise SettingError(
                 f"{name}: found room for {max(left, 0)} more processes and threads, expected {needed} for "
@@ -186,12 +186,18 @@ def refuse_few_processes(slots: int) -> None:
             )
 
 
-def _processes_left() -> Iterator[tuple[str, int, str]]:
-    """Every limit of processes and threads: its name, what it leaves, and how to raise it."""
+def _processes_left(needed: int) -> Iterator[tuple[str, int, str]]:
+    """Every limit of processes and threads: its name, what it leaves, and how to have `needed` of them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     if soft != resource.RLIM_INFINITY and os.geteuid() != 0:
-        cure = f"ulimit -u {'unlimited' if hard == resource.RLIM_INFINITY else hard}, or fewer of your own"
-        yield "ulimit -u", soft - _own_threads(), cure
+        own = _own_threads()
+        raised = hard == resource.RLIM_INFINITY or hard - own >= needed
+        cure = (
+            f"ulimit -u {own + needed} before the command"
+            if raised
+            else "let an administrator raise it (nproc in /etc/security/limits.conf; TasksMax of a service)"
+        )
+        yield "ulimit -u", soft - own, f"{cure}, or end processes of your own"
     for folder in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/pids")):
         with suppress(OSError, ValueError):
             most = int((folder / "pids.max").read_text())  # "max" is no number, and no limit

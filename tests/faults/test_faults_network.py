@@ -105,7 +105,9 @@ class TwoMachines:
             )  # fmt: skip
 
     def environment(self):
-        return {**os.environ, "TEST_CLUSTER": self.mark, "TMPDIR": str(self.place)}
+        """Nothing is set for Ray, and the home holds no token."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        return {**kept, "TEST_CLUSTER": self.mark, "TMPDIR": str(self.place), "HOME": str(self.place)}
 
     def networks_of_trials(self):
         """The network namespaces in which trials run now."""

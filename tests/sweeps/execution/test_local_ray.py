@@ -84,7 +84,11 @@ def test_few_processes_are_refused_with_the_limits_name(monkeypatch):
     monkeypatch.setattr(local_ray.resource, "getrlimit", lambda _: (400, resource.RLIM_INFINITY))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(local_ray, "_own_threads", lambda: 150)
-    with pytest.raises(SettingError, match=r"ulimit -u: found room for 250 more .*expected 320 for Ray"):
+    expected = r"ulimit -u: found room for 250 more .*expected 320 for Ray.*; ulimit -u 470 before the command"
+    with pytest.raises(SettingError, match=expected):
+        local_ray.refuse_few_processes(2)
+    monkeypatch.setattr(local_ray.resource, "getrlimit", lambda _: (400, 400))
+    with pytest.raises(SettingError, match="let an administrator raise it"):
         local_ray.refuse_few_processes(2)
     monkeypatch.setattr(local_ray, "_own_threads", lambda: 10)
     local_ray.refuse_few_processes(2)
