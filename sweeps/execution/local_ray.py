@@ -45,6 +45,10 @@ BELOW = len("/sweep-12345678/session_2026-01-01_00-00-00_000000_1234567/sockets/
 THREADS, THREADS_A_SLOT = 200, 60
 """Processes and threads that Ray takes, and with every trial at a time (260 measured with two)."""
 
+FILES = 128
+"""Open files without which Ray would wait in vain for its own processes (48 were too few, 128 enough for two
+trials at a time)."""
+
 TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 
 
@@ -56,6 +60,7 @@ def start(cleanup: ExitStack, options: Mapping[str, Any]) -> None:
     """
     cores = bounds().cores  # what a batch system or a container leaves us, not what there is
     refuse_few_processes(cores)
+    refuse_few_files()
     give_back_memory()
     folder = cleanup.enter_context(own_folder())
     cleanup.enter_context(own_token())
@@ -184,6 +189,24 @@ def refuse_few_processes(slots: int) -> None:
                 f"{name}: found room for {max(left, 0)} more processes and threads, expected {needed} for "
                 f"Ray and {slots} trials at a time; {cure}"
             )
+
+
+def refuse_few_files() -> None:
+    """Make sure that a process may open enough files; without them Ray would hang for half a minute.
+
+    Raises:
+        SettingError: too few.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= FILES:
+        return
+    raised = hard == resource.RLIM_INFINITY or hard >= FILES
+    cure = (
+        f"ulimit -n {FILES} before the command, or more"
+        if raised
+        else "let an administrator raise it (nofile in /etc/security/limits.conf; LimitNOFILE of a service)"
+    )
+    raise SettingError(f"ulimit -n: found {soft} open files, expected {FILES} or more for Ray; {cure}")
 
 
 def _processes_left(needed: int) -> Iterator[tuple[str, int, str]]:

@@ -1,13 +1,19 @@
 """Ends and places that people meet: terminals that close, readers that go, a Ray that dies, containers."""
 
+import dataclasses
 import os
+import resource
+import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from cell_folders import MARGINS
 from fault_grid import ROOT, python_path, wait_for
 
 from sweeps.processes.stop import GRACE_SECONDS, LAST_SECONDS
@@ -72,6 +78,65 @@ def test_a_reader_that_goes_away_does_not_end_the_sweep(grid_of):
     errors = driver.stderr.read().decode()
     assert (driver.wait(600), errors) == (0, "")
     assert (grid.out / "report.html").exists()
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_an_analysis_whose_reader_goes_away_ends_well(done, lines):
+    analysis = subprocess.Popen(
+        [sys.executable, "-m", "analysis", str(done), *MARGINS],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for _ in range(lines):
+        analysis.stdout.readline()
+    analysis.stdout.close()
+    errors = analysis.stderr.read()
+    assert (analysis.wait(SPARE), errors) == (0, b"")
+
+
+def test_few_open_files_do_or_are_told(grid_of):
+    grid = grid_of("files", inits=("random",))
+    assert grid.run(preexec_fn=lambda: at_most_files(128)).returncode == 0
+    begun = time.monotonic()
+    refused = grid_of("fewer-files", inits=("random",)).run(preexec_fn=lambda: at_most_files(48))
+    assert refused.returncode == 2
+    assert "ulimit -n: found 48 open files, expected 128 or more for Ray" in refused.stderr
+    assert time.monotonic() - begun < SPARE
+
+
+def at_most_files(number):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+
+AS_ANOTHER = """
+mkdir -p /tmp/ray && mount -t tmpfs none /tmp/ray && chown 1234 /tmp/ray && chmod 700 /tmp/ray
+exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+dac_read_search \\
+    --ambient-caps=+dac_read_search bash -c "$0" x "$@"
+"""
+"""A user without a home, beside another one who has /tmp/ray; he may read everything, as this Python."""
+
+
+@pytest.mark.parametrize("limit", ["", "ulimit -u 150;"], ids=["all processes", "150 processes"])
+def test_another_user_has_the_folder_of_ray_and_few_processes_are_told(grid_of, limit):
+    if os.getuid() != 0 or not (shutil.which("setpriv") and shutil.which("unshare")):
+        pytest.skip("needs root, setpriv and unshare (util-linux)")
+    grid = grid_of("another", inits=("random",))
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        shutil.copytree(grid.data, f"{place}/data")
+        Path(place).chmod(0o777)
+        grid = dataclasses.replace(grid, **{name: Path(place, name) for name in ("out", "data", "cache")})
+        begun = time.monotonic()
+        done = subprocess.run(
+            ["unshare", "-m", "bash", "-c", AS_ANOTHER, f'{limit} exec "$@"', *grid.command()],
+            cwd=ROOT, capture_output=True, text=True, timeout=400, check=False,
+            env={**os.environ, "HOME": "/nonexistent"},
+        )  # fmt: skip
+    if limit:
+        assert done.returncode == 2
+        assert "ulimit -u: found room for" in done.stderr
+        assert "let an administrator raise it" in done.stderr
+        assert time.monotonic() - begun < SPARE
+    else:
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 @pytest.mark.parametrize(

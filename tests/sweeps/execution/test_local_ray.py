@@ -80,11 +80,22 @@ def test_the_token_is_written_nowhere_and_goes(monkeypatch):
     assert os.environ["RAY_AUTH_TOKEN"] == "mine"
 
 
+@pytest.mark.parametrize(
+    ("limits", "cure"), [((64, 4096), "ulimit -n 128 before"), ((64, 64), "let an administrator raise it")]
+)
+def test_few_open_files_are_refused_with_the_limits_name(monkeypatch, limits, cure):
+    monkeypatch.setattr(local_ray.resource, "getrlimit", lambda _: limits)
+    with pytest.raises(SettingError, match=f"ulimit -n: found 64 open files, expected 128 or more.*{cure}"):
+        local_ray.refuse_few_files()
+
+
 def test_few_processes_are_refused_with_the_limits_name(monkeypatch):
     monkeypatch.setattr(local_ray.resource, "getrlimit", lambda _: (400, resource.RLIM_INFINITY))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(local_ray, "_own_threads", lambda: 150)
-    expected = r"ulimit -u: found room for 250 more .*expected 320 for Ray.*; ulimit -u 470 before the command"
+    expected = (
+        r"ulimit -u: found room for 250 more .*expected 320 for Ray.*; ulimit -u 470 before the command"
+    )
     with pytest.raises(SettingError, match=expected):
         local_ray.refuse_few_processes(2)
     monkeypatch.setattr(local_ray.resource, "getrlimit", lambda _: (400, 400))
