@@ -20,6 +20,7 @@ from analysis.checks.catalogue import (
     PREVALENCE_FACTOR,
 )
 from analysis.claims.analysed import Analysis
+from analysis.names import arm_name
 from analysis.tables.networks import networks
 from analysis.tables.origins import left_out, origins
 from analysis.tables.schema import EvidenceError
@@ -197,8 +198,15 @@ def one_seed(found: Analysis) -> Doubt:
     single = seeds[seeds == 1]
     if single.empty or seeds.max() == 1:
         return Doubt() if single.empty else Doubt("no condition has two finished seeds")
-    first = " ".join(map(str, single.index[0]))
+    first = f"{_condition(done, single.index[0])}, {single.index[0][-1]:,} images"
     return Doubt(f"{len(single)} of {len(seeds)} conditions have one finished seed ({first} is the first)")
+
+
+def _condition(cells: pd.DataFrame, values: Sequence[str]) -> str:
+    """`ResNet-50 fine-tuned from photos`, and `, classes balanced` where they are; values of `CONDITION`."""
+    architecture, init, freeze, balance = values[: len(CONDITION)]
+    said = f"{networks(cells)[architecture].network} {arm_name(init, freeze)}"
+    return f"{said}, classes balanced" if balance == "balanced" else said
 
 
 def falling_curves(found: Analysis) -> Doubt:
@@ -218,7 +226,7 @@ def falling_curves(found: Analysis) -> Doubt:
                 found.margins.auroc, DROP_DEVIATIONS * _error(covariance, before.index, after.index)
             ):
                 said.append(
-                    f"{' '.join(map(str, condition))}: {drop:.3f} lower with {large:,} than with {small:,}"
+                    f"{_condition(cells, condition)}: {drop:.3f} lower with {large:,} than with {small:,}"
                 )
                 ids += after["cell_id"].tolist()
     more = f"; and {len(said) - SHOWN} more" if len(said) > SHOWN else ""

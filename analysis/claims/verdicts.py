@@ -22,7 +22,7 @@ not needed is not supported by networks whose loss still falls or one of whose c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -54,6 +54,7 @@ from analysis.statistics.contrasts import (
 )
 from analysis.statistics.flags import LATE_SHARE
 from analysis.statistics.measures import Measures
+from analysis.tables.networks import networks
 from analysis.tables.schema import VERDICTS
 
 NAN = float("nan")
@@ -191,7 +192,7 @@ def _tested(measures: Measures, claim: Claim, contrast: Contrast | None, margins
         return _Tested(claim, contrast, (), margin, (NAN, NAN), "", claim.name)
     pairs = [p_values(one, claim.expects, margin) for one in found]
     pair = max(p for p, _ in pairs), max(p for _, p in pairs)
-    hindered = _hindered(found)
+    hindered = _hindered(measures, found)
     if hindered:
         pair = NAN, NAN
     elif claim.guarded and pair[0] <= LEVEL:
@@ -200,14 +201,13 @@ def _tested(measures: Measures, claim: Claim, contrast: Contrast | None, margins
     return _Tested(claim, contrast, found, margin, pair, hindered, _test(measures, claim, contrast))
 
 
-def _hindered(found: tuple[Estimate, ...]) -> str:
+def _hindered(measures: Measures, found: tuple[Estimate, ...]) -> str:
     """Why neither test may be made; empty if both may."""
     missing = list(dict.fromkeys(name for one in found for name in one.networks_missing))
     if missing:
         return (
-            f"Without {' and '.join(missing)} it is not decided: no seed has all of the cells that it "
-            f"asks for "
-            f"there."
+            f"Without {_networks(measures, missing)} it is not decided: no seed has all of the cells that it "
+            "asks for there."
         )
     if any(one.seed_part != "measured" for one in found):
         return ONE_SEED
@@ -227,11 +227,18 @@ def _not_trained(measures: Measures, claim: Claim, contrast: Contrast) -> str:
     rows = measures.cells["architecture"].where(better & falling).dropna()
     if rows.empty:
         return ""
-    names = " and ".join(dict.fromkeys(rows))
+    names = _networks(measures, dict.fromkeys(rows))
     return (
         f"The training loss of {names} was still falling at its end, so nothing is said against it: "
         f"train longer."
     )
+
+
+def _networks(measures: Measures, names: Iterable[str]) -> str:
+    """`ResNet-50, ResNet-34 and CBR-Tiny`."""
+    looks = networks(measures.cells)
+    *others, last = [looks[name].network for name in names]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _still_learning(measures: Measures, claim: Claim) -> NDArray[np.bool_] | None:
@@ -264,7 +271,7 @@ def _judged(measures: Measures, one: _Tested, at: Level, same_as: str) -> Judged
     better = orientation(one.claim)
     found = together(one.found)
     level = at.of_claim
-    free = found is not None and not _hindered(one.found)
+    free = found is not None and not _hindered(measures, one.found)
     missing: int | None = None
     untested = ""
     if found is None and one.contrast is not None:

@@ -148,7 +148,10 @@ def compared(row: pd.Series) -> str:
     """`0.112 lower (0.075 to 0.148)`, or `0.004 lower (0.013 lower to 0.005 higher)`; AUROC has no unit."""
     digits = digits_of(row["metric"])
     unit = " nats" if row["metric"] == "train_loss" else ""
-    value = f"{abs(row['estimate']):.{digits}f}{unit} {_side(row['estimate'])}"
+    size = f"{abs(row['estimate']):.{digits}f}"
+    if float(size) == 0:
+        size = f"less than {10.0**-digits:.{digits}f}"
+    value = f"{size}{unit} {_side(row['estimate'])}"
     low, high = row["low"], row["high"]
     if pd.isna(low) or pd.isna(high):
         return f"{value} (no interval)"

@@ -232,7 +232,7 @@ def flagged(trials: pd.DataFrame, networks: Networks) -> Table | None:
         "architecture": [networks[one].network for one in rows["architecture"]],
         "init": [start(one) for one in rows["init"]],
         "freeze": [FROZEN.get(one, one) for one in rows["freeze"]],
-        "learning_rate": [f"{rate:.1e}" if pd.notna(rate) else "" for rate in rows["learning_rate"]],
+        "learning_rate": [f"{rate:.2g}" if pd.notna(rate) else "" for rate in rows["learning_rate"]],
     }
     return table(rows[columns].assign(**shown, flag=said).rename(columns=column), "trials.parquet")
 

@@ -60,6 +60,9 @@ def lost_calls(place):
 class TwoMachines:
     """Two network namespaces joined by a veth pair, with a node of Ray in each.
 
+    Each has a folder for Ray's files of its own, too: through sockets in a shared one, a driver would talk to
+    the other machine's node past the network.
+
     Attributes:
         address: of the head, which is in the first.
     """
@@ -70,6 +73,7 @@ class TwoMachines:
         self.devices = [f"v{self.mark[:6]}{end}" for end in "ab"]
         self.address = "10.231.77.1:6379"
         self.place = place
+        self.holders = []
         self.blackouts = 0
         self.stopped = threading.Event()
 
@@ -84,11 +88,22 @@ class TwoMachines:
                 f"-n {name} link set {device} up",
                 f"-n {name} link set lo up",
             ]
-        return all(ip(step) for step in steps)
+        return all(ip(step) for step in steps) and all(self.hold(name) for name in self.names)
+
+    def hold(self, name):
+        """A process that keeps a machine's namespaces, its own file system over `place` among them."""
+        command = f"mount -t tmpfs none {self.place} && echo ready && exec sleep infinity"
+        holder = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{name}", "unshare", "-m", "bash", "-c", command],
+            stdout=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        self.holders.append(holder)
+        return holder.stdout.readline() == b"ready\n"
 
     def inside(self, number, command):
         """The command on that machine."""
-        return ["nsenter", f"--net=/run/netns/{self.names[number]}", *command]
+        into = ["nsenter", f"--target={self.holders[number].pid}", "--net", "--mount"]
+        return [*into, "bash", "-c", f'cd {ROOT} && exec "$@"', "x", *command]
 
     def start_nodes(self):
         for number, options in enumerate((["--head", "--port=6379"], [f"--address={self.address}"])):
@@ -137,6 +152,9 @@ class TwoMachines:
                     process.kill()
             except (psutil.Error, OSError):
                 continue
+        for holder in self.holders:
+            holder.kill()
+            holder.wait()
         for name in self.names:
             ip(f"netns delete {name}")
         ip(f"link delete {self.devices[0]}")
