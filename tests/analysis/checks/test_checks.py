@@ -139,7 +139,7 @@ PLANTED: list[tuple[str, Callable[[], Analysis], str]] = [
     ("TS007", other_weights, r"6 cells of resnet18 from radimagenet"),
     ("TS008", one_seed, r"every condition has the seed 0 and no other"),
     ("TS008", a_seed_missing, r"1 of 6 conditions have one finished seed"),
-    ("TS009", falling, r"resnet18 random none natural: 0\.040 lower with 400 than with 200"),
+    ("TS009", falling, r"ResNet-18 from scratch: 0\.040 lower with 400 than with 200"),
     (
         "TS010",
         changed(status="failed", failure="diverged"),

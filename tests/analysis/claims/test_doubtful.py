@@ -73,7 +73,7 @@ def test_a_diverged_run_of_the_deepest_network_never_refutes(seeds: int, verdict
     assert after.found.doubtful == 1
     assert after.found.cells_missing >= 1
     if seeds == 1:
-        assert "Without resnet50" in why_claim(after)
+        assert "Without ResNet-50" in why_claim(after)
     else:
         assert "judged twice" in why_claim(after)
 
@@ -125,7 +125,7 @@ def test_nobody_wins_by_training_the_large_networks_badly() -> None:
     judged = verdicts(falling, NEEDED_2)
     assert overall(judged) == "undecided"
     assert {j.verdict for j in judged} == {"undecided"}
-    assert "resnet50 was still falling" in why_claim(judged[0])
+    assert "ResNet-50 was still falling" in why_claim(judged[0])
     small = changed(worse, {"architecture": "cbr_small"}, still_falling=True)
     assert overall(verdicts(small, NEEDED_2)) == "supported"  # it is the large ones that are not needed
     one = {"architecture": "resnet50", "train_images": 200_000, "seed": 0}
