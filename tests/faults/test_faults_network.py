@@ -60,8 +60,8 @@ def lost_calls(place):
 class TwoMachines:
     """Two network namespaces joined by a veth pair, with a node of Ray in each.
 
-    Each has a folder for Ray's files of its own, too: through sockets in a shared one, a driver would talk to
-    the other machine's node past the network.
+    Each has processes of its own, too, and a folder for Ray's files: Ray looks for a driver's node among the
+    processes that it sees, and would talk to the other machine's past the network.
 
     Attributes:
         address: of the head, which is in the first.
@@ -94,7 +94,11 @@ class TwoMachines:
         """A process that keeps a machine's namespaces, its own file system over `place` among them."""
         command = f"mount -t tmpfs none {self.place} && echo ready && exec sleep infinity"
         holder = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{name}", "unshare", "-m", "bash", "-c", command],
+            [
+                "nsenter", f"--net=/run/netns/{name}",
+                "unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child",
+                "bash", "-c", command,
+            ],
             stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.holders.append(holder)
@@ -102,7 +106,8 @@ class TwoMachines:
 
     def inside(self, number, command):
         """The command on that machine."""
-        into = ["nsenter", f"--target={self.holders[number].pid}", "--net", "--mount"]
+        (first,) = psutil.Process(self.holders[number].pid).children()
+        into = ["nsenter", f"--target={first.pid}", "--net", "--mount", "--pid"]
         return [*into, "bash", "-c", f'cd {ROOT} && exec "$@"', "x", *command]
 
     def start_nodes(self):
