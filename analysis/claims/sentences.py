@@ -195,6 +195,12 @@ def why_overall(verdict: str, needed: Sequence[Judged]) -> str:
     )
     if not needed:
         return "No claim was tested."
+    corrected = (
+        f"At the level of the four conjectures it is {verdict}; corrected for all claims, "
+        f"{'the claim that it rests on is not' if len(needed) == 1 else 'no claim that it rests on is'}"
+    )
+    if verdict != "undecided" and not any(j.verdict == verdict for j in needed):
+        return f"{corrected}. {listed}."
     if len(needed) == 1:
         return f"The claim that it rests on is {verdict}. {listed}."
     if verdict == "undecided" and not mine:

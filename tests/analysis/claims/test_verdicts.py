@@ -19,7 +19,7 @@ from analysis.claims.conjectures import (
     size_weights,
 )
 from analysis.claims.judged import Judged, right_effects, right_verdict
-from analysis.claims.sentences import why_claim
+from analysis.claims.sentences import why_claim, why_overall
 from analysis.claims.study_results import STUDY, study_result_table
 from analysis.claims.verdicts import decide, effect_of, judge, likely, overall, p_values, verdict_table
 from analysis.statistics.catalogue import Margins
@@ -309,6 +309,15 @@ def test_a_conjecture_needs_no_correction_inside_to_be_supported() -> None:
     assert overall(conjecture_of([(0.9, 0.0024)] + [(0.9, 0.9)] * 4)) == "refuted"
     assert overall(conjecture_of([(0.9, 0.0026)] + [(0.9, 0.9)] * 4)) == "undecided"
     assert overall(conjecture_of([(float("nan"), float("nan"))] * 2)) == "undecided"
+
+
+def test_a_conjecture_that_is_decided_where_its_claim_is_not_says_why() -> None:
+    """One claim at p = 0.006: below 0.05 / 4, the conjecture's level, and above 0.05 / 13, its own."""
+    alone = conjecture_of([(0.9, 0.006)])
+    assert (overall(alone), alone[0].verdict) == ("refuted", "undecided")
+    text = why_overall("refuted", alone)
+    assert "At the level of the four conjectures it is refuted" in text
+    assert "corrected for all claims, the claim that it rests on is not" in text
 
 
 def test_the_simulated_demo_is_as_large_as_the_demo() -> None:
