@@ -17,14 +17,14 @@ from sweeps.processes.stop import INTERRUPTED
 from sweeps.storage import object_store
 from sweeps.storage.lock import Waiting
 from sweeps.sweep import Sweep, asked_of, plan_and_train
-from transfusion.problems import SettingError
+from transfusion.problems import InputError, SettingError
 
 
 def run(sweep: Sweep) -> int:
     """Lock OUT, plan, train, conclude, for every look where there are any; the exit status.
 
     Raises:
-        SettingError, InputError, LockedError: nothing was started.
+        SettingError, InputError, LockedError: nothing was started. Between looks such an error is told.
     """
     places, store = sweep.places, sweep.places.store
     with ExitStack() as cleanup:
@@ -40,7 +40,14 @@ def run(sweep: Sweep) -> int:
         status = train_and_conclude(sweep)
         while (further := next_look(sweep)) is not None:
             sweep = further
-            status = train_and_conclude(sweep, status)
+            try:
+                status = train_and_conclude(sweep, status)
+            except (SettingError, InputError) as error:
+                text = (
+                    f"Stopped before the next look: {error}\nWhat is done stands; the same command continues."
+                )
+                sweep.console.print(text, soft_wrap=True, markup=False)
+                return FAILED
         return status
 
 

@@ -1,16 +1,22 @@
 """Looks as the plan of a sweep: which cells each asks for, what ends it, what is refused."""
 
 import dataclasses
+import io
 import json
+from contextlib import nullcontext
 
 import pytest
+from rich.console import Console
 
-from sweeps import full_grid, looks
+from sweeps import full_grid, looks, rounds
 from sweeps.command_line import refuse_half_looks
 from sweeps.look_costs import LookCost, over_budget, table, told
 from sweeps.looks import LookPlan, axes_of, look_plan, refuse_other_cells
 from sweeps.options import Options
+from sweeps.places import Places
 from sweeps.presets import smoke
+from sweeps.processes.stop import Stop
+from sweeps.sweep import Sweep
 from transfusion.cell import AXES, Cell
 from transfusion.problems import SettingError
 
@@ -188,3 +194,28 @@ def test_the_grid_that_is_fixed_names_every_axis_but_the_seed():
     assert "seed" not in grid
     assert set(grid) == {axis.name for axis in AXES if axis.name != "seed"} | {"conditions"}
     assert Cell(architecture="cbr_tiny", train_images=32).seed == 0
+
+
+def test_what_goes_wrong_between_looks_is_not_told_as_nothing_started(tmp_path, monkeypatch):
+    """The second round cannot start Ray, say; the first has trained and is kept."""
+    for name in ("take", "no_phantom_if_refused"):
+        monkeypatch.setattr(rounds.ownership, name, lambda *args: nullcontext())
+    monkeypatch.setattr(rounds.marked, "marked", lambda *args: nullcontext())
+    monkeypatch.setattr(rounds, "looks_of", lambda sweep: None)
+    monkeypatch.setattr(rounds, "next_look", lambda sweep: sweep)
+    made = []
+
+    def one_round(sweep, status=0):
+        made.append(status)
+        if len(made) == 3:
+            raise SettingError("Ray: could not start")
+        return 0
+
+    monkeypatch.setattr(rounds, "train_and_conclude", one_round)
+    console = Console(file=io.StringIO(), width=200)
+    places = Places(tmp_path, tmp_path / "cache")
+    assert rounds.run(Sweep(Options(), smoke(), places, console, Stop())) == 1
+    assert len(made) == 3
+    said = console.file.getvalue()
+    assert "Stopped before the next look: Ray: could not start" in said
+    assert "the same command continues" in said
