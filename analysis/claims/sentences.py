@@ -81,7 +81,8 @@ def because(j: Judged, need: Needed | None = None) -> str:
             f"interval spans both."
         )
     if found.cells_missing:
-        parts.append(f"{found.cells_missing} of the cells it asks for are missing.")
+        are = "is" if found.cells_missing == 1 else "are"
+        parts.append(f"{found.cells_missing} of the cells that it asks for {are} missing.")
     if j.same_as:
         parts.append("With two networks this is the same test as the one above, and counted once.")
     return " ".join(parts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.claims.conjectures import CONJECTURES
+from analysis.claims.same import DIGITS
 from analysis.report.wording import digits_of, signed
 
 QUESTIONS = {
@@ -136,7 +137,8 @@ def _found(rows: pd.DataFrame, verdict: str) -> str:
 def _asked(number: int, verdicts: pd.DataFrame) -> pd.DataFrame:
     """The claims that answer a question and were estimated, each test once."""
     rows = verdicts[verdicts["claim"].isin(ASKED[number]) & verdicts["estimate"].notna()]
-    return rows.drop_duplicates(["metric", "estimate", "low", "high"])
+    numbers = {name: rows[name].astype(float).round(DIGITS) for name in ("estimate", "low", "high")}
+    return rows[~rows.assign(**numbers).duplicated(["metric", *numbers])]
 
 
 def _untested(number: int, verdicts: pd.DataFrame) -> str:

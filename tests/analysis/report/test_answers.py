@@ -48,6 +48,7 @@ def test_the_word_follows_the_verdict(overall: str, claim: str, effect: str, wor
         (0.3, 0.2, 0.4, "0.300 higher (0.200 to 0.400)"),
         (0.1, -0.1, 0.3, "0.100 higher (0.100 lower to 0.300 higher)"),
         (0.1, None, None, "0.100 higher (no interval)"),
+        (-0.0002, -0.1, 0.1, "less than 0.001 lower (0.100 lower to 0.100 higher)"),
     ],
 )
 def test_a_difference_says_which_way_it_goes(
@@ -56,6 +57,15 @@ def test_a_difference_says_which_way_it_goes(
     assert (
         compared(pd.Series({"metric": "test_auroc", "estimate": estimate, "low": low, "high": high})) == text
     )
+
+
+def test_what_is_one_test_but_for_its_last_bits_is_told_once() -> None:
+    """As the slopes on depth and on parameters are where there are two networks."""
+    found = verdicts("undecided", "undecided", "unknown", -0.3, -0.4, -0.2)
+    assert len(ASKED[2]) > 1
+    last = found.index[(found["conjecture"] == 2) & (found["claim"] == ASKED[2][-1])]
+    found.loc[last, "estimate"] += 1e-14
+    assert answers(found, "photos")[1].sentence.count("0.300") == 1
 
 
 def test_one_line_stands_alone() -> None:
