@@ -14,6 +14,7 @@ from analysis.claims.estimates import estimate_table, power_law
 from analysis.claims.hours import a_seed
 from analysis.claims.looked import Looked, looked
 from analysis.claims.published import beside
+from analysis.claims.robust import robustness_table
 from analysis.claims.study_results import study_result_table
 from analysis.claims.verdicts import judge, needs, verdict_table
 from analysis.statistics.catalogue import MEASURES, Margins
@@ -30,8 +31,8 @@ class Analysis:
     Attributes:
         evidence: with the flags of its cells in `trials`.
         measures: of every cell of the grid.
-        estimates, verdicts, study_results, published, decisions: the tables of evidence (`study_results` is
-            the table `findings`).
+        estimates, verdicts, study_results, published, decisions, robustness: the tables of evidence
+            (`study_results` is the table `findings`).
         margins: the smallest effects that matter, as they were used; `margins_told` says where from.
         law: the power law through the sizes; None for fewer than four.
         looked: the looks and what they decided; None where seeds do not come in looks.
@@ -45,6 +46,7 @@ class Analysis:
     study_results: pd.DataFrame
     published: pd.DataFrame
     decisions: pd.DataFrame
+    robustness: pd.DataFrame
     margins: Margins
     law: PowerLaw | None
     looked: Looked | None = None
@@ -79,6 +81,7 @@ class Analysis:
             "findings": self.study_results,
             "published": self.published,
             "decisions": self.decisions,
+            "robustness": self.robustness,
         }
 
 
@@ -116,6 +119,7 @@ def analyse(evidence: Evidence, changes: dict[str, float] | None = None) -> Anal
         study_results=study_result_table(measures, natural, margins),
         published=beside(estimates, finding=trained_finding(evidence), natural=natural),
         decisions=decision_table(measures),
+        robustness=robustness_table(measures, natural, margins, evidence.networks),
         margins=margins,
         law=law,
         looked=found,
@@ -184,6 +188,7 @@ def read_back(evidence: Evidence, measures: Measures, margins: Margins | None = 
         study_results=evidence.findings,
         published=evidence.published,
         decisions=read(evidence.out, "decisions").to_pandas(),
+        robustness=read(evidence.out, "robustness").to_pandas(),
         margins=margins or margins_of(evidence, used),
         law=power_law(measures, grid_of(measures, evidence.natural)),
     )

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from analysis.claims import robust
 from analysis.claims.analysed import Analysis
 from analysis.claims.published import Published, published
 from analysis.claims.same import once
@@ -200,6 +201,11 @@ class Drawn:
     def decisions(self) -> pd.DataFrame:
         """The table `decisions`, sizes and shares of those with more than one size."""
         return self.analysis.decisions
+
+    @cached_property
+    def robust(self) -> pd.DataFrame:
+        """The claims that are needed, judged in other ways, as from `robust.in_margins`."""
+        return robust.in_margins(self.analysis.robustness)
 
     @cached_property
     def published(self) -> list[Published]:

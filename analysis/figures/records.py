@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from analysis.figures import areas, decisions, networks, training, verdict
+from analysis.figures import areas, decisions, networks, robust, training, verdict
 from analysis.figures.canvas import Absent, Drawing
 
 if TYPE_CHECKING:
     from analysis.claims.drawn import Drawn
 
 
-Part = Literal["first", 1, 2, 3, 4, "small", "methods"]
+Part = Literal["first", 1, 2, 3, 4, "robust", "small", "methods"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class Record:
         draw: tables in, picture out, or why there is none.
         within: a figure that shows all of this one and more; where it can be drawn the report shows it alone.
         narrow: a form of the figure `within` for phones and columns of print.
+        wide: as wide as a page.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Record:
     draw: Callable[[Drawn], Drawing | Absent]
     within: str = ""
     narrow: bool = False
+    wide: bool = False
 
 
 RECORDS: tuple[Record, ...] = (
@@ -106,6 +108,13 @@ RECORDS: tuple[Record, ...] = (
         "figure 6).",
         part=4,
         draw=areas.in_domain,
+    ),
+    Record(
+        name="robustness",
+        caption="Every claim that a conjecture stands or falls with, judged in other ways.",
+        part="robust",
+        draw=robust.alternatives,
+        wide=True,
     ),
     Record(
         name="decisions",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims import bends
+from analysis.claims import bends, robust
 from analysis.claims.analysed import Analysis
 from analysis.claims.conjectures import CONJECTURES
 from analysis.figures.draw import Picture
@@ -63,7 +63,7 @@ def content(analysis: Analysis, pictures: Sequence[Picture], collection: Collect
     """What the template lays out, as plain values."""
     evidence, verdicts = analysis.evidence, analysis.verdicts
     first = {p.record.narrow: p for p in pictures if p.record.part == "first" and p.png is not None}
-    parts = {name: shown(pictures, name) for name in ("small", "methods")}
+    parts = {name: shown(pictures, name) for name in ("robust", "small", "methods")}
     return {
         "title": TITLE,
         "data": data_name(evidence.sweep),
@@ -119,7 +119,7 @@ def _conjecture(
     rows = verdicts[verdicts["conjecture"] == number]
     overall = rows[rows["claim"] == "overall"].iloc[0]
     claims = rows[rows["claim"] != "overall"]
-    beside = limits.untested(claims)
+    beside = [*robust.rests(analysis.robustness, number), *limits.untested(claims)]
     if number == 3:
         beside += bends.sentences(analysis.estimates)
     if number == 4:

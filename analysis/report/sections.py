@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims import decisions
+from analysis.claims import decisions, robust
 from analysis.claims.analysed import Analysis
 from analysis.names import data_name, init_name, is_phantom
 from analysis.report import looks, tables
@@ -47,10 +47,11 @@ def sections(analysis: Analysis, collection: Collection | None, pictures: Mappin
     """Those that there is something to say in.
 
     Args:
-        pictures: of the parts `small` and `methods`.
+        pictures: of the parts `robust`, `small` and `methods`.
     """
     every = (
         Section(title="Seeds in looks", texts=tuple(looks.texts(analysis)), tables=(looks.rows(analysis),)),
+        _robust(analysis, pictures["robust"]),
         _small(analysis, pictures["small"]),
         _study(analysis),
         _published(analysis),
@@ -102,6 +103,25 @@ def _study(analysis: Analysis) -> Section:
     about = f"{len(left)} of {len(rows)}, and why"
     folds = (Fold("Findings that could not be tested", about, (why,)),) if why else ()
     return Section(title="The study's own findings", texts=(lead,), tables=(shown,), folds=folds)
+
+
+def _robust(analysis: Analysis, pictures: Any) -> Section:
+    """Whether the verdicts rest on a choice of whoever analyses."""
+    rows = analysis.robustness
+    lead = (
+        "Every verdict again with one choice made otherwise, by the same tests; that these are many is not "
+        "corrected for, since nothing is decided by them."
+    )
+    if analysis.looked is not None:
+        lead += " Here all of them, the first line too, are judged as at a single look."
+    shown = tables.robustness(rows)
+    about = "each alternative with the four verdicts and the claims that change"
+    return Section(
+        title="Do the verdicts rest on a choice?",
+        texts=tuple(filter(None, (lead, robust.missing_choices(rows)))),
+        pictures=pictures,
+        folds=(Fold("Alternative by alternative", about, (shown,)),) if shown else (),
+    )
 
 
 def _small(analysis: Analysis, pictures: Any) -> Section:

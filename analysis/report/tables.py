@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.claims.robust import changed
 from analysis.claims.same import once
 from analysis.names import init_name
 from analysis.report.render import Fold, Table, probability, table
@@ -53,6 +54,30 @@ def claims(rows: pd.DataFrame) -> Table | None:
         ),
         "verdicts.parquet",
     )
+
+
+def robustness(rows: pd.DataFrame) -> Table | None:
+    """A row per alternative that was judged: the conjectures' verdicts, and the claims whose verdict changes;
+    rows of `robustness`."""
+    rows = rows[rows["not_available"].isna()]
+    shown = []
+    for name, mine in rows.groupby("alternative", sort=False):
+        overall = mine[mine["claim"] == "overall"].set_index("conjecture")["verdict"]
+        other = changed(mine[mine["claim"] != "overall"])
+        told = [
+            f"{question} {verdict} instead of {before}"
+            for question, verdict, before in zip(
+                other["question"], other["verdict"], other["as_judged"], strict=True
+            )
+        ]
+        shown.append(
+            {
+                "judged with": name,
+                **{f"conjecture {number}": verdict for number, verdict in overall.items()},
+                "claims that change": "; ".join(told),
+            }
+        )
+    return table(pd.DataFrame(shown), "robustness.parquet")
 
 
 def tests(rows: pd.DataFrame) -> Fold | None:

@@ -175,6 +175,32 @@ class Measures:
         )
         return without, self._read(metric, np.where(empty, worst, values), empty, 0.0, covariance)
 
+    def read_as(self, *, worst: bool) -> Measures:
+        """One reading of all measures alone, in which no cell is doubtful any more.
+
+        Args:
+            worst: failed cells at their worst and collapsed ones as they are; else both left out.
+        """
+        found = self
+        for metric, measure in MEASURES.items():
+            if measure.worst is not None and metric in self.cells:
+                readings = self.readings(metric)
+                chosen = readings[-1 if worst else 0]
+                cells = found.cells.assign(**{metric: chosen.cells[metric]})
+                covariance = {**found.covariance}
+                if metric in chosen.covariance:
+                    covariance[metric] = chosen.covariance[metric]
+                found = self.with_results(cells, covariance, self.patients, self.positives, self.freedom)
+        found.__dict__["doubtful"] = np.zeros(len(self.cells), dtype=bool)
+        return found
+
+    def without(self, network: str) -> Measures:
+        """The grid as it were without one network."""
+        kept = np.flatnonzero((self.cells["architecture"] != network).to_numpy())
+        covariance = {name: matrix[np.ix_(kept, kept)] for name, matrix in self.covariance.items()}
+        cells = self.cells.iloc[kept].reset_index(drop=True)
+        return Measures(cells, covariance, self.patients, self.positives, self.freedom)
+
     @cached_property
     def doubtful(self) -> NDArray[np.bool_]:
         """Cells that failed or collapsed [cells]."""

@@ -409,6 +409,32 @@ DECISIONS = (
     ),
 )
 
+ROBUSTNESS = (
+    _count("conjecture", "1 to 4"),
+    _text("claim", "claim's name, or `overall`"),
+    _text("question", "the claim in words"),
+    Column("needed", pa.bool_(), "", "the conjecture stands or falls with this claim"),
+    _text(
+        "choice",
+        "what is chosen otherwise: `measure`, `epoch`, `network`, `runs` or `margin`; null for the verdict "
+        "itself",
+        ("measure", "epoch", "network", "runs", "margin"),
+    ),
+    _text("alternative", "how, in words"),
+    _text("not_available", "why the evidence cannot tell; null where it can"),
+    _text("metric", "measure"),
+    _real("estimate", "point estimate"),
+    _real("low", "lower end of the 95 % interval"),
+    _real("high", "upper end of the 95 % interval"),
+    _real("margin", "smallest effect that matters, as this alternative has it"),
+    _count("seeds", "distinct seeds used"),
+    _count("patients", "patients in the split"),
+    _text("verdict", "by the same tests; null where it is not available or cannot be estimated"),
+    _text("effect", "what is found, as in `verdicts`", EFFECTS),
+    _text("as_judged", "the verdict itself"),
+    Column("same", pa.bool_(), "", "this alternative has the same verdict; null without one"),
+)
+
 SWEEP = (
     _text("name", "what the sweep recorded of itself: recipe, data, labels, versions, hardware, times, ..."),
     _text("value", "as JSON"),
@@ -426,6 +452,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "published": PUBLISHED,
     "checks": CHECKS,
     "decisions": DECISIONS,
+    "robustness": ROBUSTNESS,
     "sweep": SWEEP,
 }
 
