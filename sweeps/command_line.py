@@ -137,6 +137,17 @@ def parser() -> argparse.ArgumentParser:
         "print what fits, how fast, and what is wrong; keep the speeds for the plan. Starts nothing",
     )  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
+    p.add_argument(
+        "--power", type=int, nargs="*", choices=(1, 2, 3, 4), metavar="CONJECTURE",
+        help="with --dry-run: how likely every verdict is right with the planned seeds and patients, and the "
+        "cheapest design that decides these conjectures (default: all four) with 80 %%; simulates "
+        "for about a minute",
+    )  # fmt: skip
+    p.add_argument(
+        "--pilot", action="store_true",
+        help="train the cheapest cells that measure how runs scatter, three seeds at the two smallest sizes; "
+        "they are cells of the whole grid, and --power goes by them",
+    )  # fmt: skip
     p.add_argument("--retry-failed", action="store_true", help="train failed cells again")
     p.add_argument("--fail-fast", action="store_true", help="stop at the first cell that fails")
     p.add_argument("--wait", action="store_true", help="wait for another sweep on the same OUT to end")
@@ -303,14 +314,41 @@ def preset_of(options: Options) -> Preset:
     refuse_half_looks(options)
     preset = named_preset(options)
     axes = axis_values(options)
+    refuse_half_power(options)
     # The presets' own condition is about balanced classes, and whoever asks for those means them.
     where = preset.where if options.study or "balance" not in axes else every_cell
-    return dataclasses.replace(
+    preset = dataclasses.replace(
         preset,
         space=with_axes(preset.space, axes),
         where=where,
         recipe=override_recipe(label_policy(preset.recipe, options), options.recipe),
     )
+    return pilot(preset) if options.pilot else preset
+
+
+def refuse_half_power(options: Options) -> None:
+    """Options of power that mean nothing by themselves.
+
+    Raises:
+        SettingError: with all of them.
+    """
+    problems = []
+    if options.power is not None and not options.dry_run:
+        problems.append("--power: found no --dry-run, expected both; add it")
+    if options.pilot and (options.until_decided is not None or "seed" in options.axes):
+        problems.append("--pilot: found --seeds or --until-decided too; leave them out, it has three seeds")
+    if problems:
+        raise SettingError("; ".join(problems))
+
+
+PILOT_SEEDS, PILOT_SIZES = 3, 2
+
+
+def pilot(preset: Preset) -> Preset:
+    """The cells of `preset` that measure how runs scatter at the least cost."""
+    sizes = sorted({cell.train_images for cell in preset.cells()})[:PILOT_SIZES]
+    space = with_axes(preset.space, {"train_images": sizes, "seed": range(PILOT_SEEDS)})
+    return dataclasses.replace(preset, space=space)
 
 
 def named_preset(options: Options) -> Preset:

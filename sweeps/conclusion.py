@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,24 @@ def fixed_looks(out: Path, asked: Asked, write: bool = False) -> dict[str, Any]:
         return analysis.fix_looks(out, asked.seeds or None, fixed, write=write)
     except (analysis.LooksError, analysis.EvidenceError) as error:
         raise SettingError(str(error)) from error
+
+
+def forecast(planned: Mapping[str, Any], out: Path, conjectures: Sequence[int]) -> Any:
+    """How likely the verdicts of a plan are right: `analysis.planned.Power`.
+
+    Args:
+        planned: the fields of `analysis.planned.Planned`.
+        conjectures: that the cheapest design is to decide.
+
+    Raises:
+        SettingError: grids of this plan cannot be simulated.
+    """
+    from analysis import planned as room  # and with it all that simulates grids
+
+    try:
+        return room.power(room.Planned(**planned), out, conjectures)
+    except ValueError as error:
+        raise SettingError(f"--power: {error}") from error
 
 
 def conclude(work: Plan, out: Path, console: Console, look: bool = False) -> int:

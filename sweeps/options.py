@@ -17,6 +17,7 @@ class Options:
         recipe: `NAME=VALUE` each, as are `uncertain`, `weights`, `weights_origin` and `weights_input`.
         until_decided: what seeds are added for: `conjectures` or `claims`; None where their number is fixed.
         looks: after how many seeds verdicts are reached; empty for those that are fixed, or the usual ones.
+        power: the conjectures that the cheapest design is to decide; None where power is not asked for.
         budget: hours of GPUs, or without one of cores, that all looks together may cost.
         out: a folder or an object store's address; None for `results/NAME`.
     """
@@ -52,6 +53,9 @@ class Options:
     until_decided: str | None = None
     looks: tuple[int, ...] = ()
     budget: float | None = None
+
+    power: tuple[int, ...] | None = None
+    pilot: bool = False
 
     check: bool = False
     dry_run: bool = False

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from sweeps import connection, drafting, look_costs, looks
+from sweeps import connection, drafting, look_costs, looks, power
 from sweeps.conclusion import fixed_looks
 from sweeps.drafting import Planner
 from sweeps.execution import loggers
@@ -71,6 +71,7 @@ def plan_and_train(sweep: Sweep) -> Plan | None:
         if sweep.looks and not affordable(sweep, sweep.looks, planner, inputs, work):
             return None
         if options.dry_run:
+            power.show(planner, work, summary_of(sweep, inputs), sweep.places.out, options.power, console)
             return None
         places.look()
         started = time.monotonic()

@@ -77,6 +77,10 @@ ROOMS: dict[str, set[str]] = {
     "sweeps.conclusion": {
         "transfusion", "sweeps.looks", "sweeps.planning", "sweeps.processes", "sweeps.progress", "analysis",
     },
+    "sweeps.power": {
+        "transfusion", "sweeps.conclusion", "sweeps.drafting", "sweeps.inputs", "sweeps.look_costs",
+        "sweeps.planning",
+    },
     "sweeps.sweep": {"transfusion", "sweeps"},
     "sweeps.rounds": {"transfusion", "sweeps"},
     "sweeps.full_grid": {"transfusion", "sweeps"},
@@ -90,6 +94,7 @@ ROOMS: dict[str, set[str]] = {
     "analysis.report": {
         "analysis.names", "analysis.tables", "analysis.statistics", "analysis.claims", "analysis.figures",
     },
+    "analysis.planned": {"analysis"},
     "analysis.run": {"analysis"},
     "analysis.interface": {"analysis"},
     "analysis.terminal": {"analysis"},

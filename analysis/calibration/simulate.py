@@ -20,6 +20,8 @@ from analysis.statistics.measures import Measures
 
 LOGITS_BELOW = 2_000
 """Test patients below which every logit is drawn; from there on the normal distribution holds."""
+PATIENTS_PER_CELL = 3
+"""Test patients per cell from which on the covariance of all cells can be drawn as such."""
 
 STATUS = {runs.FAILED: "failed", runs.DIVERGED: "failed", runs.MISSING: "missing"}
 
@@ -68,7 +70,8 @@ def draw(design: Design, rng: np.random.Generator) -> Measures:
     fate = runs.fates(world.fate, cells, auroc_luck, loss_luck, rng)
     collapsed = fate == runs.COLLAPSED
     auroc[collapsed], loss[collapsed] = runs.AT_CHANCE
-    found = (patients.from_logits if setting.patients < LOGITS_BELOW else patients.from_moments)(
+    few = setting.patients < max(LOGITS_BELOW, PATIENTS_PER_CELL * cells.count)
+    found = (patients.from_logits if few else patients.from_moments)(
         auroc, cells.arm_code, setting, world.reading, rng
     )
     table = design.template.cells.copy()

@@ -84,11 +84,15 @@ def robustness_table(
     rows: list[dict[str, object]] = []
     first: dict[str, str] = {}
     name = init_name(natural) if natural else "natural images"
+
+    def named(text: str) -> str:
+        return text.replace("{natural}", name).replace("{in_domain}", init_name(measures.in_domain))
+
     for one in alternatives(measures, networks):
         found = None if one.unavailable else _judged(measures, natural, margins, one)
         for key, row in _rows(one, found):
             first.setdefault(key, str(row["verdict"]))
-            row["question"] = str(row["question"]).replace("{natural}", name)
+            row["question"] = named(str(row["question"]))
             rows.append({**row, "as_judged": first[key], "same": _same(row["verdict"], first[key])})
     return pd.DataFrame(rows, columns=[c.name for c in ROBUSTNESS])
 

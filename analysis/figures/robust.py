@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ACROSS = 5
 """Claims beside each other."""
-LABELS, GAP, LINE, HEAD, FOOT = 1.95, 0.08, 0.125, 0.62, 0.42
+LABELS, GAP, LINE, HEAD, FOOT = 2.1, 0.08, 0.125, 0.62, 0.42
 """Inches: width of the labels, between panels; heights of a row, of a title and of a scale."""
 REACH = 8.0
 """Greatest reach of the scale, in margins."""
@@ -63,7 +63,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, reach: float) -> None:
     stands = rows["effect_in_margins"].iloc[0]
     if abs(stands) <= reach:
         axes.axvline(stands, color="#333333", linewidth=0.6, linestyle=":")
-    for line, row in enumerate(rows.to_dict("records")):
+    for place, row in enumerate(rows.to_dict("records")):
+        line = -place
         value, low, high = (row[f"{name}_in_margins"] for name in ("effect", "low", "high"))
         if pd.isna(row["verdict"]) or not np.isfinite(value):
             continue
@@ -81,20 +82,20 @@ def _panel(axes: Axes, rows: pd.DataFrame, reach: float) -> None:
     question = f"{rows['conjecture'].dropna().iloc[0]:.0f}  {rows['question'].dropna().iloc[0]}"
     axes.set_title(textwrap.fill(question, TITLE_CHARACTERS), fontsize=5.6, weight="normal", linespacing=1.05)
     axes.set_xlim(-reach * 1.04, reach * 1.04)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_ylim(0.4 - len(rows), 0.6)
     step = 1 if reach <= 3 else 2 if reach <= 6 else 4
     axes.set_xticks(
         [mark for mark in range(-int(REACH), int(REACH) + 1) if mark % step == 0 and abs(mark) <= reach]
     )
     axes.tick_params(labelsize=6, length=2)
     axes.grid(visible=False)
-    axes.axhline(0.5, color="#999999", linewidth=0.5)
+    axes.axhline(-0.5, color="#999999", linewidth=0.5)
     axes.set_xlabel("effect, in margins", fontsize=6, labelpad=1)
 
 
 def _labels(axes: Axes, table: pd.DataFrame, names: list[str], *, shown: bool) -> None:
     """What each row is, with its patients where they are others, or that it is not available."""
-    axes.set_yticks(range(len(names)))
+    axes.set_yticks([-place for place in range(len(names))])
     axes.tick_params(axis="y", length=0)
     if not shown:
         axes.set_yticklabels([])
