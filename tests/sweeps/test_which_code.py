@@ -187,7 +187,7 @@ def test_the_installed_analysis_judges_a_folder_from_anywhere(installed, tmp_pat
     commands, site = installed
     out = tmp_path / "out"
     shutil.copytree(ROOT / "tests" / "helpers" / "schema_2", out)
-    told, _ = run(commands / "python", "-m", "analysis", "--version", cwd=tmp_path)
+    told, _ = run(commands / "python", "-m", "analysis", "--version", cwd=tmp_path, COLUMNS="1000")
     assert told.rstrip().endswith(f"in {site}")
     run(commands / "python", "-m", "analysis", out, cwd=tmp_path)
     assert (out / "report.html").stat().st_size > 1000
