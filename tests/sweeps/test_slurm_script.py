@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "sweeps" / "slurm.sbatch"
@@ -98,6 +99,45 @@ def test_a_signal_is_passed_on_once_and_the_job_is_queued_again(job):
     assert process.wait(30) == 130
     assert said().count("saved") == 1
     assert "scontrol requeue 77" in said()
+
+
+def test_slurm_is_asked_for_a_signal_in_time_and_to_queue_the_job_again():
+    asked = [line.split()[1] for line in SCRIPT.read_text().splitlines() if line.startswith("#SBATCH ")]
+    (signalled,) = (one for one in asked if one.startswith("--signal=B:TERM@"))
+    assert int(signalled.partition("@")[2]) >= 60, "seconds to save what runs"
+    assert {"--requeue", "--open-mode=append", "--ntasks-per-node=1"} <= set(asked)
+
+
+def child_of(process, word):
+    """The process below `process` that has `word` among the words of its command."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        for one in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if word in one.cmdline() and "srun" not in " ".join(one.cmdline()):
+                    return one
+        time.sleep(0.05)
+    raise AssertionError(f"no process with {word}")
+
+
+def test_a_pre_emption_which_signals_the_steps_alone_reaches_the_sweep(job):
+    start, said = job
+    process = start(STEPS="200")
+    wait_for(said, "python sweeps/full_grid.py")
+    time.sleep(0.3)
+    child_of(process, "listen").send_signal(signal.SIGTERM)
+    assert process.wait(30) == 130
+    assert said().count("saved") == 1
+    assert "scontrol requeue 77" in said()
+
+
+def test_ray_outlives_the_signal_of_a_pre_emption_until_the_sweep_has_saved(job):
+    start, said = job
+    process = start(nodes=2, STEPS="200")
+    wait_for(said, "python sweeps/full_grid.py")
+    status = Path(f"/proc/{child_of(process, '--head').pid}/status").read_text()
+    blocked = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk"))
+    assert blocked & 1 << (signal.SIGTERM - 1)
 
 
 def test_a_sweep_that_fails_while_the_job_is_stopped_is_not_queued_again(job):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.execution.cell_queue import LOSSES, CellQueue, Control
+from sweeps.execution.cell_queue import LOSSES, NODE_LOSSES, CellQueue, Control
 from sweeps.execution.devices import Devices
 from sweeps.execution.placement import Node
 from sweeps.planning import history, plan
@@ -207,4 +207,4 @@ def test_a_node_may_die_more_often_than_a_process_but_not_for_ever():
         assert sweep.next(f"t{attempts}") == SCRATCH
         sweep.dies(f"t{attempts}", word)
         attempts += 1
-    assert LOSSES < attempts < 100
+    assert NODE_LOSSES < attempts < 2 * NODE_LOSSES
