@@ -225,7 +225,7 @@ class World(RuleBasedStateMachine):
         raise AssertionError("it does not come to an end")
 
 
-@pytest.mark.parametrize("examples", [25, pytest.param(1000, marks=pytest.mark.slow)], ids=["few", "many"])
+@pytest.mark.parametrize("examples", [15, pytest.param(1000, marks=pytest.mark.slow)], ids=["few", "many"])
 def test_every_cell_is_trained_once_whatever_happens(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no power is cut here
     how = settings(
