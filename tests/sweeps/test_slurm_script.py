@@ -18,8 +18,10 @@ FAKES = {
     "scancel": 'echo "scancel $*" >> $LOG',
     "srun": 'echo "srun $*" >> $LOG; while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
     "ray": 'echo "ray $*" >> $LOG; case "$*" in *--head*) exec python3 -c "$LISTEN" "$@";; esac',
-    "python": 'echo "python $*" >> $LOG; trap "echo saved >> $LOG; exit 130" TERM; '
-    "for i in $(seq ${STEPS:-1}); do sleep 0.1; done; exit ${STATUS:-0}",
+    "apptainer": 'echo "apptainer $*" >> $LOG; shift 3; exec "$@"',
+    "python": 'echo "python $*" >> $LOG; trap "echo asked >> $LOG; STOP=1" TERM; '
+    "for i in $(seq ${STEPS:-1}); do sleep 0.1; "
+    'if [ -n "$STOP" ]; then sleep 0.5; echo saved >> $LOG; exit 130; fi; done; exit ${STATUS:-0}',
 }
 LISTEN = """
 import socket, sys, time
@@ -95,9 +97,10 @@ def test_a_signal_is_passed_on_once_and_the_job_is_queued_again(job):
     wait_for(said, "python sweeps/full_grid.py")
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
+    wait_for(said, "asked")
     process.send_signal(signal.SIGUSR1)
     assert process.wait(30) == 130
-    assert said().count("saved") == 1
+    assert (said().count("asked"), said().count("saved")) == (1, 1), "a second one would end it at once"
     assert "scontrol requeue 77" in said()
 
 
@@ -150,9 +153,9 @@ def test_a_sweep_that_fails_while_the_job_is_stopped_is_not_queued_again(job):
 
 def test_ray_and_the_sweep_run_in_the_users_container(job):
     start, said = job
-    assert start("--out", "/o", nodes=2, RUN="env MARK=in").wait(30) == 0
-    assert "srun" in said()
-    assert "env MARK=in ray start --head" in said()
+    assert start("--out", "/o", nodes=2, STEPS="10", RUN="apptainer exec --nv image.sif").wait(30) == 0
+    for command in ("ray start --head", "ray start --block", "python sweeps/full_grid.py"):
+        assert f"apptainer exec --nv image.sif {command}" in said()
 
 
 def test_data_are_staged_to_every_node_first(job, tmp_path):
