@@ -319,6 +319,9 @@ def test_a_quarter_of_a_gpu_gets_a_quarter_of_its_arithmetic_unless_measured():
     recipe = Recipe()
     whole, quarter = (MODEL.image_seconds("resnet18", recipe, share) for share in (1.0, 0.25))
     assert quarter == pytest.approx(4 * whole)
+    cell = Cell(architecture="resnet18", train_images=5000)
+    more = MODEL.seconds(cell, recipe, 0.25) - MODEL.seconds(cell, recipe, 1.0)
+    assert more > 3 * whole * recipe.epochs * cell.train_images
     measured = MODEL.measured(Speeds((SLOW,)))
     assert measured.training_seconds("resnet18", recipe, 3200, 0.25) == pytest.approx(3200 / 64)
     assert measured.guessed("resnet50", 224)
