@@ -62,7 +62,7 @@ def test_every_figure_and_estimate_is_one_call(done: Path) -> None:
         analysis.estimate(evidence, balanced)
 
 
-@pytest.mark.parametrize("writer", ["polars", "duckdb"])
+@pytest.mark.parametrize("writer", [pytest.param("polars", marks=pytest.mark.slow), "duckdb"])
 def test_tables_are_read_and_written_by_others(done: Path, tmp_path: Path, writer: str) -> None:
     """Their numbers are ours when they read, and so are the verdicts when they have written the tables."""
     other = pytest.importorskip(writer)

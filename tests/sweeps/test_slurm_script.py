@@ -79,7 +79,7 @@ def test_the_job_ends_as_the_sweep_does(job, status):
 
 def test_nodes_become_one_cluster_for_the_sweep(job):
     start, said = job
-    assert start("--out", "/shared/study", nodes=2, STEPS="20").wait(30) == 0
+    assert start("--out", "/shared/study", nodes=2, STEPS="40").wait(30) == 0
     port = 20000 + 77
     assert f"python sweeps/full_grid.py --address 127.0.0.1:{port} --out /shared/study\n" in said()
     heads = [line for line in said().splitlines() if line.startswith("ray start --head")]

@@ -47,7 +47,7 @@ def test_what_is_no_address_is_told(text):
         reach(resolve(text))
 
 
-@pytest.mark.parametrize("prefix", ["", "ray://"])
+@pytest.mark.parametrize("prefix", [pytest.param("", marks=pytest.mark.slow), "ray://"])
 def test_what_listens_but_is_no_ray_is_told_in_seconds(no_address, prefix):
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

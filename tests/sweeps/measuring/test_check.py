@@ -99,6 +99,7 @@ def checked(monkeypatch, capsys, workers, at_hand, facts, *arguments):
     return status, " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_a_check_of_this_machine_is_what_its_next_plan_reckons_with(tmp_path, capsys, phantom_folder):
     cores = check.resources.of_machine(1, 0).cores[0]
     command = ["--preset", "smoke", "--architectures", "cbr_tiny", "--cpus-per-trial", str(cores)]

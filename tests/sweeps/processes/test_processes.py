@@ -230,6 +230,7 @@ print(len(children), "started,", sum(child.is_running() for child in children), 
 """
 
 
+@pytest.mark.slow
 def test_rays_processes_are_ended_without_asking_those_that_cannot_hear_it():
     found = subprocess.run(
         [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=300, check=True

@@ -53,7 +53,10 @@ SCALES = {
 }
 
 
-@pytest.mark.parametrize("name", SCALES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("half", "unit"))) for name in SCALES],
+)
 def test_the_right_scale_passes_on_photographs_and_on_radiographs(name, photographs, radiographs):
     weights = trained("cbr_tiny", *SCALES[name])
     for images in (photographs, radiographs):
@@ -74,7 +77,9 @@ def test_gray_values_of_another_range_are_refused_and_the_remedy_named(
         assert input_check.better(weights, "cbr_tiny", images, found) == name
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1000), (0, 1 / 255), (-32768, 32767)])
+@pytest.mark.parametrize(
+    ("low", "high"), [pytest.param(0, 1000, marks=pytest.mark.slow), (0, 1 / 255), (-32768, 32767)]
+)
 @pytest.mark.parametrize("architecture", ["cbr_tiny", pytest.param("resnet18", marks=pytest.mark.slow)])
 def test_a_scale_off_by_a_thousand_or_so_either_way_is_refused(low, high, architecture, radiographs):
     weights = trained(architecture, low, high)
