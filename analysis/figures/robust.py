@@ -72,9 +72,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, reach: float) -> None:
         if np.isfinite(low) and np.isfinite(high):
             axes.plot(np.clip([low, high], -reach, reach), [line, line], color=colour, linewidth=1.2,
                       solid_capstyle="butt")  # fmt: skip
-            for end, marker in ((low, "<"), (high, ">")):
-                if abs(end) > reach:
-                    axes.plot(np.sign(end) * reach, line, marker, color=colour, markersize=3, clip_on=False)
+        for end in (value, low, high):
+            if np.isfinite(end) and abs(end) > reach:
+                marker = "<" if end < 0 else ">"
+                axes.plot(np.sign(end) * reach, line, marker, color=colour, markersize=3, clip_on=False)
         if abs(value) <= reach:
             face = "white" if row["verdict"] == "undecided" else colour
             axes.plot(value, line, MARKERS[row["verdict"]], color=colour, markersize=3.6,
@@ -121,7 +122,8 @@ def _note(table: pd.DataFrame) -> str:
     who = f"{int(patients.max()):,} test patients, " if len(patients) else ""
     return (
         f"n = {who}{several(int(seeds.max()) if len(seeds) else 0, 'seed')} where nothing else is said. "
-        "Bars: 95 % intervals, triangles where they go on. Shaded: smaller than that row's margin. Filled "
-        "circle: supported; filled square: refuted; open circle: undecided. Dotted: the effect as judged. "
-        "An empty row does not touch the claim, or cannot be estimated; n/a: this evidence cannot tell."
+        "Bars: 95 % intervals, triangles where they or an effect lie beyond the scale. Shaded: smaller than "
+        "that row's margin. Filled circle: supported; filled square: refuted; open circle: undecided. "
+        "Dotted: the effect as judged. An empty row does not touch the claim, or cannot be estimated; n/a: "
+        "this evidence cannot tell."
     )
