@@ -47,6 +47,12 @@ def applied(name: str, folder: Path) -> Path:
     return tree
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_recipe_fits_todays_files(name):
+    """What the long tests below begin with, so that a change that breaks a recipe is noticed at once."""
+    subprocess.run(["git", "apply", "--check"], cwd=ROOT, input=patches()[name], text=True, check=True)
+
+
 def run(tree: Path, *command: str) -> str:
     """What a command of that tree prints; it must end well."""
     ended = subprocess.run(
