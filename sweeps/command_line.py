@@ -241,8 +241,8 @@ def options_of(arguments: Sequence[str]) -> Options:
     return Options(axes=axes, **{**given, **lists})
 
 
-def refuse_half_looks(options: Options) -> None:
-    """Options of looks that mean nothing together.
+def refuse_half_asked(options: Options) -> None:
+    """Options of looks, power and pilots that mean nothing by themselves or together.
 
     Raises:
         SettingError: with all of them.
@@ -255,6 +255,10 @@ def refuse_half_looks(options: Options) -> None:
         problems.append("--seeds: found --until-decided too; leave it out, --looks says how many seeds")
     if options.budget is not None and not options.budget > 0:
         problems.append(f"--budget: found {options.budget:g}, expected hours above 0")
+    if options.power is not None and not options.dry_run:
+        problems.append("--power: found no --dry-run, expected both; add it")
+    if options.pilot and (options.until_decided is not None or "seed" in options.axes):
+        problems.append("--pilot: found --seeds or --until-decided too; leave them out, it has three seeds")
     if problems:
         raise SettingError("; ".join(problems))
 
@@ -311,10 +315,9 @@ def preset_of(options: Options) -> Preset:
     Raises:
         SettingError: an unknown or unusable setting, or a file of `--study` that gives no preset.
     """
-    refuse_half_looks(options)
+    refuse_half_asked(options)
     preset = named_preset(options)
     axes = axis_values(options)
-    refuse_half_power(options)
     # The presets' own condition is about balanced classes, and whoever asks for those means them.
     where = preset.where if options.study or "balance" not in axes else every_cell
     preset = dataclasses.replace(
@@ -324,21 +327,6 @@ def preset_of(options: Options) -> Preset:
         recipe=override_recipe(label_policy(preset.recipe, options), options.recipe),
     )
     return pilot(preset) if options.pilot else preset
-
-
-def refuse_half_power(options: Options) -> None:
-    """Options of power that mean nothing by themselves.
-
-    Raises:
-        SettingError: with all of them.
-    """
-    problems = []
-    if options.power is not None and not options.dry_run:
-        problems.append("--power: found no --dry-run, expected both; add it")
-    if options.pilot and (options.until_decided is not None or "seed" in options.axes):
-        problems.append("--pilot: found --seeds or --until-decided too; leave them out, it has three seeds")
-    if problems:
-        raise SettingError("; ".join(problems))
 
 
 PILOT_SEEDS, PILOT_SIZES = 3, 2

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sweeps import full_grid, looks, rounds
-from sweeps.command_line import refuse_half_looks
+from sweeps.command_line import refuse_half_asked
 from sweeps.look_costs import LookCost, over_budget, table, told
 from sweeps.looks import LookPlan, axes_of, look_plan, refuse_other_cells
 from sweeps.options import Options
@@ -162,7 +162,7 @@ def test_what_a_look_decided_is_told():
 )
 def test_options_that_mean_nothing_together_are_refused(options, message):
     with pytest.raises(SettingError, match=message):
-        refuse_half_looks(options)
+        refuse_half_asked(options)
 
 
 def test_the_command_refuses_them_with_status_2(tmp_path, capsys):
