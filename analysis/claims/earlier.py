@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.claims.judged import LEVEL
+from analysis.tables.store import write_json
 
 FILE = "judged.json"
 SCHEMA = 1
@@ -57,9 +58,7 @@ def keep(out: Path, now: Earlier | None) -> None:
     if entries == before:
         return
     data = {"schema": SCHEMA, "judged": [{"seeds": one.seeds, "verdicts": one.verdicts} for one in entries]}
-    part = out / f".{FILE}.part"
-    part.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    part.replace(out / FILE)
+    write_json(out / FILE, data)
 
 
 def told(before: list[Earlier], now: Earlier | None, looks: int) -> str:

@@ -13,8 +13,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ from analysis.statistics.catalogue import Margins
 from analysis.statistics.chance import Chance
 from analysis.statistics.contrasts import Estimate
 from analysis.tables.schema import EvidenceError
+from analysis.tables.store import write_json
 
 FILE = "looks.json"
 SCHEMA = 1
@@ -235,17 +234,7 @@ def read(out: Path) -> Record | None:
 
 def store(out: Path, record: Record) -> None:
     """Keep the record: the file is replaced whole."""
-    handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=out)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(to_json(record), stream, indent=1, allow_nan=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.chmod(0o644)
-        part.replace(out / FILE)
-    finally:
-        part.unlink(missing_ok=True)
+    write_json(out / FILE, to_json(record))
 
 
 def to_json(record: Record) -> Json:

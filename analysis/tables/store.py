@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -160,6 +162,21 @@ def write(out: Path, table: str, frame: pd.DataFrame) -> None:
     file = folder / f"{table}.parquet"
     data = conform(pa.Table.from_pandas(frame, preserve_index=False), table, file)
     replace(data, file)
+
+
+def write_json(file: Path, data: Any) -> None:
+    """Plain values as JSON; the file is replaced whole, and stands on the disk once this returns."""
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(data, stream, indent=1, allow_nan=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.chmod(0o644)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def replace(data: pa.Table, file: Path) -> None:
