@@ -98,8 +98,7 @@ def throughput(at_hand: Resources, known: Speeds) -> float:
 def show(planner: Planner, inputs: Inputs, work: Plan, expected: Estimate, console: Console) -> None:
     """Print the plan, and what is to be known of its images, weights and codes."""
     at_hand, missing = planner.at_hand, work.missing()
-    for text in settling.notes(inputs, planner.past.records):
-        console.print(text, markup=False, soft_wrap=True)
+    show_notes(planner, inputs, console)
     slots = max((at_hand.slots(one.share) for one in missing), default=0) or at_hand.slots(at_hand.share())
     console.print(plan_table(work, expected, slots, console.width))
     if at_hand.why:
@@ -110,3 +109,16 @@ def show(planner: Planner, inputs: Inputs, work: Plan, expected: Estimate, conso
     finished = [records[one.id] for one in work.cells if one.id in records]
     if mixed := several_codes(finished, code_version(), len(missing)):
         console.print(mixed, markup=False, soft_wrap=True)
+
+
+def show_notes(planner: Planner, inputs: Inputs, console: Console) -> None:
+    """Print what is to be known of the images."""
+    for text in settling.notes(inputs, planner.past.records):
+        console.print(text, markup=False, soft_wrap=True)
+
+
+def alike(one: Plan, other: Plan) -> bool:
+    """Whether two plans show the same table: the same cells, of which the same are finished."""
+    return [(planned.cell, one.states.get(planned.id)) for planned in one.cells] == [
+        (planned.cell, other.states.get(planned.id)) for planned in other.cells
+    ] and one.orphaned == other.orphaned

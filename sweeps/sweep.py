@@ -139,9 +139,12 @@ def settle(
         ready = settling.settle(inputs, missing, sweep.preset.recipe, sweep.places, sweep.console)
         if ready.identity == inputs.identity:
             return ready, work, expected
-        inputs = ready
+        inputs, before = ready, work
         work, expected = planner.plan(inputs)
-        drafting.show(planner, inputs, work, expected, sweep.console)
+        if drafting.alike(before, work):
+            drafting.show_notes(planner, inputs, sweep.console)
+        else:
+            drafting.show(planner, inputs, work, expected, sweep.console)
     raise InputError([settling.unsteady(inputs.dataset)])
 
 

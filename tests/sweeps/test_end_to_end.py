@@ -51,6 +51,7 @@ def test_the_smoke_grid_runs_to_the_end(first):
     for word in ("report.html", "figures", "evidence"):
         assert str(out / word) in text
     assert "WARNING" not in text
+    assert text.count("The plan") == 1, "reading the images changed nothing in it"
 
 
 def test_the_labels_are_the_same_in_plan_record_tables_and_report(first):
