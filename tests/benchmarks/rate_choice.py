@@ -2,14 +2,16 @@
 
     python tests/benchmarks/rate_choice.py OUT [--seeds 0 1 2] [--train-images 192 384]
         [--inits random photos] [--architectures ...] [--factors 0.333 1 3] [--rates 0.001 ...]
-        [--seconds 3000]
+        [--orders 2] [--seconds 3000]
     python tests/benchmarks/rate_choice.py OUT --table
 
 Cells are those of the demo that train all weights. A cell has collapsed when a third or three times its rate
 would have gained more than 0.05 AUROC. That is measured on all images that no cell of the demo trains on or
 chooses an epoch by, several times as many as its test has, since chance would otherwise be taken for a gain.
-`--rates` trains at these rates instead of multiples of the chosen one. What is done is kept, a line
-of `OUT/rate_choice.jsonl` for each training, and not done again; `--seconds` starts no training after that.
+`--orders` trains at the chosen rate alone, in so many other orders of the images and their augmentations:
+what chance does by itself. `--rates` trains at these rates instead of multiples of the chosen one. What is
+done is kept, a line of `OUT/rate_choice.jsonl` for each training, and not done again; `--seconds` starts no
+training after that.
 """
 
 from __future__ import annotations
@@ -45,6 +47,9 @@ from transfusion.trial import cell_task, initial_network, run_trial
 
 COLLAPSE = 0.05
 IMAGES = 1200
+OTHER_ORDER = 1000
+"""Between the seeds of two orders."""
+
 CPU = torch.device("cpu")
 
 
@@ -84,8 +89,12 @@ class Bench:
             if record["status"] != "done":
                 raise SystemExit(f"{upstream}: {record['error']}")
 
-    def train(self, cell: Cell, factor: float | None, rate: float | None) -> dict[str, Any]:
-        """One training of `cell`: at `factor` times the rate that its range test chooses, or at `rate`."""
+    def train(self, cell: Cell, factor: float | None, rate: float | None, order: int = 0) -> dict[str, Any]:
+        """One training of `cell`: at `factor` times the rate that its range test chooses, or at `rate`.
+
+        Args:
+            order: 0 for the cell's own order of images and augmentations, others for another.
+        """
         start = time.process_time()
         with clean_slate(cell.seed, 1), tempfile.TemporaryDirectory() as folder:
             task = cell_task(cell, self.recipe, self.dataset, self.out / "cache")
@@ -98,6 +107,7 @@ class Bench:
             used = rate if factor is None else factor * chosen
             assert used is not None
             module.ladder = RangeTest(test.rates, test.losses, used, test.edge)
+            module.seed = cell.seed + OTHER_ORDER * order
             fit(module, self.recipe.epochs, CPU, Path(folder) / "checkpoint", Hooks(checkpoint_seconds=1e9))
             module.restore_best()
             unseen = self.dataset.rows("train")[max(demo_sizes()) :][:IMAGES]
@@ -108,6 +118,7 @@ class Bench:
         done = {
             **{name: getattr(cell, name) for name in ("architecture", "train_images", "init", "seed")},
             "factor": factor,
+            "order": order,
             "rate": used,
             "chosen": chosen,
             "edge": test.edge,
@@ -142,7 +153,7 @@ def table(kept: list[dict[str, Any]]) -> str:
     rows, collapsed, partly = [], 0, 0
     by_cell: dict[tuple[Any, ...], dict[float, dict[str, Any]]] = {}
     for one in kept:
-        if one["factor"] is not None:
+        if one["factor"] is not None and not one.get("order"):
             key = (one["architecture"], one["train_images"], one["init"], one["seed"])
             by_cell.setdefault(key, {})[round(one["factor"], 2)] = one
     for (architecture, size, init, seed), found in by_cell.items():
@@ -165,6 +176,30 @@ def table(kept: list[dict[str, Any]]) -> str:
     return "\n".join([head, *rows, "", last])
 
 
+def chance(kept: list[dict[str, Any]]) -> str:
+    """How far apart a cell's AUROCs lie at one and the same rate, a row for each network and size."""
+    runs: dict[tuple[Any, ...], dict[int, float]] = {}
+    for one in kept:
+        if one["factor"] == 1:
+            key = (one["architecture"], one["train_images"], one["init"], one["seed"])
+            runs.setdefault(key, {})[one.get("order", 0)] = one["auroc"]
+    groups: dict[tuple[str, int], list[list[float]]] = {}
+    for (architecture, size, _init, _seed), found in runs.items():
+        if len(found) > 2:
+            groups.setdefault((architecture, size), []).append([found[order] for order in sorted(found)])
+    rows = ["| network | images | cells | spread of one run | best of two others gains over 0.05 |",
+            "|---|---|---|---|---|"]  # fmt: skip
+    for (architecture, size), cells in groups.items():
+        spread = np.sqrt(np.mean([np.var(cell, ddof=1) for cell in cells]))
+        gains = [
+            max(cell[:i] + cell[i + 1 :]) - cell[i] > COLLAPSE for cell in cells for i in range(len(cell))
+        ]
+        rows.append(
+            f"| {architecture} | {size} | {len(cells)} | {spread:.3f} | {sum(gains)} of {len(gains)} |"
+        )
+    return "\n".join(rows) if groups else ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
@@ -174,6 +209,7 @@ def main() -> None:
     parser.add_argument("--architectures", nargs="+", default=list(STUDIED))
     parser.add_argument("--factors", type=float, nargs="+", default=[1, 3, 1 / 3])
     parser.add_argument("--rates", type=float, nargs="+", default=[])
+    parser.add_argument("--orders", type=int, default=0)
     parser.add_argument("--recipe", nargs="+", default=[], help="other settings, NAME=NUMBER")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--table", action="store_true", help="print what is kept, train nothing")
@@ -185,24 +221,31 @@ def main() -> None:
     start = time.monotonic()
     names = ("architecture", "train_images", "init", "seed")
     done = {
-        (*(one[name] for name in names), one["factor"], None if one["factor"] else one["rate"])
+        (
+            *(one[name] for name in names),
+            one["factor"],
+            None if one["factor"] else one["rate"],
+            one.get("order", 0),
+        )
         for one in bench.kept()
     }
-    asked: list[tuple[float | None, float | None]] = [(None, rate) for rate in options.rates]
-    asked = asked or [(round(factor, 4), None) for factor in options.factors]
+    asked: list[tuple[float | None, float | None, int]] = [(None, rate, 0) for rate in options.rates]
+    asked = asked or [(1, None, 1 + order) for order in range(options.orders)]
+    asked = asked or [(round(factor, 4), None, 0) for factor in options.factors]
     for cell in () if options.table else wanted(options):
-        for factor, rate in asked:
-            if (*(getattr(cell, name) for name in names), factor, rate) in done:
+        for factor, rate, order in asked:
+            if (*(getattr(cell, name) for name in names), factor, rate, order) in done:
                 continue
             if time.monotonic() - start > options.seconds:
                 break
             bench.upstream(cell)
-            one = bench.train(cell, factor, rate)
+            one = bench.train(cell, factor, rate, order)
             with bench.file.open("a") as stream:
                 stream.write(json.dumps(one) + "\n")
             print(f"{cell.architecture} {cell.train_images} {cell.init} {cell.seed}: rate {one['rate']:.2g}, "
                   f"AUROC {one['auroc']:.3f}, {one['cpu_seconds']:.1f} CPU s", flush=True)  # fmt: skip
     print(table(bench.kept()))
+    print(chance(bench.kept()))
 
 
 if __name__ == "__main__":
