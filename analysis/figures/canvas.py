@@ -200,6 +200,11 @@ def area_note(rows: pd.DataFrame) -> str:
     parts = "patients and seeds"
     if sources == {"runs"}:
         parts = "patients and the scatter of single runs around learning curves (one seed)"
+    elif {"runs", "unknown"} <= sources:
+        parts = (
+            "patients; with one seed also over the scatter of single runs where learning curves show it, "
+            "from scratch, and not where the upstream network's luck is unknown (those bars are too short)"
+        )
     elif "unknown" in sources:
         parts = "patients alone where there is one seed (the between-seed part is unknown)"
     dots = " Dots: single seeds." if (rows["seeds"] > 1).any() else ""

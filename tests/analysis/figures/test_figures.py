@@ -18,7 +18,7 @@ from PIL import Image
 import analysis
 from analysis.claims.analysed import read_back
 from analysis.claims.drawn import Drawn
-from analysis.figures.canvas import Absent, Drawing
+from analysis.figures.canvas import Absent, Drawing, area_note
 from analysis.figures.draw import draw_one
 from analysis.figures.records import RECORDS
 from analysis.statistics.curves import spikes
@@ -244,3 +244,10 @@ def test_two_networks_have_a_tick_each(tmp_path: Path) -> None:
     assert list(depth.xaxis.get_majorticklocs()) == [5, 50]
     low, high = parameters.get_xlim()
     assert sum(low <= tick <= high for tick in parameters.xaxis.get_majorticklocs()) >= 3
+
+
+def test_bars_of_different_kinds_in_one_panel_are_told_apart() -> None:
+    rows = pd.DataFrame({"seeds": [1, 1], "patients": 147, "positives": 68, "seed_part": ["runs", "unknown"]})
+    assert "those bars are too short" in area_note(rows)
+    assert "too short" not in area_note(rows[:1])
+    assert "patients alone" in area_note(rows[1:])
