@@ -174,10 +174,17 @@ def gains(drawn: Drawn) -> Drawing | Absent:
     absent = [init_name(init) for init in inits if init not in found]
     return Drawing(
         figure,
-        f"{drawn.area}. {area_count(pd.concat(found.values()))} Bars: 95 % interval of the mean of networks. "
+        f"{drawn.area}. {area_count(pd.concat(found.values()))} Bars: 95 % interval of the mean of networks"
+        f"{_over(pd.concat(found.values()))}. "
         f"Shaded: smaller than the margin of {drawn.margin:g}."
         + (f" Not finished: {', '.join(absent)}." if absent else ""),
     )
+
+
+def _over(rows: pd.DataFrame) -> str:
+    """What the intervals leave out, if anything."""
+    alone = (rows["seed_part"] == "unknown").all()
+    return ", over patients alone, so that they decide nothing (one seed)" if alone else ""
 
 
 def _no_curve(drawn: Drawn, rows: pd.DataFrame) -> Absent | None:

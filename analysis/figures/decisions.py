@@ -56,8 +56,5 @@ def shares(drawn: Drawn) -> Drawing | Absent:
     seeds = int(table["seeds"].max())
     sizes = "Numbers at the bottom: training images. " if timed else ""
     bars = "Bars: 95 % interval over seeds. " if table["low"].notna().any() else ""
-    return Drawing(
-        figure,
-        f"n = {several(seeds, 'seed')}. {bars}{sizes}Dotted: tossing a coin. The largest size is judged by "
-        "its other seeds.",
-    )
+    others = " The largest size is judged by its other seeds." if seeds > 1 else ""
+    return Drawing(figure, f"n = {several(seeds, 'seed')}. {bars}{sizes}Dotted: tossing a coin.{others}")

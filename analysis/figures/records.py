@@ -45,13 +45,13 @@ class Record:
 RECORDS: tuple[Record, ...] = (
     Record(
         name="verdicts",
-        caption="What was found: every effect with its 95 % interval, in units of the smallest that matters.",
+        caption="What was found: every effect, in units of the smallest that matters.",
         part="first",
         draw=verdict.wide,
     ),
     Record(
         name="verdicts_column",
-        caption="What was found: every effect with its 95 % interval, in units of the smallest that matters.",
+        caption="What was found: every effect, in units of the smallest that matters.",
         part="first",
         draw=verdict.narrow,
         within="verdicts",

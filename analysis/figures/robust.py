@@ -23,7 +23,7 @@ LABELS, GAP, LINE, HEAD, FOOT = 2.1, 0.08, 0.125, 0.62, 0.42
 REACH = 8.0
 """Greatest reach of the scale, in margins."""
 MARKERS = {"supported": "o", "refuted": "s", "undecided": "o"}
-TITLE_CHARACTERS = 24
+TITLE_CHARACTERS = 21
 
 
 def alternatives(drawn: Drawn) -> Drawing | Absent:

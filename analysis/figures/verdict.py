@@ -72,7 +72,7 @@ def _at_a_glance(drawn: Drawn, layout: Layout) -> Drawing | Absent:
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0, layout.width), ylim=(height, 0))
     axes.set_axis_off()
-    scale = _Scale(layout, _reach(tested))
+    scale = _Scale(layout, _reach(tested), " (no interval)" if _barred(tested) else "")
     line = -0.16
     for head in overall.itertuples():
         line += layout.head
@@ -89,10 +89,16 @@ def _at_a_glance(drawn: Drawn, layout: Layout) -> Drawing | Absent:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Places of effects, in margins, on the page, in inches."""
+    """Places of effects, in margins, on the page, in inches.
+
+    Attributes:
+        reach: of the scale, in margins.
+        lacking: said of an effect without an interval.
+    """
 
     layout: Layout
     reach: float
+    lacking: str
 
     def at(self, effect: float) -> float:
         """Inches from the left; beyond the reach, its end."""
@@ -111,10 +117,17 @@ def _note(claims: pd.DataFrame) -> str:
     patients, seeds = claims["patients"].dropna(), claims["seeds"].dropna()
     who = f"{int(patients.max()):,} test patients, " if len(patients) else ""
     return (
-        f"n = {who}{several(int(seeds.max()) if len(seeds) else 0, 'seed')}. Bars: 95 % intervals. Shaded: "
-        "smaller than the margin, the smallest effect that matters. Filled: claims that the conjecture "
-        "stands or falls with. Verdicts are corrected for the number of claims, intervals are not."
+        f"n = {who}{several(int(seeds.max()) if len(seeds) else 0, 'seed')}. "
+        + ("Bars: 95 % intervals. " if _barred(claims) else "There are no intervals yet. ")
+        + "Shaded: smaller than the margin, the smallest effect that matters. Filled: claims that the "
+        "conjecture stands or falls with."
+        + (" Verdicts are corrected for the number of claims, intervals are not." if _barred(claims) else "")
     )
+
+
+def _barred(claims: pd.DataFrame) -> bool:
+    """Whether any claim has an interval."""
+    return bool((claims["low"].notna() & claims["high"].notna()).any())
 
 
 def _shade(axes: Axes, scale: _Scale, line: float) -> None:
@@ -156,7 +169,7 @@ def _claim(axes: Axes, row: dict[str, object], scale: _Scale, line: float) -> No
         linespacing=1.05,
     )
     value, low, high = (_in_margins(row, key) for key in ("estimate", "low", "high"))
-    number = _number(row, margin=not layout.above)
+    number = _number(row, scale.lacking, margin=not layout.above)
     axes.text(layout.number, line, number, va="center", fontsize=6, color="#333333", linespacing=1.05)
     if np.isfinite(low) and np.isfinite(high):
         axes.plot([scale.at(low), scale.at(high)], [line, line], color=colour, linewidth=1.8,
@@ -185,9 +198,9 @@ def _signed(value: object, digits: int) -> str:
     return text[1:] if float(text) == 0 else text
 
 
-def _number(row: dict[str, object], *, margin: bool) -> str:
+def _number(row: dict[str, object], lacking: str, *, margin: bool) -> str:
     """The estimate with its interval, and below its unit and, if there is room, its margin."""
     digits = int(str(row["digits"]))
     value, low, high = (_signed(row[name], digits) for name in ("estimate", "low", "high"))
-    text = f"{value} ({low} to {high})" if low and high else f"{value} (no interval)"
+    text = f"{value} ({low} to {high})" if low and high else f"{value}{lacking}"
     return f"{text}\n{row['unit']}" + (f"; margin {row['margin']:g}" if margin else "")

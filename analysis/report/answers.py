@@ -76,7 +76,7 @@ def headline(verdicts: pd.DataFrame, natural: str, where: str) -> str:
     Args:
         where: the data and their size.
     """
-    settled, open_ = [], []
+    settled, open_, bare = [], [], []
     for number in ORDER:
         rows = _asked(number, verdicts)
         subject, words = SHORT[number]
@@ -90,9 +90,14 @@ def headline(verdicts: pd.DataFrame, natural: str, where: str) -> str:
         elif pd.notna(row["low"]):
             open_.append(f"{subject} ({signed(row['low'], 3)} to {signed(row['high'], 3)} AUROC)")
         else:
-            open_.append(f"{subject} ({signed(row['estimate'], 3)} AUROC, without an interval)")
-    rest = f"not settled: {', '.join(open_)}" if settled else f"nothing is settled: {', '.join(open_)}"
-    return f"{where}: {'; '.join([*settled, *([rest] if open_ else [])])}."
+            bare.append(f"{subject} ({signed(row['estimate'], 3)} AUROC)")
+    first = "not settled" if settled else "nothing is settled"
+    if open_:
+        rest = f"; without an interval: {', '.join(bare)}" if bare else ""
+        settled.append(f"{first}: {', '.join(open_)}{rest}")
+    elif bare:
+        settled.append(f"{first} (no intervals): {', '.join(bare)}")
+    return f"{where}: {'; '.join(settled)}."
 
 
 def _answer(number: int, verdicts: pd.DataFrame, natural: str) -> Answer:
@@ -146,6 +151,19 @@ def _untested(number: int, verdicts: pd.DataFrame) -> str:
     return str(why.iloc[0]).removeprefix("Not tested: ").capitalize() if len(why) else ""
 
 
+def brackets(verdicts: pd.DataFrame) -> str:
+    """What stands in the answers' brackets, or why there are none."""
+    asked = pd.concat([_asked(number, verdicts) for number in CONJECTURES])
+    known = asked["low"].notna() & asked["high"].notna()
+    if asked.empty:
+        return ""
+    if known.all():
+        return "In brackets: 95 % intervals."
+    if known.any():
+        return "In brackets: 95 % intervals; what has none may be chance."
+    return "None of these has an interval yet: each may be chance."
+
+
 def compared(row: pd.Series) -> str:
     """`0.112 lower (0.075 to 0.148)`, or `0.004 lower (0.013 lower to 0.005 higher)`; AUROC has no unit."""
     digits = digits_of(row["metric"])
@@ -156,7 +174,7 @@ def compared(row: pd.Series) -> str:
     value = f"{size}{unit} {_side(row['estimate'])}"
     low, high = row["low"], row["high"]
     if pd.isna(low) or pd.isna(high):
-        return f"{value} (no interval)"
+        return value
     if (low < 0) == (high < 0):
         near, far = sorted((abs(low), abs(high)))
         return f"{value} ({near:.{digits}f} to {far:.{digits}f})"

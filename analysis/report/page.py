@@ -15,7 +15,7 @@ from analysis.claims.conjectures import CONJECTURES
 from analysis.figures.draw import Picture
 from analysis.names import data_name, init_name
 from analysis.report import limits, sections, tables
-from analysis.report.answers import answers, headline
+from analysis.report.answers import answers, brackets, headline
 from analysis.report.render import Fold, Table, fill
 from analysis.tables.collect import Collection
 from analysis.tables.origins import left_out
@@ -69,6 +69,7 @@ def content(analysis: Analysis, pictures: Sequence[Picture], collection: Collect
         "data": data_name(evidence.sweep),
         "headline": first_line(analysis),
         "answers": answers(verdicts, _natural(analysis)),
+        "brackets": brackets(verdicts),
         "glance": first.get(False),
         "narrow": first.get(True),
         "size": limits.size(analysis),
@@ -119,7 +120,13 @@ def _conjecture(
     rows = verdicts[verdicts["conjecture"] == number]
     overall = rows[rows["claim"] == "overall"].iloc[0]
     claims = rows[rows["claim"] != "overall"]
-    beside = [*robust.rests(analysis.robustness, number), *limits.untested(claims)]
+    tested = claims.loc[claims["estimate"].notna(), "claim"]
+    judged = analysis.robustness[analysis.robustness["claim"].isin([*tested, "overall"])]
+    beside = [
+        tables.one_reason(claims),
+        *robust.rests(judged, number),
+        *limits.untested(claims),
+    ]
     if number == 3:
         beside += bends.sentences(analysis.estimates)
     if number == 4:

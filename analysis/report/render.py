@@ -20,7 +20,7 @@ LONG = 40
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a table: its text, whether that is a number, and whether it is long."""
+    """One cell of a table: its text, whether its column holds numbers alone, and whether it is long."""
 
     text: str
     number: bool
@@ -61,15 +61,20 @@ def table(frame: pd.DataFrame, source: str = "", *, stack: bool = True, wide: bo
     if frame.empty:
         return None
     names = [name for name in frame.columns if any(text_of(value) for value in frame[name])]
+    numbers = [all(_is_number(value) for value in frame[name] if text_of(value)) for name in names]
     rows = tuple(
-        tuple(_cell(value) for value in row) for row in frame[names].itertuples(index=False, name=None)
+        tuple(_cell(value, number) for value, number in zip(row, numbers, strict=True))
+        for row in frame[names].itertuples(index=False, name=None)
     )
     return Table(tuple(str(name) for name in names), rows, source, stack, wide)
 
 
-def _cell(value: Any) -> Cell:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _cell(value: Any, number: bool) -> Cell:
     text = text_of(value)
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return Cell(text, number, len(text) > LONG)
 
 

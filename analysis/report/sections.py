@@ -22,6 +22,11 @@ from analysis.tables.collect import Collection, completeness
 from analysis.tables.origins import starts
 from analysis.tables.store import sweep_note
 
+ONE_SEED = (
+    "With one seed a level's interval, in tables and figures, is of patients, and of the scatter of single "
+    "runs where a figure says so; claims have none, since they are about what another seed would show."
+)
+
 Record = list[tuple[str, Any]]
 """Names with a text or a record each."""
 
@@ -174,8 +179,10 @@ def _complete(analysis: Analysis, collection: Collection | None) -> Section:
     shown = table(
         counts.rename(columns={"missing": "not finished", **{n: column(n) for n in ("architecture",)}})
     )
+    whole = bool((trials["status"] == "done").all())
     lost = tables.failed(trials, networks)
-    folds = [Fold("Failed cells", f"{len(lost.rows)} of them, and what went wrong", (lost,))] if lost else []
+    folds = [Fold("Cells by network", "nothing is missing", (shown,))] if whole and shown else []
+    folds += [Fold("Failed cells", f"{len(lost.rows)} of them, and what went wrong", (lost,))] if lost else []
     doubted = tables.flagged(trials, networks)
     if doubted:
         about = f"{len(doubted.rows)} that were still learning when they ended, or collapsed"
@@ -184,7 +191,7 @@ def _complete(analysis: Analysis, collection: Collection | None) -> Section:
     return Section(
         title="What is here and what is missing",
         texts=tuple(sentences(said)),
-        tables=(shown,),
+        tables=() if whole else (shown,),
         folds=tuple(folds),
     )
 
@@ -234,8 +241,9 @@ def _methods(analysis: Analysis) -> list[str]:
         "with a planted truth: python -m analysis.calibration. Per study: the largest label and logit of its "
         "views.",
         f"{SPIKE_DEFINITION}. Convergence: the first epoch with 95 % of the final gain in training loss.",
+        ONE_SEED if len(analysis.measures.seeds) == 1 else "",
         analysis.margins_told,
-        "Every number here is a row of a table in evidence/, named above each table. Columns and units: "
+        "Every number here is a row of a table in evidence/, named below each table. Columns and units: "
         "analysis/tables/schema.py.",
     ]
 
@@ -264,10 +272,17 @@ def _sweep(analysis: Analysis) -> Section:
     return Section(title="The sweep", texts=(text,) if text else (), record=_nested(record))
 
 
+def _setting(value: Any) -> str:
+    """A setting as one writes it: `0.1`, not `0.100`."""
+    if isinstance(value, float) and 1e-9 < abs(value) < 1000:
+        return f"{value:.4g}"
+    return text_of(value)
+
+
 def _nested(record: dict[str, Any]) -> Record:
     """Names and values for reading, records in it as records of their own; nothing for null."""
     return [
-        (name.replace("_", " "), _nested(value) if isinstance(value, dict) else text_of(value))
+        (name.replace("_", " "), _nested(value) if isinstance(value, dict) else _setting(value))
         for name, value in record.items()
         if value is not None and value != {} and value != "" and value != []
     ]

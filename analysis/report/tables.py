@@ -17,8 +17,10 @@ from analysis.report.wording import (
     counted,
     difference,
     digits_of,
+    interval,
     level,
     repeated,
+    without,
 )
 from analysis.statistics.catalogue import AREAS, CURVES, MEASURES
 from analysis.tables.networks import Networks
@@ -31,21 +33,25 @@ GAINS = ("test_auroc", "test_auprc", "official_auroc")
 
 
 def claims(rows: pd.DataFrame) -> Table | None:
-    """The claims of one conjecture that were tested, each number once; rows of `verdicts`."""
+    """The claims of one conjecture that were tested, each number once; rows of `verdicts`.
+
+    A reason that all of them share is left to `one_reason`.
+    """
+    shared = bool(one_reason(rows))
     rows = once(rows)
     return table(
         pd.DataFrame(
             {
                 "question": rows["question"],
                 "found": [EFFECTS.get(effect, effect) for effect in rows["effect"]],
-                "difference (95 % interval)": [
-                    f"{difference(row)} {row['unit']}" for _, row in rows.iterrows()
+                f"difference {interval(rows)}": [
+                    f"{difference(row, without(rows))} {row['unit']}" for _, row in rows.iterrows()
                 ],
                 "interval for all looks together": [repeated(row) for _, row in rows.iterrows()],
                 "smallest that matters": [f"{margin:g}" for margin in rows["margin"]],
                 "n": [counted(row) for _, row in rows.iterrows()],
                 "decided after": [f"{look:.0f} seeds" if pd.notna(look) else "" for look in rows["look"]],
-                "why": rows["because"],
+                "why": "" if shared else rows["because"],
                 "claim": [
                     f"{verdict}{'' if needed else ' (stands beside)'}"
                     for verdict, needed in zip(rows["verdict"], rows["needed"].astype(bool), strict=True)
@@ -54,6 +60,13 @@ def claims(rows: pd.DataFrame) -> Table | None:
         ),
         "verdicts.parquet",
     )
+
+
+def one_reason(rows: pd.DataFrame) -> str:
+    """The reason that all tested claims of one conjecture share, as a sentence; empty for one claim alone, or
+    for several reasons."""
+    reasons = once(rows)["because"].tolist()
+    return f"Why, for all of them: {reasons[0]}" if len(reasons) > 1 and len(set(reasons)) == 1 else ""
 
 
 def robustness(rows: pd.DataFrame) -> Table | None:
@@ -286,7 +299,9 @@ def study_results(rows: pd.DataFrame, verdicts: pd.DataFrame) -> Table | None:
                 "the study found": rows["finding"],
                 "figure": rows["figure"],
                 "published": rows["published"],
-                "ours (95 % interval)": [f"{difference(row)} {row['unit']}" for _, row in rows.iterrows()],
+                f"ours {interval(rows)}": [
+                    f"{difference(row, without(rows))} {row['unit']}" for _, row in rows.iterrows()
+                ],
                 "smallest that matters": [f"{margin:g}" for margin in rows["margin"]],
                 "n": [counted(row) for _, row in rows.iterrows()],
                 "here": rows["verdict"],

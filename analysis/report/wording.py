@@ -55,6 +55,17 @@ def digits_of(metric: object) -> int:
     return MEASURES[str(metric)].digits if str(metric) in MEASURES else 3
 
 
+def interval(rows: pd.DataFrame) -> str:
+    """What a heading says of the intervals below it."""
+    known = (rows["low"].notna() & rows["high"].notna()).any()
+    return "(95 % interval)" if known else "(no intervals yet)"
+
+
+def without(rows: pd.DataFrame) -> str:
+    """What a row without an interval says of it, where others have one."""
+    return " (no interval)" if interval(rows) == "(95 % interval)" else ""
+
+
 def level(row: pd.Series) -> str:
     """A level with its interval, without signs: `0.812 (0.790 to 0.833)`."""
     value, low, high = (row[name] for name in ("estimate", "low", "high"))
@@ -66,14 +77,18 @@ def level(row: pd.Series) -> str:
     return f"{number(value, digits)} ({number(low, digits)} to {number(high, digits)})"
 
 
-def difference(row: pd.Series) -> str:
-    """A difference with its interval, all with signs: `+0.112 (+0.075 to +0.148)`."""
+def difference(row: pd.Series, lacking: str = " (no interval)") -> str:
+    """A difference with its interval, all with signs: `+0.112 (+0.075 to +0.148)`.
+
+    Args:
+        lacking: said where there is no interval.
+    """
     value, low, high = (row[name] for name in ("estimate", "low", "high"))
     if pd.isna(value):
         return ""
     digits = digits_of(row["metric"])
     if pd.isna(low) or pd.isna(high):
-        return f"{signed(value, digits)} (no interval)"
+        return f"{signed(value, digits)}{lacking}"
     return f"{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)})"
 
 
@@ -97,5 +112,5 @@ def counted(row: pd.Series) -> str:
         if name in row and pd.notna(row[name])
     ]
     if pd.notna(row.get("estimate")) and pd.notna(row.get("cells_missing")) and row["cells_missing"]:
-        parts.append(f"{int(row['cells_missing']):,} more not there")
+        parts.append(f"{int(row['cells_missing']):,} more missing or left out")
     return ", ".join(parts)

@@ -126,6 +126,17 @@ def own_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
+        with suppress(OSError):
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove it, the owner's name last: what is cut short, or filled again by a process that ends late, is
+    found by the next start."""
+    for one in folder.iterdir():
+        if one.name != OWNER:
+            shutil.rmtree(one, ignore_errors=True) if one.is_dir() and not one.is_symlink() else one.unlink()
+    if [one.name for one in folder.iterdir()] == [OWNER]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -152,7 +163,7 @@ def _sweep_up(place: Path) -> None:
         with suppress(OSError, ValueError):
             owner = ProcessIdentity.of_record(json.loads((folder / OWNER).read_text()))
             if folder.stat().st_uid == os.getuid() and identity.state(owner) == "dead":
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
 
 
 @contextmanager

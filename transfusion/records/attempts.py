@@ -11,7 +11,7 @@ import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from transfusion.files import unwatched
 
@@ -19,7 +19,7 @@ ATTEMPTS = "attempts.jsonl"
 
 
 def add(folder: Path, event: str, share: float, check: Callable[[], None] = unwatched) -> None:
-    """Append a line to the log of the cell in `folder`.
+    """Append a line to the log of the cell in `folder`; behind one that was cut off it begins a new line.
 
     Args:
         event: `started`, `out_of_memory` or `lost`.
@@ -29,21 +29,27 @@ def add(folder: Path, event: str, share: float, check: Callable[[], None] = unwa
     check()
     folder.mkdir(parents=True, exist_ok=True)
     line = {"event": event, "share": share, "time": _now(), "host": platform.node(), "pid": os.getpid()}
-    with (folder / ATTEMPTS).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    with (folder / ATTEMPTS).open("ab+") as file:
+        torn = file.tell() > 0 and _last_byte(file) != b"\n"
+        file.write(b"\n" * torn + json.dumps(line).encode() + b"\n")
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The lines of the log, oldest first; a last line that was cut off by a crash is left out."""
+    """The lines of the log, oldest first; lines that were cut off by a crash are left out."""
     try:
-        lines = (folder / ATTEMPTS).read_text().splitlines()
+        lines = (folder / ATTEMPTS).read_bytes().splitlines()
     except FileNotFoundError:
         return []
     entries = []
     for line in lines:
         try:
             entries.append(json.loads(line))
-        except json.JSONDecodeError:
+        except ValueError:  # no JSON, or a character cut in two
             continue
     return entries
 

@@ -1,4 +1,4 @@
-"""`ray job submit` and `--address ray://` on a cluster of two nodes, started with `ray start` on loopback."""
+"""`ray job submit` and `--address ray://` on a cluster of two cores, started with `ray start` on loopback."""
 
 import os
 import secrets
@@ -19,8 +19,6 @@ from fault_table import judge
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
-TOKEN = {"RAY_AUTH_MODE": "token"}
-"""What Ray's own `ray start --address` asks for where the cluster has a token, and this sweep does not."""
 
 
 def free_port():
@@ -31,8 +29,9 @@ def free_port():
 
 @pytest.fixture
 def cluster(request, tmp_path):
-    """Two nodes of one core each; yields the addresses of the dashboard and of Ray Client's server, and the
-    environment, in which nothing is set for Ray. `request.param`: whether there is a token in the home."""
+    """Two cores: of two nodes, or of one where there is a token in the home (`request.param`), since Ray's
+    own `ray start --address` would have to be told of it. Yields the addresses of the dashboard and of Ray
+    Client's server, and the environment, in which nothing is set for Ray."""
     pytest.importorskip("aiohttp_cors", reason="ray job submit needs ray[default]")
     mark = uuid.uuid4().hex
     home = tmp_path / "home"
@@ -41,21 +40,21 @@ def cluster(request, tmp_path):
         (home / ".ray" / "auth_token").write_text(secrets.token_hex(32))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment = {**kept, "TEST_CLUSTER": mark, "HOME": str(home)}
-    joining = {**environment, **TOKEN} if request.param else environment
     port, dashboard, client = free_port(), free_port(), free_port()
     place = tempfile.mkdtemp(prefix="ray-")  # short: it holds sockets; and apart from other clusters
     head = [
         "--head", f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}",
         f"--temp-dir={place}", f"--ray-client-server-port={client}",
     ]  # fmt: skip
+    nodes = [head] if request.param else [head, [f"--address=127.0.0.1:{port}"]]
     try:
-        for options, around in ((head, environment), ([f"--address=127.0.0.1:{port}"], joining)):
+        for options in nodes:
             subprocess.run(
                 [
-                    *RAY, "start", *options, "--node-ip-address=127.0.0.1", "--num-cpus=1",
+                    *RAY, "start", *options, "--node-ip-address=127.0.0.1", f"--num-cpus={2 // len(nodes)}",
                     f"--dashboard-agent-listen-port={free_port()}",  # its default may be another cluster's
                 ],
-                env=around, check=True, capture_output=True, timeout=PATIENCE,
+                env=environment, check=True, capture_output=True, timeout=PATIENCE,
                 start_new_session=True,  # Ray ends whole process groups
             )  # fmt: skip
         yield f"http://127.0.0.1:{dashboard}", f"ray://127.0.0.1:{client}", environment

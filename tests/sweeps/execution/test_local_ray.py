@@ -103,3 +103,17 @@ def test_few_processes_are_refused_with_the_limits_name(monkeypatch):
         local_ray.refuse_few_processes(2)
     monkeypatch.setattr(local_ray, "_own_threads", lambda: 10)
     local_ray.refuse_few_processes(2)
+
+
+def test_a_removal_that_is_cut_short_is_finished_by_the_next_start(places, monkeypatch):
+    """The owner's name goes last, so that what is left is known to be a dead driver's."""
+    removed = local_ray.shutil.rmtree
+    monkeypatch.setattr(local_ray.shutil, "rmtree", lambda *_, **__: None)
+    with local_ray.own_folder() as folder:
+        (folder / "session_1").mkdir()
+        (folder / "session_1" / "log").write_text("late")
+    assert (folder / local_ray.OWNER).exists()
+    monkeypatch.setattr(local_ray.shutil, "rmtree", removed)
+    monkeypatch.setattr(identity, "state", lambda _: "dead")
+    with local_ray.own_folder() as other:
+        assert [one.name for one in places.iterdir()] == [other.name]
