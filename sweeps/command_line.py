@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sweeps import study_file
 from sweeps.options import Options
@@ -24,6 +26,8 @@ from transfusion.records.code_version import code_version
 from transfusion.weights_input import EXPECTED
 
 LOGGERS = ("mlflow", "wandb")
+STEM = 6
+"""Signs, dashes among them, by which an option is known again, as `--archs` is."""
 AXIS = "axis "
 """Before the name of an axis among the parser's values."""
 
@@ -40,9 +44,24 @@ Exit status: 0 all cells are done, 1 some cell failed or storage did, 2 unusable
 started), 130 interrupted."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong in lines that can be read, with what comes near, and not with all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        found = re.search(r"(?:unrecognized arguments: |invalid choice: ')([^ ']+)", message)
+        expected = re.search(r"choose from (.*)\)", message)
+        names = re.findall(r"[\w-]+", expected[1]) if expected else list(self._option_string_actions)
+        near = get_close_matches(found[1], names, 1, 0.75) if found else []
+        alike = [name for name in names if found and name.startswith(found[1][:STEM])]
+        near = alike if len(alike) == 1 else near
+        advice = f" (is it {near[0]}?)" if near else ""
+        self.exit(2, f"Nothing was started.\n{self.prog}: {message}{advice}; --help lists all options\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line; options left out take the preset's values."""
-    p = argparse.ArgumentParser(
+    p = Parser(
         prog="full_grid.py",
         description="Train every cell of a grid of architecture, data set size, initialisation and freezing, "
         "then write tables, figures and a report.",
@@ -395,8 +414,10 @@ def override_recipe(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals or name not in names:
+            near = get_close_matches(name, names, 1)
+            meant = f"; is it {near[0]}={text or 'VALUE'}?" if near else ""
             problems.append(
-                f"--recipe: found {assignment!r}, expected NAME=VALUE with one of {', '.join(names)}"
+                f"--recipe: found {assignment!r}, expected NAME=VALUE with one of {', '.join(names)}{meant}"
             )
             continue
         try:

@@ -133,6 +133,7 @@ def learning_curve(drawn: Drawn) -> Drawing | Absent:
         text = f" Power law: exponent {exponent}; at ten times the data {promised}; band: 95 % bootstrap."
     size_axis(axes, sizes)
     axes.set_ylabel(drawn.area)
+    axes.set_ylim(top=min(axes.get_ylim()[1], 1.005))
     legend(figure)
     return Drawing(figure, area_count(rows) + text)
 

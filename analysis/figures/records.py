@@ -118,7 +118,7 @@ RECORDS: tuple[Record, ...] = (
     ),
     Record(
         name="decisions",
-        caption="Which decisions a smaller size alone would have got right, against its training time.",
+        caption="Which decisions a smaller size alone would have got right.",
         part="small",
         draw=decisions.shares,
     ),

@@ -46,6 +46,8 @@ class Layout:
 WIDE = Layout(PAGE, 2.85, 5.0, 5.15, 50, 0.30, 0.40, 0.0)
 NARROW = Layout(COLUMN, 0.12, 1.33, 1.40, 72, 0.43, 0.40, 0.19)
 HEAD_CHARACTERS = {PAGE: 80, COLUMN: 42}
+LINES, LINE = 2, 0.1
+"""Lines of a question that a claim has room for, and the height of each further one."""
 FOOT = 0.36
 """Height of the scale below the claims."""
 
@@ -67,7 +69,11 @@ def _at_a_glance(drawn: Drawn, layout: Layout) -> Drawing | Absent:
         return Absent("no claim can be estimated yet")
     tested = claims[claims["estimate"].notna()]
     overall = overall[overall["conjecture"].isin(tested["conjecture"])]
-    height = layout.claim * len(tested) + layout.head * len(overall) - 0.08 + FOOT
+    further = {
+        name: _further(layout, question)
+        for name, question in zip(tested["claim"], tested["question"], strict=True)
+    }
+    height = layout.claim * len(tested) + sum(further.values()) + layout.head * len(overall) - 0.08 + FOOT
     figure = Figure(figsize=(layout.width, height))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0, layout.width), ylim=(height, 0))
@@ -81,10 +87,16 @@ def _at_a_glance(drawn: Drawn, layout: Layout) -> Drawing | Absent:
         axes.text(layout.width - 0.05, line - 0.09, head.verdict, weight="bold", va="center", ha="right",
                   color=VERDICTS[head.verdict], fontsize=8)  # fmt: skip
         for claim in tested[tested["conjecture"] == head.conjecture].to_dict("records"):
+            line += further[claim["claim"]]
             _claim(axes, claim, scale, line + (layout.claim + layout.above) / 2)
             line += layout.claim
     _ticks(axes, scale, height - FOOT + 0.06)
     return Drawing(figure, _note(tested))
+
+
+def _further(layout: Layout, question: object) -> float:
+    """Inches for the lines of a question beyond those that a claim has room for."""
+    return LINE * max(0, len(textwrap.wrap(str(question), layout.question)) - LINES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +167,8 @@ def _claim(axes: Axes, row: dict[str, object], scale: _Scale, line: float) -> No
     colour = VERDICTS[verdict]
     _shade(axes, scale, line)
     question = textwrap.fill(str(row["question"]), layout.question)
-    axes.text(0.12, line - layout.above, question, va="center", fontsize=6.5, linespacing=1.05)
+    middle = line - layout.above - _further(layout, row["question"]) / 2
+    axes.text(0.12, middle, question, va="center", fontsize=6.5, linespacing=1.05)
     effect = FOUND.get(str(row["effect"]), "")
     found = f"{effect}\n{verdict}" if effect else verdict
     axes.text(
@@ -202,5 +215,7 @@ def _number(row: dict[str, object], lacking: str, *, margin: bool) -> str:
     """The estimate with its interval, and below its unit and, if there is room, its margin."""
     digits = int(str(row["digits"]))
     value, low, high = (_signed(row[name], digits) for name in ("estimate", "low", "high"))
+    if isinstance(row["low"], float) and row["low"] == row["high"]:
+        low, lacking = "", " (no variation)"
     text = f"{value} ({low} to {high})" if low and high else f"{value}{lacking}"
     return f"{text}\n{row['unit']}" + (f"; margin {row['margin']:g}" if margin else "")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.claims.conjectures import CONJECTURES
 from analysis.claims.same import DIGITS
-from analysis.report.wording import digits_of, signed
+from analysis.report.wording import digits_of, signed, varies_not
 
 QUESTIONS = {
     1: "Are deep networks too difficult to train?",
@@ -87,8 +87,12 @@ def headline(verdicts: pd.DataFrame, natural: str, where: str) -> str:
         row, found = rows.iloc[0], _found(rows, _verdict(number, verdicts, rows))
         if found in words:
             settled.append(f"{subject} {words[found]} ({signed(row['estimate'], 3)} AUROC)")
+        elif pd.notna(row["low"]) and varies_not(row):
+            open_.append(f"{subject} ({signed(row['estimate'], 3)} AUROC, no variation)")
         elif pd.notna(row["low"]):
-            open_.append(f"{subject} ({signed(row['low'], 3)} to {signed(row['high'], 3)} AUROC)")
+            open_.append(
+                f"{subject} ({_leaning(row)}{signed(row['low'], 3)} to {signed(row['high'], 3)} AUROC)"
+            )
         else:
             bare.append(f"{subject} ({signed(row['estimate'], 3)} AUROC)")
     first = "not settled" if settled else "nothing is settled"
@@ -151,6 +155,11 @@ def _untested(number: int, verdicts: pd.DataFrame) -> str:
     return str(why.iloc[0]).removeprefix("Not tested: ").capitalize() if len(why) else ""
 
 
+def _leaning(row: pd.Series) -> str:
+    """Which way an undecided effect goes, where its interval leaves one way only."""
+    return "rather better, " if row["low"] > 0 else "rather worse, " if row["high"] < 0 else ""
+
+
 def brackets(verdicts: pd.DataFrame) -> str:
     """What stands in the answers' brackets, or why there are none."""
     asked = pd.concat([_asked(number, verdicts) for number in CONJECTURES])
@@ -161,7 +170,7 @@ def brackets(verdicts: pd.DataFrame) -> str:
         return "In brackets: 95 % intervals."
     if known.any():
         return "In brackets: 95 % intervals; what has none may be chance."
-    return "None of these has an interval yet: each may be chance."
+    return "Without an interval, each of these may be chance."
 
 
 def compared(row: pd.Series) -> str:
@@ -175,6 +184,8 @@ def compared(row: pd.Series) -> str:
     low, high = row["low"], row["high"]
     if pd.isna(low) or pd.isna(high):
         return value
+    if varies_not(row):
+        return f"{value} (no variation)"
     if (low < 0) == (high < 0):
         near, far = sorted((abs(low), abs(high)))
         return f"{value} ({near:.{digits}f} to {far:.{digits}f})"

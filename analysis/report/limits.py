@@ -80,6 +80,7 @@ def cannot(analysis: Analysis) -> list[str]:
     if analysis.sequence_told:
         said.append(f"All of it at 5 %. {analysis.sequence_told}")
     said += _doubted(trials)
+    said += _perfect(measures)
     said += _undefined(measures)
     if not (trials["status"] == "done").any():
         said.append("Anything yet: no cell has finished.")
@@ -103,6 +104,19 @@ def _doubted(trials: pd.DataFrame) -> list[str]:
     return said
 
 
+def _perfect(measures: Measures) -> list[str]:
+    """That the task is too easy to tell networks apart, where most are right on every image."""
+    areas = measures.values("test_auroc")
+    known = int(np.isfinite(areas).sum())
+    perfect = int((areas == 1).sum())
+    if 2 * perfect <= known:
+        return []
+    return [
+        f"How networks differ: {perfect:,} of {known:,} have a test AUROC of exactly 1, so that this task is "
+        "too easy, or this test too small, to tell them apart."
+    ]
+
+
 def _undefined(measures: Measures) -> list[str]:
     """Finished cells without an area, and why."""
     said = []
@@ -110,6 +124,8 @@ def _undefined(measures: Measures) -> list[str]:
     splits = {name.split("_")[0] for name in measures.patients}
     for split in ("test", "official"):
         without = int((done & ~np.isfinite(measures.values(f"{split}_auroc"))).sum())
+        if split == "official" and split not in splits:
+            continue  # a table of one's own need not have one
         if without and split not in splits:
             said.append(f"{without:,} finished cells have no predictions on the {split} split and no AUROC.")
         elif without:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from analysis.claims.robust import changed
@@ -170,7 +172,7 @@ def _said(row: pd.Series) -> str:
             row["contrast"]
         ]
     if row["kind"] == "gain":
-        return f"gain per doubling, {row['contrast']}"
+        return f"gain per doubling, {re.sub('[0-9]{4,}', _in_full, str(row['contrast']))}"
     where = {
         "one": f"at {row['train_images']:,.0f} images" if pd.notna(row["train_images"]) else "",
         "mean": "mean of the sizes",
@@ -178,6 +180,10 @@ def _said(row: pd.Series) -> str:
     }[row["sizes"]]
     words = [init_name(word) for word in str(row["contrast"]).split(" ")]
     return f"{' '.join(words)}, {where}"
+
+
+def _in_full(number: re.Match[str]) -> str:
+    return f"{int(number[0]):,}"
 
 
 def _levels_from_scratch(

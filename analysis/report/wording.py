@@ -33,6 +33,8 @@ SEEDS = {
     "runs": "judged by the scatter of single runs (one seed)",
     "unknown": "not known (one seed)",
 }
+SAME = 1e-9
+"""Ends of an interval that are no further apart are one."""
 FROZEN = {"none": "the whole network", "backbone": "the last layer alone"}
 EFFECTS = {
     "gain": "better",
@@ -89,7 +91,14 @@ def difference(row: pd.Series, lacking: str = " (no interval)") -> str:
     digits = digits_of(row["metric"])
     if pd.isna(low) or pd.isna(high):
         return f"{signed(value, digits)}{lacking}"
+    if varies_not(row):
+        return f"{signed(value, digits)} (no variation)"
     return f"{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)})"
+
+
+def varies_not(row: pd.Series) -> bool:
+    """Whether an interval has no width, as where every network is right on every image."""
+    return bool(abs(row["high"] - row["low"]) < SAME)
 
 
 def repeated(row: pd.Series) -> str:

@@ -377,7 +377,7 @@ def _contradictions(files: dict[str, Path]) -> Iterator[str]:
             yield (
                 f"{file}: column {name}: found {one[name + '_min']} and {one[name + '_max']} for the image "
                 f"{one['image']} ({one['split']}) in different cells, and so for {wrong.num_rows:,} images; "
-                f"expected {meaning} of an image in all cells of the grid"
+                f"expected {meaning} of an image in all cells of the grid; leave out the cells of other data"
             )
 
 

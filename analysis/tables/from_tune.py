@@ -133,7 +133,8 @@ def _experiment(trials: int, keys: Mapping[str, None], renamed: Mapping[str, str
     others = tuple(key for key in keys if key not in OF_TUNE and key not in {c.name for c in TRIALS})
     if wrong := [f"{ours}={theirs}" for ours, theirs in renamed.items() if ours not in keys]:
         raise EvidenceError(
-            f"--metric {' '.join(wrong)}: found no such metric; reported are {_listed(others)}"
+            f"--metric {' '.join(wrong)}: found no such metric; name one of those that were reported: "
+            f"{_listed(others)}"
         )
     found = tuple(name for name in MEASURES if name in keys)
     return Experiment(trials, found, tuple(name for name in MEASURES if name not in keys), others)

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
-from cell_folders import MARGINS
+from cell_folders import ARMS, MARGINS, grid, predictions, write_cell, write_plan
 from nbclient import NotebookClient
 
 import analysis
@@ -107,12 +108,43 @@ def test_it_needs_neither_torch_nor_ray_nor_the_trial(done: Path) -> None:
 def test_the_notebook_runs_from_top_to_bottom(
     done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OUT", str(shutil.copytree(done / "evidence", tmp_path / "evidence").parent))
+    assert pictures_of_the_notebook() == len(analysis.FIGURES)
+
+
+def pictures_of_the_notebook() -> int:
+    """How many pictures the notebook shows when it is run from top to bottom."""
     notebook = nbformat.read(ROOT / "analysis" / "results.ipynb", as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    monkeypatch.setenv("OUT", str(shutil.copytree(done / "evidence", tmp_path / "evidence").parent))
     folder = {"metadata": {"path": str(ROOT / "analysis")}}
     ran = NotebookClient(notebook, timeout=900, resources=folder).execute()
     shown = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in shown) == len(analysis.FIGURES)
+    return sum("image/png" in output.get("data", {}) for output in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architectures", "arms"),
+    [
+        (("resnet18", "cbr_tiny"), ARMS),
+        (("resnet18", "cbr_tiny"), ARMS[:3]),
+        (("cbr_tiny",), ARMS[:1]),
+    ],
+    ids=["two networks, as in smoke", "without Consolidation", "one network from scratch"],
+)
+def test_the_notebook_runs_on_other_grids(
+    architectures: tuple[str, ...],
+    arms: tuple[tuple[str, str], ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cells, rng = grid(architectures, sizes=(24, 48), arms=arms, seeds=2), np.random.default_rng(0)
+    write_plan(tmp_path, cells)
+    for cell in cells:
+        write_cell(tmp_path, cell, auroc=0.75, test=predictions(0.75, rng, patients=40))
+    monkeypatch.setenv("OUT", str(tmp_path))
+    drawn = pictures_of_the_notebook()
+    assert 0 < drawn < len(analysis.FIGURES)
+    assert drawn == len(list((tmp_path / "figures").glob("*.png")))

@@ -162,3 +162,23 @@ def test_help_teaches(capsys):
     text = capsys.readouterr().out
     for word in ("--preset", "smoke", "chexpert", "--dry-run", "examples", "Exit status", "range_test_steps"):
         assert word in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--archs", "resnet18"], "unrecognized arguments: --archs resnet18 (is it --architectures?)"),
+        (["--preset", "smok"], "(is it smoke?)"),
+        (["--architectures", "resnet-18"], "(is it resnet18?)"),
+        (["--dryrun"], "unrecognized arguments: --dryrun (is it --dry-run?)"),
+        (["--seeds", "two"], "argument --seeds: invalid int value: 'two'"),
+    ],
+)
+def test_a_mistyped_option_is_told_in_two_lines_with_what_comes_near(options, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        parser().parse_args(options)
+    lines = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert lines[0] == "Nothing was started."
+    assert said in lines[1]
+    assert len(lines) == 2

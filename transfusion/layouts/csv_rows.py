@@ -31,6 +31,8 @@ NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What is left of bytes that are no UTF-8."""
 
 SHOWN_ROWS = 5
+SHORTEST = 3
+"""Letters beyond which a name is known again as a part of a longer one."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,9 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
     """The name that was probably meant: spelled alike but for case, spaces and signs, or almost."""
     plain = {_plain(other): other for other in reversed(names) if other}
     close = get_close_matches(_plain(name), list(plain), n=1, cutoff=0.75)
-    return plain[close[0]] if close else None
+    if not close and len(_plain(name)) > SHORTEST:  # `File Name` for `file`, where no other holds it
+        close = [other for other in plain if _plain(name) in other]
+    return plain[close[0]] if len(close) == 1 else None
 
 
 def _plain(name: str) -> str:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis.claims.conjectures import CLAIMS, CONJECTURES
-from analysis.report.answers import ASKED, SAID, answers, compared, headline
+from analysis.report.answers import ASKED, SAID, answers, brackets, compared, headline
 
 
 def verdicts(overall: str, claim: str, effect: str, estimate: float, low: float, high: float) -> pd.DataFrame:
@@ -47,7 +47,8 @@ def test_the_word_follows_the_verdict(overall: str, claim: str, effect: str, wor
         (-0.3, -0.4, -0.2, "0.300 lower (0.200 to 0.400)"),
         (0.3, 0.2, 0.4, "0.300 higher (0.200 to 0.400)"),
         (0.1, -0.1, 0.3, "0.100 higher (0.100 lower to 0.300 higher)"),
-        (0.1, None, None, "0.100 higher (no interval)"),
+        (0.1, None, None, "0.100 higher"),
+        (0.1, 0.1, 0.1, "0.100 higher (no variation)"),
         (-0.0002, -0.1, 0.1, "less than 0.001 lower (0.100 lower to 0.100 higher)"),
     ],
 )
@@ -81,4 +82,21 @@ def test_one_line_stands_alone() -> None:
     )
     assert open_.startswith(
         "On radiographs: nothing is settled: pretraining on photos (-0.100 to +0.300 AUROC), "
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.02, 0.3, "nothing is settled: pretraining on photos (rather better, +0.020 to +0.300 AUROC), "),
+        (-0.3, -0.02, "nothing is settled: pretraining on photos (rather worse, -0.300 to -0.020 AUROC), "),
+        (0.1, 0.1, "nothing is settled: pretraining on photos (+0.100 AUROC, no variation), "),
+        (None, None, "nothing is settled (no intervals): pretraining on photos (+0.100 AUROC), "),
+    ],
+)
+def test_what_is_open_says_which_way_it_leans(low: float | None, high: float | None, said: str) -> None:
+    rows = verdicts("undecided", "undecided", "unknown", 0.1, low, high)  # type: ignore[arg-type]
+    assert headline(rows, "photos", "On radiographs").startswith(f"On radiographs: {said}")
+    assert brackets(rows) == (
+        "Without an interval, each of these may be chance." if low is None else "In brackets: 95 % intervals."
     )

@@ -97,10 +97,10 @@ def test_the_report_says_what_is_missing(done: Path) -> None:
 
 
 def test_the_report_says_each_number_of_the_verdicts_once_before_the_folded_parts(done: Path) -> None:
-    text = text_of(done).split("The study's own findings")[0]
+    text = text_of(done).split("What it cannot say")[1].split("The study's own findings")[0]
     claims = analysis.load(done).verdicts.dropna(subset=["estimate"])
     for _, claim in claims[claims["estimate"].abs() > 1e-3].iterrows():
-        assert text.count(difference(claim)) == 1, claim["claim"]
+        assert text.count(f"{difference(claim, '')} {claim['unit']}") == 1, claim["claim"]
 
 
 RAW = (
@@ -152,13 +152,13 @@ def test_the_report_names_recipe_data_versions_hardware_and_cost(
         "training hours",
     ):
         assert shown in text
-    assert "estimate over truth0.900" in text
+    assert "estimate over truth0.9" in text
 
 
 def test_every_number_of_the_claims_and_contrasts_is_a_row(done: Path) -> None:
     text, loaded = text_of(done), analysis.load(done)
     for claim in loaded.verdicts.dropna(subset=["estimate"]).to_dict("records"):
-        assert difference(pd.Series(claim)) in text, claim["claim"]
+        assert f"{difference(pd.Series(claim), '')} {claim['unit']}" in text, claim["claim"]
         assert claim["question"] in text
     named = loaded.estimates["name"]
     sizes = (100, 200, 400, 800)

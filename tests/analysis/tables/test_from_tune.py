@@ -92,7 +92,8 @@ def test_other_names_are_refused_with_what_was_found_and_the_option_that_mends_i
     assert "reported besides: test/auc, val_loss" in found.text()
     assert analysis.load(tmp_path / "out").trials["test_auroc"].tolist() == [0.8]
     with pytest.raises(
-        EvidenceError, match="--metric test_auroc=auc: found no such metric; reported are test/auc"
+        EvidenceError,
+        match="--metric test_auroc=auc: found no such metric; name one of those that were reported: test/auc",
     ):
         read_experiment(tmp_path / "tune", tmp_path / "out", {"test_auroc": "auc"})
 
