@@ -129,6 +129,17 @@ def read_rows(
     return rows
 
 
+def column_names(path: Path) -> list[str]:
+    """The names in the file's header.
+
+    Raises:
+        InputError: no text.
+    """
+    text = read_text(path)
+    separator, skipped = split_header(path, text, ())
+    return _header(path, SEPARATOR_LINE.sub("", text, count=1) if skipped else text, separator, skipped)[1]
+
+
 @dataclass
 class _Body:
     """What stands below the header.

@@ -66,13 +66,17 @@ def read_nih(asked: Request) -> Dataset:
 
 def read_table(asked: Request) -> Dataset:
     """Raises `SettingError` where it is not said which columns hold paths and patients."""
-    from transfusion.layouts import csv_table
+    from transfusion.layouts import csv_rows, csv_table
 
     image, patient = asked.path_column, asked.patient_column
     if image is None or patient is None:
         given = {"--path-column": image, "--patient-column": patient}
         missing = ", ".join(name for name, value in given.items() if value is None)
-        raise SettingError(f"{missing}: found nothing, expected with --dataset table")
+        there = ", ".join(map(repr, csv_rows.column_names(asked.data)))
+        raise SettingError(
+            f"{missing}: found nothing, expected with --dataset table, which of its columns hold the paths "
+            f"of the images and the patients: {there}"
+        )
     return csv_table.read(
         asked.data,
         path_column=image,
