@@ -23,9 +23,9 @@ ROOMS: dict[str, set[str]] = {
     "transfusion.architectures": set(),
     "transfusion.cell": {"transfusion.architectures", "transfusion.problems", "transfusion.weights_input"},
     "transfusion.images": {"transfusion.problems"},
-    "transfusion.data": TRIAL_TYPES | {"transfusion.images"},
+    "transfusion.data": TRIAL_TYPES | {"transfusion.cgroups", "transfusion.images"},
     "transfusion.layouts": TRIAL_TYPES | {"transfusion.data", "transfusion.images"},
-    "transfusion.phantom": TRIAL_TYPES | {"transfusion.layouts"},
+    "transfusion.phantom": TRIAL_TYPES | {"transfusion.cgroups", "transfusion.layouts"},
     "transfusion.records": TRIAL_TYPES,
     "transfusion.networks": TRIAL_TYPES | {"transfusion.records"},
     "transfusion.training": TRIAL_TYPES

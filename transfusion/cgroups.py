@@ -36,13 +36,20 @@ class Bounds:
     why: str = ""
 
 
+def cores_of_process() -> int:
+    """Cores that the system may run this process on; all of them where it cannot bind one (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def bounds(root: Path = Path("/")) -> Bounds:
     """The bounds of this process.
 
     Args:
         root: of the file system, another one for tests.
     """
-    affinity = len(os.sched_getaffinity(0))
+    affinity = cores_of_process()
     quotas = list(_quotas(root))
     quota = min((cores for cores, _ in quotas), default=math.inf)
     cores = min(affinity, max(1, math.floor(quota + 1e-9))) if quotas else affinity

@@ -40,6 +40,29 @@ def unwatched() -> None:
     """No lease to check: nobody else can write here."""
 
 
+def allocate(file: int, size: int) -> None:
+    """Take `size` bytes on disk for an open file now, what it holds unchanged: a full disk is an error here.
+
+    Where the system has no `posix_fallocate` (macOS), zeros are written behind what is there.
+
+    Args:
+        file: descriptor, open for writing, but not for appending: a file system that cannot allocate (NFS
+            before 4.2) is written to in its place, which the C library refuses in a file that only grows.
+
+    Raises:
+        OSError: no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    place = os.fstat(file).st_size
+    while place < size:
+        place += os.pwrite(file, ZEROS[: size - place], place)
+
+
+ZEROS = memoryview(bytes(2**20))
+
+
 @contextmanager
 def atomic(path: Path, check: Callable[[], None] = unwatched) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place on success and is removed on failure.

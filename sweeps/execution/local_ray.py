@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import resource
 import secrets
 import shutil
@@ -76,10 +77,7 @@ def start(cleanup: ExitStack, options: Mapping[str, Any]) -> None:
                 **options,
             )
     except Exception as error:
-        raise SettingError(
-            f"Ray: could not start here ({_last_line(error)}); {_last_word(folder)}expected room for "
-            "its processes, files and sockets; look at `ulimit -a`, and at the space in TMPDIR and /dev/shm"
-        ) from error
+        raise SettingError(told(error, _last_word(folder))) from error
     _end_what_is_not_needed()
 
 
@@ -98,6 +96,28 @@ def _end_what_is_not_needed() -> None:
     node: Any = ray._private.worker._global_node
     for end in (node.kill_log_monitor, node.kill_monitor, node.kill_dashboard):
         end(check_alive=False)
+
+
+def told(error: BaseException, word: str) -> str:
+    """Why Ray could not start, and what to do.
+
+    Args:
+        word: what its first processes said last; they say nothing where the machine leaves them no time.
+    """
+    if SLOW.search(str(error)) and not word:
+        return (
+            f"Ray: its processes did not answer in time ({_last_line(error)}; load {os.getloadavg()[0]:.1f} "
+            f"on {os.cpu_count()} cores), expected them to start within half a minute; run the same command "
+            "again when this machine and its disk are less busy (if they are idle, look at `ulimit -a`)"
+        )
+    return (
+        f"Ray: could not start here ({_last_line(error)}); {word}expected room for its processes, files and "
+        "sockets; look at `ulimit -a`, and at the space in TMPDIR and /dev/shm"
+    )
+
+
+SLOW = re.compile("timed? ?out|deadline exceeded|not started in time", re.IGNORECASE)
+"""How Ray tells that a process of its own, which is there, did not answer in time."""
 
 
 def _last_line(error: BaseException) -> str:

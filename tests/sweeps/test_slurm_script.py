@@ -39,6 +39,8 @@ def job(tmp_path):
         (tmp_path / name).chmod(0o755)
     log = tmp_path / "log"
     log.touch()
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "full_grid.py").touch()
     started = []
 
     def start(*options, nodes=1, **environment):
@@ -75,6 +77,16 @@ def test_the_job_ends_as_the_sweep_does(job, status):
     assert "python sweeps/full_grid.py --preset smoke\n" in said()
     assert "requeue" not in said()
     assert "ray" not in said(), "one node needs no cluster"
+
+
+def test_away_from_a_checkout_the_installed_command_runs(job, tmp_path):
+    start, said = job
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "transfusion-sweep").write_text('#!/bin/bash\necho "installed $*" >> $LOG\n')
+    (tmp_path / "transfusion-sweep").chmod(0o755)
+    assert start("--preset", "smoke", SLURM_SUBMIT_DIR=str(tmp_path / "elsewhere")).wait(30) == 0
+    assert "installed --preset smoke\n" in said()
+    assert "full_grid" not in said()
 
 
 def test_nodes_become_one_cluster_for_the_sweep(job):

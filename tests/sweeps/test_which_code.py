@@ -174,6 +174,19 @@ def test_the_wheel_brings_commands_that_run_anywhere(installed, command, tmp_pat
     assert err == ""
 
 
+def test_the_wheel_brings_every_file_that_is_no_code(installed):
+    """Cluster files, the batch script, templates, the notebook; a picture of the README is not installed."""
+    _, site = installed
+    files = [
+        file.relative_to(ROOT)
+        for package in ("sweeps", "transfusion", "analysis")
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc", ".png")
+    ]
+    assert {"slurm.sbatch", "cluster.yaml", "rayjob.yaml", "report.html.j2"} <= {file.name for file in files}
+    assert [file for file in files if not (site / file).exists()] == []
+
+
 def test_the_installed_analysis_reads_and_refuses_from_another_folder(installed, tmp_path):
     commands, _ = installed
     stranger(tmp_path, "analysis")

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
+from transfusion.cgroups import cores_of_process
 from transfusion.data import content
 from transfusion.data.dataset import Dataset
 from transfusion.data.survey import constant_images
-from transfusion.files import locked
+from transfusion.files import allocate, locked
 from transfusion.images.decoding import ImageError, constant_pixels, decode
 from transfusion.images.inspection import said_once
 from transfusion.images.out_of_range import summarised
@@ -142,7 +143,7 @@ def prepare(
         if ready is not None:
             return ready
         shape = (len(dataset.frame), *_image_shape(size, channels))
-        target = _Target(partial, shape, workers or len(os.sched_getaffinity(0)))
+        target = _Target(partial, shape, workers or cores_of_process())
         ready = _build(dataset, target, progress, say)
         file, key = cache_file(ready, size, directory, channels), cache_key(ready, size, channels)
         with partial.open("r+b") as stream:
@@ -341,8 +342,9 @@ def _reserve(partial: Path, needed: int) -> None:
                 )
             ]
         )
-    with partial.open("ab") as stream:
-        os.posix_fallocate(stream.fileno(), 0, needed)
+    partial.touch()
+    with partial.open("r+b") as stream:
+        allocate(stream.fileno(), needed)
 
 
 def _verify(file: Path, key: str, pixels: int) -> None:

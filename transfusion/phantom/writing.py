@@ -20,6 +20,7 @@ from pathlib import Path
 from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from transfusion.cgroups import cores_of_process
 from transfusion.files import locked
 from transfusion.layouts.chexpert import COLUMNS
 from transfusion.layouts.chexpert_folders import FOLDERS
@@ -138,7 +139,7 @@ def _draw(
     """Draws all rows, in this process if they are few, else in `workers` of their own."""
     for parent in sorted({_file_of(row, folder).parent for row in rows}):
         parent.mkdir(parents=True, exist_ok=True)
-    count = min(workers or len(os.sched_getaffinity(0)), 1 + len(rows) // FEW)
+    count = min(workers or cores_of_process(), 1 + len(rows) // FEW)
     shares = [
         {
             "folder": str(folder),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from transfusion.cell import Recipe
+from transfusion.files import allocate
 from transfusion.networks.network import Network
 from transfusion.training import acceleration
 from transfusion.training.augmentation import evaluation_inputs, training_inputs
@@ -55,7 +55,7 @@ def _empty(shape: tuple[int, int], kind: np.dtype, folder: Path | None) -> np.nd
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, shape[0] * shape[1] * kind.itemsize))
+        allocate(file.fileno(), max(1, shape[0] * shape[1] * kind.itemsize))
         return np.memmap(file, kind, "r+", shape=shape)
 
 

@@ -37,7 +37,7 @@ class Watcher:
 class Sweep:
     """A queue, and what it told the world."""
 
-    def __init__(self, wanted, share=1.0, done=(), failed=(), **options):
+    def __init__(self, wanted, share=1.0, done=(), failed=(), nodes=None, **options):
         nothing = history.History(Path("/nonexistent"))
         self.work = plan.make(wanted, RECIPE, DATA, nothing, COST, share_of=lambda cell: share)
         self.ids = {planned.cell: planned.id for planned in self.work.cells}
@@ -45,7 +45,7 @@ class Sweep:
         missing = [one for one in self.work.cells if one.id not in {*done, *failed}]
         self.queue = CellQueue(
             missing,
-            devices=Devices(GPUS, lambda: {"n": Node(cores=64, gpus=64)}),
+            devices=Devices(GPUS, lambda: {"n": Node(cores=64, gpus=64)} if nodes is None else nodes),
             states={**dict.fromkeys(done, "done"), **dict.fromkeys(failed, "failed")},
             record=self.record,
             control=Control(watcher=self.watcher, stop=self.stop, **options),
@@ -78,6 +78,30 @@ def test_a_cell_waits_for_its_upstream_and_the_others_do_not():
     assert sweep.next("t4") is None, "the last one may have to be tried again"
     sweep.ends("t3", "done")
     assert sweep.next("t4") == FINISHED
+
+
+@pytest.mark.parametrize(
+    ("share", "nodes", "at_once"),
+    [
+        (1.0, {"n": Node(cores=64, gpus=1)}, 1),
+        (0.5, {"n": Node(cores=64, gpus=1)}, 2),
+        (0.5, {"n": Node(cores=1, gpus=1)}, 1),
+        (0.25, {"a": Node(cores=64, gpus=1), "b": Node(cores=2, gpus=1)}, 4 + 2),
+        (0.5, {}, 0),
+        (0.25, {"n": Node(cores=64, gpus=0)}, 0),
+    ],
+)
+def test_a_cell_that_fits_nowhere_is_kept_until_something_ends(share, nodes, at_once):
+    sweep = Sweep([dataclasses.replace(SCRATCH, seed=seed) for seed in range(8)], share, nodes=nodes)
+    found = [sweep.next(str(trial)) for trial in range(8)]
+    assert found[at_once:] == [None] * (8 - at_once), "neither handed out, nor the end"
+    assert {cell.seed for cell in found[:at_once]} | {one.cell.seed for one in sweep.queue.waiting} == set(
+        range(8)
+    )
+    if at_once:
+        sweep.ends("0", "done")
+        assert sweep.next("8") is not None
+        assert sweep.next("9") is None
 
 
 def test_what_waits_for_a_failed_upstream_fails_with_it():

@@ -7,6 +7,7 @@ import resource
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,32 @@ def test_a_removal_that_is_cut_short_is_finished_by_the_next_start(places, monke
     monkeypatch.setattr(identity, "state", lambda _: "dead")
     with local_ray.own_folder() as other:
         assert [one.name for one in places.iterdir()] == [other.name]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Exception(
+            "The current node timed out during startup. This could happen because some of the raylet failed "
+            "to startup or the GCS has become overloaded."
+        ),
+        RuntimeError("Failed to start GCS. Last connection error: Traceback\nRpcError: TimedOut: Timed out"),
+        TimeoutError("Timed out after 60 seconds while waiting for node to startup. Did not find socket"),
+        RuntimeError("RpcError: Deadline Exceeded"),
+    ],
+)
+def test_a_start_that_takes_too_long_is_told_as_one_and_not_as_missing_room(monkeypatch, tmp_path, error):
+    """All of these are Ray's, on a machine that others keep busy."""
+
+    def slow(**_):
+        raise error
+
+    monkeypatch.setattr(local_ray.ray, "init", slow)
+    with ExitStack() as cleanup, pytest.raises(SettingError, match="did not answer in time") as told:
+        local_ray.start(cleanup, {})
+    assert "less busy" in str(told.value)
+    assert "load " in str(told.value)
+    assert "expected room" not in str(told.value)
+    word = "its raylet.err says: fork: Resource temporarily unavailable; "
+    assert "expected room" in local_ray.told(error, word), "what a process has said counts for more"
+    assert "expected room" in local_ray.told(RuntimeError("No space left on device"), "")

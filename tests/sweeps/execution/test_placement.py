@@ -104,6 +104,51 @@ def test_a_short_cell_fills_the_gap_that_a_whole_one_waits_behind():
     ]  # fmt: skip
 
 
+HALF = Demand(cores=1, gpu=0.5, seconds=100)
+WHOLE = Demand(cores=1, gpu=1.0, seconds=10)
+
+
+def behind(placement, seconds, now):
+    """Whether half a GPU for so many seconds may start now, before the whole one that waits."""
+    short = Demand(cores=1, gpu=0.5, seconds=seconds)
+    return placement.choose([("whole", WHOLE), ("short", short)], now) is not None
+
+
+def test_epochs_that_are_done_tell_better_than_the_plan_when_a_device_is_free():
+    placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=1)})
+    placement.start("half", HALF, Place("n", 0), 0.0)
+    assert (behind(placement, 70, 20.0), behind(placement, 90, 20.0)) == (True, False), "until 100"
+    placement.progress("half", 0.1, 20.0)  # 200 in all
+    assert (behind(placement, 170, 20.0), behind(placement, 190, 20.0)) == (True, False)
+    placement.progress("half", 0.5, 40.0)  # it has become faster: 80 in all
+    assert (behind(placement, 30, 40.0), behind(placement, 50, 40.0)) == (True, False)
+    for nothing in (0.0, 1.5):
+        placement.progress("half", nothing, 50.0)
+        assert (behind(placement, 20, 50.0), behind(placement, 40, 50.0)) == (True, False)
+    placement.progress("another", 0.5, 50.0)  # which has ended meanwhile
+
+
+def test_finished_cells_tell_how_fast_the_machine_is():
+    """The first took twice its 100 s: so do others, until their own epochs tell."""
+    placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=1)})
+    placement.start("first", HALF, Place("n", 0), 0.0)
+    placement.start("cut off", HALF, Place("n", 0), 0.0)
+    placement.end("cut off", 5.0, finished=False)
+    assert placement.pace == 1
+    placement.end("first", 200.0)
+    assert placement.pace == 2
+    placement.start("told", HALF, Place("n", 0), 200.0)
+    placement.progress("told", 0.5, 300.0)  # until 400: 50 s of the plan are 100
+    assert (behind(placement, 45, 300.0), behind(placement, 55, 300.0)) == (True, False)
+    placement.end("told", 400.0)
+    placement.start("untold", HALF, Place("n", 0), 400.0)  # until 600
+    assert (behind(placement, 70, 450.0), behind(placement, 80, 450.0)) == (True, False)
+    for number in range(2):  # quick ones; the median stays
+        placement.start(str(number), HALF, Place("n", 0), 450.0)
+        placement.end(str(number), 460.0)
+    assert placement.pace == pytest.approx((2 + 0.1) / 2)
+
+
 def test_small_shares_pack_so_that_a_gpu_stays_whole():
     placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=2)})
     places = []

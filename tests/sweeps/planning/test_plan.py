@@ -9,10 +9,11 @@ import torch
 from analysis.tables.collect import collect
 from analysis.tables.store import read
 from sweeps.planning import history, plan
-from sweeps.planning.cost import CostModel, macs_per_second
+from sweeps.planning.cost import HEAD_STEP_SECONDS, CostModel, macs_per_second
 from sweeps.planning.estimate import SECONDS_PER_RUN, estimate
 from sweeps.planning.named_weights import NamedWeights
 from sweeps.planning.resources import Resources
+from sweeps.planning.speeds import Speeds
 from sweeps.presets import demo
 from sweeps.spaces import cells, grid
 from transfusion.architectures import ARCHITECTURES
@@ -142,6 +143,30 @@ def test_cost_follows_the_speeds_that_were_measured(tmp_path):
     for architecture in ("resnet18", "resnet34"):
         plain = COST.training_seconds(architecture, RECIPE, 100)
         assert model.training_seconds(architecture, RECIPE, 100) == pytest.approx(2 * plain)
+
+
+def test_the_heads_of_frozen_cells_that_have_finished_tell_what_their_steps_take(tmp_path):
+    """Two epochs a second of 100 images in batches of 32 are 8 steps a second; the median counts."""
+    frozen = Cell(architecture="resnet18", train_images=100, init="photos", freeze="backbone")
+    seconds = {0: 1 / 8, 1: 1 / 4, 2: 1 / 2}
+    for seed, step in seconds.items():
+        one = dataclasses.replace(frozen, seed=seed)
+        finish(tmp_path, one, images_per_second=100 / (4 * step))
+    through = dataclasses.replace(RECIPE, frozen_views=0)  # runs the backbone: no step of a head alone
+    finish(tmp_path, frozen, recipe=through, images_per_second=1e-3)
+    finish(tmp_path, dataclasses.replace(frozen, seed=9), status="failed", failure="error")
+    assert RECIPE.batch_size == 32
+    records = history.read(tmp_path).records
+    checked = Speeds((), head_step_seconds=7.0)
+    plain, model = COST.corrected({}), COST.corrected(records, checked)
+    assert model.head_step_seconds == pytest.approx(1 / 4)
+    assert (plain.head_step_seconds, COST.corrected({}, checked).head_step_seconds) == (None, 7.0)
+    assert model.factors == {}, "of the network's own steps they tell nothing"
+    steps = RECIPE.range_test_steps + RECIPE.epochs * 4
+    more = model.seconds(frozen, RECIPE) - plain.seconds(frozen, RECIPE)
+    assert more == pytest.approx(steps * (1 / 4 - HEAD_STEP_SECONDS))
+    elsewhere = dataclasses.replace(COST, device="cuda").corrected(records)
+    assert elsewhere.head_step_seconds is None
 
 
 def test_a_matrix_product_measures_the_machine_and_leaves_its_threads():
