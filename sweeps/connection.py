@@ -50,8 +50,12 @@ def _of_cluster(
     return cluster.resources_of(*wanted)
 
 
-def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
-    """Connect to Ray, or start it; at the end leave it, and let no process of ours survive."""
+def open_ray(address: str | None, cleanup: ExitStack, stop: Stop, gpus: int = 0) -> None:
+    """Connect to Ray, or start it; at the end leave it, and let no process of ours survive.
+
+    Args:
+        gpus: of this machine that trials train on.
+    """
     from sweeps.execution import ray_session
     from sweeps.execution.ray_watch import RayWatch
 
@@ -59,7 +63,7 @@ def open_ray(address: str | None, cleanup: ExitStack, stop: Stop) -> None:
     if address is None:
         cleanup.callback(marked.end_own)
     cleanup.callback(ray_session.end)
-    ray_session.start(address, last)
+    ray_session.start(address, last, gpus)
     watch = RayWatch(partial(end_at_once, status=FAILED))
     last.callback(watch.end_family)
     cleanup.callback(watch.close)

@@ -79,6 +79,7 @@ def planner(
         evaluation_images=len(dataset.rows("test")) + len(dataset.rows("official")),
         selection_images=len(dataset.rows("selection")),
         macs_per_second=throughput(at_hand, known),
+        device_name=at_hand.device_name if at_hand.device == "cuda" else "",
     ).corrected(past.records, known)
     peaks = {**(known.peaks() if at_hand.device == "cuda" else {}), **measured_peaks(past.records)}
     return Planner(preset, at_hand, past, model, peaks, gpu_price)
@@ -103,6 +104,8 @@ def show(planner: Planner, inputs: Inputs, work: Plan, expected: Estimate, conso
     console.print(plan_table(work, expected, slots, console.width))
     if at_hand.why:
         console.print(f"at most {max(at_hand.cores)} of this machine's cores: {at_hand.why}")
+    if at_hand.unused:
+        console.print(at_hand.unused, soft_wrap=True)
     for file in work.weights:
         console.print(file.line(), markup=False, soft_wrap=True)
     records = planner.past.records

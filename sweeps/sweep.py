@@ -165,7 +165,7 @@ def train(sweep: Sweep, planner: Planner, inputs: Inputs, work: Plan, connected:
         places.store.reopen(work.begun)
         places.store.share_cache(places.cache)
     if not options.address:
-        connection.open_ray(None, connected, sweep.stop)
+        connection.open_ray(None, connected, sweep.stop, int(sum(planner.at_hand.gpus)))
     from sweeps.execution import executor
     from sweeps.execution.cell_queue import Control
 

@@ -34,7 +34,7 @@ from transfusion.training.evaluation import evaluate
 from transfusion.training.features import feature_task
 from transfusion.training.fitting import Hooks, fit
 from transfusion.training.module import TrainingModule
-from transfusion.training.process_state import cap_memory, clean_slate, release, resident_bytes
+from transfusion.training.process_state import answers, cap_memory, clean_slate, release, resident_bytes
 from transfusion.training.randomness import WEIGHTS, stream
 from transfusion.training.schedule import epochs_of
 from transfusion.training.task import CPU, Task, finding_task, imagenet_task, photos_task
@@ -82,6 +82,7 @@ def run_trial(
     Raises:
         OSError: a record cannot be written: full disk, quota, read-only folder.
         LostError: another sweep has taken the folder; see `Hooks.check`.
+        RuntimeError: the GPU answers this process no more, which has to end; the cell has not finished.
     """
     recipe, dataset, supplied = study.recipe, study.dataset, study.supplied
     device, share = machine.device, machine.share
@@ -108,6 +109,8 @@ def run_trial(
         except LostError:
             raise
         except Exception as error:
+            if device.startswith("cuda") and failure_of(error) == "error" and not answers():
+                raise  # nor will it answer the next cell: a new process may
             outcome = _failed(error, folder, share, hooks.check)
         if device.startswith("cuda"):
             metrics["device_memory_bytes"] = torch.cuda.max_memory_allocated()
@@ -280,6 +283,7 @@ def _environment(machine: Machine) -> dict[str, Any]:
     return {
         "device": machine.device.split(":")[0],
         "device_name": name,
+        "type": acceleration.type_name(torch.device(machine.device), machine.precision),
         "threads": machine.threads,
         "share": machine.share,
         "resident_bytes": resident_bytes(),

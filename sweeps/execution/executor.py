@@ -131,7 +131,7 @@ def execute(work: Plan, study: Study, places: Places, resources: Resources, cont
     function = tune.with_parameters(
         trainable,
         study=study,
-        machine=Machine(device=resources.device, threads=resources.cpus),
+        machine=machine_of(resources),
         places=places,
         flag=stopper.flag,
         code=code_version().digest,
@@ -160,6 +160,15 @@ def execute(work: Plan, study: Study, places: Places, resources: Resources, cont
     finally:
         control.stop.executing = False
         devices.close()
+
+
+def machine_of(resources: Resources) -> Machine:
+    """What trains every cell: where some of the GPUs have no bfloat16, all compute in float32, so that no
+    difference between cells is one between cards."""
+    reduced = resources.element_bytes == 2
+    return Machine(
+        device=resources.device, threads=resources.cpus, precision="auto" if reduced else "float32"
+    )
 
 
 def _record_failure(study: Study, places: Places, planned: PlannedCell, failure: Failure, error: str) -> None:

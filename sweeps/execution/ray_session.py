@@ -41,11 +41,13 @@ SETTINGS = {
 """Ray's and Tune's switches: quiet, our own signals, metrics that come and go, and slow ends of trials."""
 
 
-def start(address: str | None, cleanup: ExitStack) -> None:
+def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
     """Connect to the cluster at `address`, or start Ray on this machine, reachable from it alone.
 
     Args:
         cleanup: what is to be done when Ray has ended.
+        gpus: of this machine, as torch counts them: Ray asks the driver, which counts others in some places
+            (slices of a card, Jetson), and a trial would wait for one for ever.
 
     Raises:
         SettingError: no cluster there, one whose nodes have other code than this driver, or a machine that
@@ -62,7 +64,7 @@ def start(address: str | None, cleanup: ExitStack) -> None:
     worker: Any = ray._private.worker
     worker.print_to_stdstream = _drop  # what Ray says of each worker that dies, the sweep tells by itself
     if address is None:
-        local_ray.start(cleanup, quiet)
+        local_ray.start(cleanup, {**quiet, "num_gpus": gpus})
         return
     place = addresses.resolve(address)
     addresses.reach(place)

@@ -25,7 +25,7 @@ from sweeps.planning.speeds import NOTHING, Speed, Speeds
 from sweeps.spaces import Preset
 from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell
-from transfusion.problems import SettingError
+from transfusion.problems import Problem, SettingError
 from transfusion.training import acceleration
 from transfusion.training.schedule import views_of
 
@@ -91,7 +91,12 @@ class Check:
 
     def question(self, what: str, share: float = 1.0, **more: Any) -> dict[str, Any]:
         """What a worker is asked."""
-        place = {"device": self.at_hand.device, "threads": self.at_hand.cpus, "share": share}
+        place = {
+            "device": self.at_hand.device,
+            "threads": self.at_hand.cpus,
+            "share": share,
+            "precision": "auto" if self.at_hand.element_bytes == 2 else "float32",
+        }
         return {"what": what, "place": place, "recipe": dataclasses.asdict(self.preset.recipe), **more}
 
 
@@ -126,9 +131,10 @@ def run(options: Options, console: Console) -> int:
             f"Others use this machine (load {facts.load:.1f}): it is faster than what is measured now.",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    found, measured = measure(check, console)
+    found, measured, others = measure(check, console)
     console.print(table(found, at_hand))
-    wrong = [f"{one.architecture}: {one.problem}" for one in found if one.problem]
+    wrong = list(map(str, others))
+    wrong += [f"{one.architecture}: {one.problem}" for one in found if one.problem]
     wrong += dict.fromkeys(
         f"compiler: {one.compiled}; install a C compiler and the headers of Python, or train uncompiled"
         for one in found
@@ -178,24 +184,29 @@ def header(check: Check, facts: machine.Facts) -> str:
     )
 
 
-def measure(check: Check, console: Console) -> tuple[list[Found], Speeds]:
-    """Every network, one after the other; and what is kept of it and of the device itself."""
+def measure(check: Check, console: Console) -> tuple[list[Found], Speeds, list[Problem]]:
+    """Every network, one after the other; what is kept of it and of the device itself; and who uses that."""
+    others: list[Problem] = []
     with Workers() as workers, console.status("starting") as status:
         status.update("measuring a matrix product")
         try:
+            if check.at_hand.device == "cuda":
+                (used,) = workers.ask(1, check.question("memory"))
+                others = machine.used_by_others(used["gpus"])
             (device,) = workers.ask(1, check.question("device"))
         except ProbeError as error:
-            return [Found(name, problem=str(error)) for name in check.networks], NOTHING
+            return [Found(name, problem=str(error)) for name in check.networks], NOTHING, others
         found = []
         for architecture in check.networks:
             status.update(f"training {architecture}")
             found.append(one(check, architecture, workers, device["macs_per_second"]))
     on_cpu = check.at_hand.device == "cpu"  # of a GPU a plan guesses training itself, not a product
-    return found, Speeds(
+    kept = Speeds(
         tuple(one.speed for one in found if one.speed),
         device["head_step_seconds"],
         device["macs_per_second"] if on_cpu else None,
     )
+    return found, kept, others
 
 
 def one(check: Check, architecture: Architecture, workers: Workers, peak: float) -> Found:

@@ -23,6 +23,9 @@ FILES_PER_TRIAL = 64
 SHARED_BYTES = 2**30
 """Of /dev/shm: where it is smaller than Ray's object store, Ray falls back to the disk."""
 
+DESKTOP_BYTES = 2**29
+"""Of a GPU's memory that may be in use: a screen's."""
+
 GIB = 2**30
 
 
@@ -155,6 +158,19 @@ def problems(facts: Facts, needs: Needs) -> list[Problem]:
                 )
             )  # fmt: skip
     return found
+
+
+def used_by_others(gpus: Iterable[tuple[int, int]]) -> list[Problem]:
+    """GPUs of which others hold more than a desktop does; each (bytes that they hold, all bytes)."""
+    return [
+        Problem(
+            f"memory of GPU {index}", f"{_gib(used)} of {_gib(total)} in use by others",
+            "a card that nobody else computes on: shares are reckoned from all of its memory",
+            "end what runs there (nvidia-smi names it), or name other cards by CUDA_VISIBLE_DEVICES",
+        )
+        for index, (used, total) in enumerate(gpus)
+        if used > DESKTOP_BYTES
+    ]  # fmt: skip
 
 
 def _file_problems(facts: Facts, needs: Needs) -> list[Problem]:

@@ -103,6 +103,7 @@ class CostModel:
         macs_per_second: throughput in multiply-adds of one slot of a CPU, or of a whole GPU.
         factors: measured over expected training time by (architecture, image size).
         head_step_seconds: measured, None before.
+        device_name: of the GPUs; empty on a CPU, and where it is unknown or of several kinds.
     """
 
     device: Device
@@ -111,6 +112,7 @@ class CostModel:
     macs_per_second: float = 45e9
     factors: Factors = field(default_factory=dict)
     head_step_seconds: float | None = None
+    device_name: str = ""
 
     def measured(self, speeds: Speeds) -> CostModel:
         """This model, corrected by what `--check` has kept of this kind of machine."""
@@ -126,7 +128,7 @@ class CostModel:
         return dataclasses.replace(self, factors=factors, head_step_seconds=step)
 
     def corrected(self, records: Mapping[str, dict[str, Any]], speeds: Speeds = NOTHING) -> CostModel:
-        """This model, corrected by finished cells that trained on the same kind of device: by those that
+        """This model, corrected by finished cells that trained on such a device: by those that
         trained all weights, and the head's steps by frozen ones. What `--check` has measured stands where
         none has."""
         plain = dataclasses.replace(self, factors={})
@@ -136,7 +138,10 @@ class CostModel:
         for record in records.values():
             if record["status"] != "done" or record["schema"] > SCHEMA:
                 continue
-            if record["environment"].get("device") != self.device:
+            environment = record["environment"]
+            if environment.get("device") != self.device:
+                continue
+            if self.device_name and environment.get("device_name") not in (None, self.device_name):
                 continue
             cell, recipe = Cell(**record["cell"]), Recipe(**record["recipe"])
             took = cell.train_images / record["metrics"]["images_per_second"]
@@ -144,7 +149,7 @@ class CostModel:
                 if recipe.frozen_views:
                     heads.append(took / steps_of(cell.train_images, recipe))
                 continue
-            share = record["environment"].get("share", 1.0)
+            share = environment.get("share", 1.0)
             expected = plain.training_seconds(cell.architecture, recipe, cell.train_images, share)
             found.setdefault((cell.architecture, recipe.image_size), []).append(took / expected)
         factors = {key: statistics.median(values) for key, values in found.items()}

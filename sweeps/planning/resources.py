@@ -7,6 +7,7 @@ trial that runs out of memory is tried again at the next larger share, up to the
 from __future__ import annotations
 
 import math
+import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,6 +51,7 @@ class Resources:
         device_name: of the GPUs, or of this machine's CPU; empty where they are unknown or of several kinds.
         host_memory: bytes for all trials together where they train on this machine's CPU, else None.
         why: what allows fewer cores than the machine has; empty where nothing does.
+        unused: what is to be said of a GPU that is there and is not used; mostly empty.
     """
 
     device: Literal["cpu", "cuda"]
@@ -63,6 +65,7 @@ class Resources:
     device_name: str = ""
     host_memory: int | None = None
     why: str = ""
+    unused: str = ""
 
     def share(self, need: int | None = None) -> float:
         """The smallest share that holds `need` bytes; without a GPU that of the trial's cores at least.
@@ -120,6 +123,12 @@ GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/dxg"
 Without any of them torch is not imported to count them."""
 
 
+DRIVER = Path("/proc/driver/nvidia/version")
+
+HIDDEN = ("", "-1", "NoDevFiles")
+"""Values of CUDA_VISIBLE_DEVICES by which a user hides every GPU."""
+
+
 class GpuError(SettingError):
     """A GPU that is there but cannot be used."""
 
@@ -136,11 +145,15 @@ def gpus_here() -> tuple[int, Gpus]:
     count = torch.cuda.device_count()
     if not count:
         return 0, Gpus()
+    found: list[Any] = []
     try:
-        found = [torch.cuda.get_device_properties(index) for index in range(count)]
+        for index in range(count):
+            found.append(torch.cuda.get_device_properties(index))
     except (RuntimeError, AssertionError) as error:
-        return count, Gpus(problem=_unusable(error))
-    built = torch.cuda.get_arch_list()
+        return count, Gpus(problem=_hidden(count, len(found), error) if found else _unusable(error))
+    built = [
+        name for name in torch.cuda.get_arch_list() if name.startswith(("sm_", "compute_"))
+    ]  # AMD's: gfx
     for one in found:
         if built and not runs_on((one.major, one.minor), built):
             return count, Gpus(
@@ -190,6 +203,22 @@ def runs_on(capability: tuple[int, int], built: Sequence[str]) -> bool:
     return False
 
 
+def _hidden(count: int, opened: int, error: BaseException) -> str:
+    message = " ".join(str(error).split()).rstrip(".")
+    return (
+        f"found {count} GPUs of which torch can open {opened} ({message}), expected all; of cards in MIG "
+        "slices a process opens one: name the slice, or the whole cards to use, by CUDA_VISIBLE_DEVICES "
+        "(nvidia-smi -L lists both)"
+    )
+
+
+def unused_gpu(driver: Path = DRIVER) -> str:
+    """Why no GPU is used where NVIDIA's driver runs; empty without it, or where the user has hidden all."""
+    if not driver.exists() or os.environ.get("CUDA_VISIBLE_DEVICES") in HIDDEN:
+        return ""
+    return "NVIDIA's driver runs here, but torch counts no GPU, so cells train on the CPU; --check says why"
+
+
 def _unusable(error: BaseException) -> str:
     import torch
 
@@ -214,7 +243,8 @@ def of_machine(cpus: int, gpus_per_trial: float | None) -> Resources:
     if at_hand.device == "cuda":
         return at_hand
     memory = max(0, here.free - int(HELD_BACK * here.memory) - RAY_BYTES)
-    return replace(at_hand, device_name=cpu_name(), host_memory=memory)
+    unused = unused_gpu() if gpus_per_trial is None and not count else ""
+    return replace(at_hand, device_name=cpu_name(), host_memory=memory, unused=unused)
 
 
 def with_gpus(found: Gpus, resources: Resources) -> Resources:

@@ -17,7 +17,7 @@ from transfusion.cell import Cell, Recipe, Supplied, upstream_of
 from transfusion.layouts import imagenet
 from transfusion.networks import weights
 from transfusion.networks.network import Network, build
-from transfusion.records import attempts
+from transfusion.records import attempts, results
 from transfusion.training import acceleration
 from transfusion.training.fitting import Hooks
 from transfusion.training.module import TrainingModule
@@ -145,8 +145,33 @@ def test_supplied_weights_on_the_scale_of_their_inputs(run, tmp_path, freeze, sc
 
 @pytest.mark.parametrize(("capability", "kind"), [((7, 5), "float32"), ((8, 0), "bfloat16")])
 def test_bfloat16_is_used_where_the_device_has_it_and_is_not_emulated(run, capability, kind):
-    _, gpu = run(recipe=dataclasses.replace(RECIPE, epochs=1), gpu={"capability": capability})
+    record, gpu = run(recipe=dataclasses.replace(RECIPE, epochs=1), gpu={"capability": capability})
     assert types_of(gpu, "convolution.") == {kind}
+    assert record["environment"]["type"] == kind
+
+
+@pytest.mark.parametrize("dead", [True, False])
+def test_a_gpu_that_answers_no_more_is_no_failure_of_the_cell(run, monkeypatch, tmp_path, dead):
+    """After such an error every call fails in this process, and so would all cells after this one."""
+
+    def fails(*_):
+        monkeypatch.setattr(torch.cuda, "synchronize", answer)
+        monkeypatch.setattr(torch.cuda, "empty_cache", answer)
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def answer(*_):
+        if dead:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(TrainingModule, "training_step", fails)
+    if dead:
+        with pytest.raises(RuntimeError, match="illegal memory access"):
+            run()
+        (folder,) = (tmp_path / "cells").iterdir()
+        assert results.read_result(folder) is None, "another process tries it again"
+    else:
+        record, _ = run(status="failed")
+        assert record["failure"] == "error"
 
 
 def test_out_of_memory_at_a_share_it_trains_at_the_next(run, tmp_path):

@@ -63,6 +63,19 @@ def test_a_full_disk_is_known_by_what_every_writer_raises(full_disk):
         (DivergedError("loss is nan"), "diverged"),
         (ValueError("a bug"), "error"),
         (KeyError("No space in this name"), "error"),
+        (
+            torch.AcceleratorError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"),
+            "out_of_memory",
+        ),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), "out_of_memory"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), "out_of_memory"),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling cublasCreate"),
+            "out_of_memory",
+        ),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), "out_of_memory"),
+        (RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable"), "out_of_memory"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "error"),
     ],
 )
 def test_other_errors(error, failure):

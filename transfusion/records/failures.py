@@ -40,12 +40,18 @@ MEMORY_WORDS = (
     "CUDA out of memory",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "DEVICE_ALLOCATION_FAILED",
+    "unable to find an engine to execute this computation",
+    "busy or unavailable",
     "not enough memory: you tried to allocate",
     "DefaultCPUAllocator: can't allocate memory",
     "Cannot allocate memory",
 )
-"""What torch says when memory is short without raising `torch.OutOfMemoryError`."""
+"""What torch says when memory is short without raising `torch.OutOfMemoryError`: CUDA's libraries cannot
+start, or find no room to work in. `busy`: the card takes one process at a time, so a whole share helps."""
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -34,6 +34,11 @@ def reduced_type(device: torch.device, precision: Precision = "auto") -> torch.d
     return None
 
 
+def type_name(device: torch.device, precision: Precision = "auto") -> str:
+    """The type of the backbone's arithmetic, as `bfloat16`."""
+    return str(reduced_type(device, precision) or torch.float32).removeprefix("torch.")
+
+
 def warmed_up(device: torch.device) -> None:
     """Reset the peak memory after the first step, whose one-off allocations are not needed later."""
     if device.type == "cuda":

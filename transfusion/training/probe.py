@@ -17,12 +17,13 @@ from torch import nn
 from transfusion.architectures import Architecture
 from transfusion.cell import Recipe
 from transfusion.networks.network import build
+from transfusion.records.failures import failure_of
 from transfusion.training import acceleration
 from transfusion.training.augmentation import training_inputs
 from transfusion.training.fitting import Hooks, find_learning_rate, fit
 from transfusion.training.module import TrainingModule
 from transfusion.training.process_state import cap_memory, reset
-from transfusion.training.schedule import EVALUATION_BATCH
+from transfusion.training.schedule import CONTEXT_BYTES, EVALUATION_BATCH
 from transfusion.training.task import CPU, Batches, Task
 
 EPOCHS = 3
@@ -42,11 +43,12 @@ NO_CHECKPOINT = Hooks(checkpoint_seconds=1e9)
 
 @dataclass(frozen=True)
 class Place:
-    """Where to train: `cpu` or `cuda`, the threads of the CPU, the share of the GPU's memory."""
+    """Where to train: `cpu` or `cuda`, threads of the CPU, share of the GPU's memory, arithmetic."""
 
     device: str
     threads: int = 1
     share: float = 1.0
+    precision: acceleration.Precision = "auto"
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ class Probe:
         forget_peak()
         if place.device == "cuda":
             cap_memory(place.share)
-        self.device = torch.device(place.device)
+        self.device, self.precision = torch.device(place.device), place.precision
         self.recipe = _short(recipe)
         self.network = build(architecture, batch_norm_momentum=recipe.batch_norm_momentum)
-        self.network.reduced = acceleration.reduced_type(self.device)
+        self.network.reduced = acceleration.reduced_type(self.device, place.precision)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.step_seconds = 0.0
 
@@ -98,9 +100,9 @@ class Probe:
         if steps:
             module = self._module(steps)
             speed = steps * self.recipe.batch_size / _epoch_seconds(module, self.device)
-        kind = str(self.network.reduced or torch.float32).removeprefix("torch.")
         host = peak_bytes()
         on_gpu = self.device.type == "cuda"
+        kind = acceleration.type_name(self.device, self.precision)
         return Measured(speed, kind, torch.cuda.max_memory_allocated() if on_gpu else host, host)
 
     def compiled(self, steps: int) -> tuple[str, float, float]:
@@ -142,7 +144,7 @@ def product_macs_per_second(place: Place) -> float:
     reset(0, place.threads)
     device = torch.device(place.device)
     side = PRODUCT[device.type]
-    kind = acceleration.reduced_type(device) or torch.float32
+    kind = acceleration.reduced_type(device, place.precision) or torch.float32
     factor = torch.ones(side, side, device=device, dtype=kind)
     seconds = []
     for _ in range(8):
@@ -152,6 +154,22 @@ def product_macs_per_second(place: Place) -> float:
         synchronize(device)
         seconds.append(time.perf_counter() - start)
     return side**3 / min(seconds)
+
+
+def used_by_others() -> list[tuple[int, int]]:
+    """Of every GPU the bytes that other processes hold, and all that it has. To be asked before this process
+    holds any itself, but CUDA's context."""
+    found = []
+    for index in range(torch.cuda.device_count()):
+        total = torch.cuda.get_device_properties(index).total_memory
+        try:
+            free, _ = torch.cuda.mem_get_info(index)
+        except RuntimeError as error:
+            if failure_of(error) != "out_of_memory":
+                raise
+            free = 0  # not even a context fits
+        found.append((max(0, total - free - CONTEXT_BYTES), total))
+    return found
 
 
 def synchronize(device: torch.device) -> None:

@@ -14,7 +14,13 @@ from typing import Any
 
 from transfusion.cell import Recipe
 from transfusion.records.failures import failure_of
-from transfusion.training.probe import Place, Probe, head_step_seconds, product_macs_per_second
+from transfusion.training.probe import (
+    Place,
+    Probe,
+    head_step_seconds,
+    product_macs_per_second,
+    used_by_others,
+)
 from transfusion.training.process_state import release
 
 
@@ -42,6 +48,8 @@ class Answers:
         if asked["what"] == "release":
             return {}
         place, recipe = Place(**asked["place"]), Recipe(**asked["recipe"])
+        if asked["what"] == "memory":
+            return {"gpus": used_by_others()}
         if asked["what"] == "device":
             return {
                 "macs_per_second": product_macs_per_second(place),

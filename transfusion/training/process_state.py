@@ -58,6 +58,7 @@ def reset(seed: int, threads: int) -> None:
     # The same algorithms every time, not the fastest of those tried: that choice would differ between runs.
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32, on every card
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", module="lightning_fabric")
@@ -76,6 +77,16 @@ def cap_memory(share: float) -> None:
     """Cap this process at `share` of its GPU's memory, and reset the peak statistics."""
     torch.cuda.set_per_process_memory_fraction(allowed_fraction(share))
     torch.cuda.reset_peak_memory_stats()
+
+
+def answers() -> bool:
+    """Whether the GPU still computes for this process. After some errors (an illegal access, a card that has
+    failed) it never does again."""
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _total_memory() -> int:

@@ -1,6 +1,13 @@
 """Devices that come and go: what an autoscaler is asked for, and on which GPU a trial is taken to run."""
 
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from sweeps.execution import ray_session
 from sweeps.execution.devices import LONGEST_REQUEST, Devices
+from sweeps.execution.executor import machine_of
 from sweeps.execution.placement import Node, Place
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import Resources
@@ -61,3 +68,22 @@ def test_a_trial_is_where_ray_says_that_it_is():
     assert devices.choose(lambda: [planned("whole", 1.0)]) is None, "Ray has put them on two"
     devices.end("b", finished=True)
     assert devices.choose(lambda: [planned("whole", 1.0)])[1] == Place("n", 1)
+
+
+@pytest.mark.parametrize(("element_bytes", "precision"), [(2, "auto"), (4, "float32")])
+def test_all_cells_compute_in_one_type_also_on_cards_of_which_some_have_no_bfloat16(element_bytes, precision):
+    machine = machine_of(replace(GPUS, element_bytes=element_bytes))
+    assert (machine.device, machine.threads, machine.precision) == ("cuda", 2, precision)
+
+
+@pytest.mark.parametrize("gpus", [0, 3])
+def test_ray_is_told_of_the_gpus_that_torch_counts(monkeypatch, gpus):
+    """It asks the driver, which may count others; a trial would wait for them for ever."""
+    told = []
+    monkeypatch.setattr(ray_session.local_ray, "start", lambda cleanup, options: told.append(options))
+    monkeypatch.setattr(ray_session, "_allow_clusters", lambda wanted: None)
+    monkeypatch.setattr(ray_session.ray._private.worker, "print_to_stdstream", None)
+    monkeypatch.setattr(ray_session, "SETTINGS", {})
+    with ExitStack() as cleanup:
+        ray_session.start(None, cleanup, gpus)
+    assert told[0]["num_gpus"] == gpus

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from pretended_cuda import pretended
 
 from sweeps import full_grid
@@ -21,7 +22,7 @@ from sweeps.planning.speeds import Speed, Speeds
 from sweeps.presets import STUDIED, chexpert, demo
 from sweeps.progress import expectation
 from transfusion.cell import Cell, Recipe
-from transfusion.training import probe
+from transfusion.training import probe, probe_worker
 from transfusion.training.probe_worker import Answers
 
 GB = 2**30
@@ -80,6 +81,8 @@ class Told(Inside):
 
     def ask(self, count, question):
         self.asked.append((question["what"], count, question["place"]["share"]))
+        if question["what"] == "memory":
+            return [{"gpus": [[0, 16 * GB]]}]
         if question["what"] == "device":
             return [{"macs_per_second": 1e12, "head_step_seconds": 0.003}]
         if question.get("architecture") == self.failing:
@@ -143,7 +146,7 @@ def test_a_gpu_is_measured_alone_at_its_share_and_compiled_where_the_plan_would(
     )
     assert (status, "Nothing is wrong" in text) == (0, True), text
     share = check.Check(chexpert(), (), GPU).share("cbr_tiny")
-    assert workers.asked[1:] == [
+    assert workers.asked[2:] == [
         ("warm_up", 1, 1.0),
         ("train", 1, 1.0),
         ("compile", 1, 1.0),
@@ -201,6 +204,40 @@ def test_what_does_not_fit_a_share_is_measured_at_the_next(monkeypatch, capsys):
     (kept,) = speeds.recall(GPU).measured
     assert (kept.type, kept.share, kept.trials) == ("bfloat16", 0.5, 2)
     assert 2**20 < kept.memory < 40 * 2**20
+
+
+@pytest.mark.parametrize("element_bytes", [2, 4])
+def test_a_gpu_is_measured_in_the_type_that_its_cells_will_have(monkeypatch, capsys, element_bytes):
+    """Beside an older card in float32, whatever it could do."""
+    quick_steps(monkeypatch)
+    at_hand = dataclasses.replace(GPU, element_bytes=element_bytes, cores=(1,))
+    with pretended():
+        status, text = checked(monkeypatch, capsys, Inside(), at_hand, WELL, *TINY)
+    assert status == 0, text
+    (kept,) = speeds.recall(at_hand).measured
+    assert kept.type == {2: "bfloat16", 4: "float32"}[element_bytes]
+
+
+def test_a_gpu_that_others_use_is_told_with_what_they_hold(monkeypatch, capsys):
+    quick_steps(monkeypatch)
+    with pretended(memory=16 * GB):
+        for free, told in ((15.2 * GB, False), (3.3 * GB, True)):
+            monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (int(free), 16 * GB))
+            status, text = checked(monkeypatch, capsys, Inside(), GPU, WELL, *TINY)
+            assert (status, "12.0 GiB of 16.0 GiB in use by others" in text) == (int(told), told)
+
+
+def test_a_gpu_without_a_free_byte_is_told_as_one_that_others_use(monkeypatch, capsys):
+    def full(*_):
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+    with pretended(memory=16 * GB):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", full)
+        monkeypatch.setattr(probe_worker, "product_macs_per_second", full)
+        status, text = checked(monkeypatch, capsys, Inside(), GPU, WELL, *TINY)
+    assert status == 1
+    assert "memory of GPU 0: found 15.3 GiB of 16.0 GiB in use by others" in text
+    assert speeds.recall(GPU).measured == ()
 
 
 def test_what_does_not_fit_a_whole_gpu_says_what_to_do(monkeypatch, capsys):

@@ -145,6 +145,26 @@ def test_cost_follows_the_speeds_that_were_measured(tmp_path):
         assert model.training_seconds(architecture, RECIPE, 100) == pytest.approx(2 * plain)
 
 
+def test_a_gpus_speed_tells_nothing_of_another_kind_of_gpu():
+    def record(name, factor):
+        speed = 100 / (factor * cost.training_seconds("resnet18", RECIPE, 100))
+        return {
+            "status": "done",
+            "schema": 1,
+            "cell": dataclasses.asdict(Cell(architecture="resnet18", train_images=100)),
+            "recipe": dataclasses.asdict(RECIPE),
+            "metrics": {"images_per_second": speed},
+            "environment": {"device": "cuda", "device_name": name},
+        }
+
+    cost = dataclasses.replace(COST, device="cuda", device_name="A100")
+    records = {"a": record("A100", 2.0), "t": record("T4", 9.0)}
+    factors = cost.corrected(records).factors
+    assert factors == {("resnet18", RECIPE.image_size): pytest.approx(2.0)}
+    several = dataclasses.replace(cost, device_name="").corrected(records).factors
+    assert several == {("resnet18", RECIPE.image_size): pytest.approx(5.5)}
+
+
 def test_the_heads_of_frozen_cells_that_have_finished_tell_what_their_steps_take(tmp_path):
     """Two epochs a second of 100 images in batches of 32 are 8 steps a second; the median counts."""
     frozen = Cell(architecture="resnet18", train_images=100, init="photos", freeze="backbone")

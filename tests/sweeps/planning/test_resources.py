@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from sweeps import full_grid
+from sweeps.planning import resources
 from sweeps.planning.memory import MARGIN, estimate, measured_peaks, needed_bytes
-from sweeps.planning.resources import Resources, checked, larger_share, of_machine, runs_on
+from sweeps.planning.resources import Resources, checked, larger_share, of_machine, runs_on, unused_gpu
 from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import Cell, Recipe
 from transfusion.networks.network import build, parameters
@@ -172,6 +173,54 @@ def test_gpus_that_torch_is_built_for_are_taken_and_counted_in_their_type(a_gpu_
     a_gpu_that(capability)
     found = of_machine(1, None)
     assert (found.device, found.gpu_memory, found.element_bytes) == ("cuda", 16 * GB, bytes_each)
+
+
+def test_an_amd_gpu_is_left_to_its_own_torch(a_gpu_that):
+    a_gpu_that((9, 0), built=("gfx90a", "gfx1100"))
+    assert of_machine(1, None).device == "cuda"
+
+
+def test_slices_of_which_torch_opens_fewer_than_the_driver_counts_are_told_as_such(a_gpu_that, monkeypatch):
+    a_gpu_that((9, 0))
+    properties = torch.cuda.get_device_properties
+
+    def opened(index):
+        if index:
+            raise RuntimeError("CUDA error: invalid device ordinal")
+        return properties(index)
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", opened)
+    with pytest.raises(SettingError, match=r"2 GPUs of which torch can open 1.*MIG.*CUDA_VISIBLE_DEVICES"):
+        of_machine(1, None)
+    assert of_machine(1, 0).device == "cpu"
+
+
+def test_two_kinds_of_cards_count_by_the_smaller_and_in_the_type_that_both_have(a_gpu_that, monkeypatch):
+    cards = [("A100", 8, 80 * GB), ("T4", 7, 15 * GB)]
+    a_gpu_that((8, 0))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(
+        torch.cuda,
+        "get_device_properties",
+        lambda index: SimpleNamespace(
+            name=cards[index][0], major=cards[index][1], minor=5, total_memory=cards[index][2]
+        ),
+    )
+    found = of_machine(1, None)
+    assert (found.gpus, found.gpu_memory, found.element_bytes, found.device_name) == ((2.0,), 15 * GB, 4, "")
+
+
+def test_a_driver_whose_gpus_torch_does_not_count_is_not_passed_over_in_silence(monkeypatch, tmp_path):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    driver = tmp_path / "version"
+    assert unused_gpu(driver) == ""
+    driver.write_text("NVRM version: 580.65")
+    assert "--check says why" in unused_gpu(driver)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert unused_gpu(driver) == "", "the user wants none"
+    monkeypatch.setattr(resources, "unused_gpu", lambda: "NVIDIA")
+    assert (of_machine(1, None).unused, of_machine(1, 0).unused) == ("NVIDIA", "")
 
 
 def test_machine_code_runs_on_its_own_major_version_only():

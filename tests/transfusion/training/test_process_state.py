@@ -29,6 +29,7 @@ def test_seeds_flags_threads_environment_and_folder_are_clean(tmp_path):
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.deterministic = False
+        torch.backends.cudnn.allow_tf32 = True
         torch.set_grad_enabled(False)
         filters = list(warnings.filters)
     assert "LEFT_BEHIND" not in os.environ
@@ -42,4 +43,5 @@ def test_seeds_flags_threads_environment_and_folder_are_clean(tmp_path):
         assert not torch.are_deterministic_algorithms_enabled()
         assert not torch.backends.cudnn.benchmark
         assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.allow_tf32, "its products have ten bits"
         assert torch.is_grad_enabled()
