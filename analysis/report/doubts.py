@@ -15,7 +15,7 @@ def doubts(checks: pd.DataFrame) -> pd.DataFrame:
             "code": rows["code"],
             "doubt": rows["title"],
             "found": rows["found"],
-            "why it matters": rows["why"],
+            "why it matters": rows["why"].str.replace("`", "", regex=False),
             "what to do": rows["action"],
         }
     )

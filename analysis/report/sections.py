@@ -263,13 +263,18 @@ def _sweep(analysis: Analysis) -> Section:
     if isinstance(estimated, int | float) and isinstance(took, int | float) and took > 0:
         record["estimate over truth"] = estimated / took
     record |= {
-        "training hours, all cells together": float(trials["train_seconds"].sum()) / 3600,
-        "hours of all cells together": float(trials["seconds"].sum()) / 3600,
+        "training hours, all cells together": _hours(trials["train_seconds"]),
+        "hours of all cells together": _hours(trials["seconds"]),
         "code": "; ".join(codes(trials)),
         "devices": ", ".join(sorted(trials["device"].dropna().unique())),
     }
     text = several(trials)
     return Section(title="The sweep", texts=(text,) if text else (), record=_nested(record))
+
+
+def _hours(seconds: pd.Series) -> float | None:
+    """Hours of all together; None where none is known."""
+    return float(seconds.sum()) / 3600 if seconds.notna().any() else None
 
 
 def _setting(value: Any) -> str:
