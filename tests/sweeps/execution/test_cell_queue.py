@@ -39,7 +39,9 @@ class Sweep:
 
     def __init__(self, wanted, share=1.0, done=(), failed=(), nodes=None, **options):
         nothing = history.History(Path("/nonexistent"))
-        self.work = plan.make(wanted, RECIPE, DATA, nothing, COST, share_of=lambda cell: share)
+        self.work = plan.make(
+            wanted, RECIPE, DATA, nothing, COST, share_of=share if callable(share) else lambda cell: share
+        )
         self.ids = {planned.cell: planned.id for planned in self.work.cells}
         self.recorded, self.watcher, self.stop = [], Watcher(), Stop()
         missing = [one for one in self.work.cells if one.id not in {*done, *failed}]
@@ -134,6 +136,12 @@ def test_large_cells_and_what_much_waits_for_come_first():
     scratch = [cell for cell in first if cell.kind == "grid"]
     assert scratch
     assert scratch[0].train_images == max(cell.train_images for cell in wanted)
+
+
+def test_the_largest_share_comes_first():
+    cells = [dataclasses.replace(SCRATCH, seed=seed, train_images=512 - 64 * seed) for seed in range(4)]
+    sweep = Sweep(cells, share=lambda cell: (0.25, 0.5, 0.25, 1.0)[cell.seed])
+    assert [sweep.next(str(trial)).seed for trial in range(4)] == [3, 1, 0, 2]
 
 
 def test_out_of_memory_is_tried_again_at_the_next_larger_share():

@@ -149,6 +149,32 @@ def test_finished_cells_tell_how_fast_the_machine_is():
     assert placement.pace == pytest.approx((2 + 0.1) / 2)
 
 
+def test_what_leaves_enough_for_the_one_that_waits_may_start_however_long():
+    placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=1)})
+    placement.start("most", Demand(cores=1, gpu=0.75, seconds=100), Place("n", 0), 0.0)
+    quarter = Demand(cores=1, gpu=0.25, seconds=500)
+    assert placement.choose([("half", HALF), ("quarter", quarter)], 0.0) == ("quarter", Place("n", 0))
+
+
+def test_a_reservation_waits_for_cores_as_well():
+    placement = Placement(on_gpu=True, nodes={"n": Node(cores=3, gpus=1)})
+    placement.start("cores", Demand(cores=2, gpu=0.25, seconds=100), Place("n", 0), 0.0)
+    large, quarter = (
+        Demand(cores=2, gpu=0.75, seconds=9),
+        Demand(cores=1, gpu=0.25, seconds=50),
+    )
+    assert placement.choose([("large", large), ("quarter", quarter)], 0.0) == ("quarter", Place("n", 0))
+
+
+def test_each_that_waits_reserves_a_device_of_its_own():
+    placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=2)})
+    for gpu in (0, 1):
+        placement.start(str(gpu), HALF, Place("n", gpu), 0.0)
+    long = Demand(cores=1, gpu=0.5, seconds=500)
+    assert placement.choose([("a", WHOLE), ("b", WHOLE), ("long", long)], 0.0) is None
+    assert placement.choose([("a", WHOLE), ("long", long)], 0.0) is not None
+
+
 def test_small_shares_pack_so_that_a_gpu_stays_whole():
     placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=2)})
     places = []
