@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,23 +18,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transfusion.data import file_bytes
 from transfusion.data.dataset import Dataset
+from transfusion.data.file_bytes import DIGEST_BYTES, STAMP, FileBytes, stamp_of
 from transfusion.files import atomic
 from transfusion.problems import InputError, Problem
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
-
-DIGEST_BYTES = 16
-"""Of BLAKE2b (RFC 7693)."""
-
-STAMP = ("size", "modified_ns", "changed_ns")
-"""What the file system says of a file: bytes, time of its content, and time of its inode. No program can set
-the last: a file put in another's place has a new one, also where the time of its content was kept."""
-
-UNSETTLED_NS = 2 * 10**9
-"""A file that changed this shortly before it was read may change again without a new time: times of some file
-systems are two seconds apart. It is read again next time."""
 
 FEW_FILES, FEW_BYTES = 2048, 128 * 2**20
 """While planning, the images that no record is sure of are read if they are no more than this; else some."""
@@ -46,9 +35,6 @@ SAMPLE = 256
 
 RECORDS = 8
 """The newest records of a folder; older ones are not looked at."""
-
-LARGEST_PIECE = 2**22
-"""Bytes of a file that are in memory."""
 
 THREADS = 16
 SLICE = 64
@@ -80,14 +66,6 @@ class Content:
     def known(self) -> bool:
         """Whether every image has the digest of its bytes, be it assumed."""
         return bool((self.certain | self.assumed).all())
-
-
-@dataclass(frozen=True, eq=False)
-class FileBytes:
-    """What reading a file gave: its digest, and its size and times meanwhile."""
-
-    digest: bytes
-    stamp: tuple[int, int, int]
 
 
 def recalled(dataset: Dataset, folders: Iterable[Path], sample: bool = True) -> Dataset:
@@ -188,50 +166,11 @@ def stamps_of(dataset: Dataset) -> Array:
     root, images = f"{dataset.root}/", dataset.frame["image"].tolist()
 
     def look(start: int) -> list[tuple[int, int, int]]:
-        return [_stamp(root + image) for image in images[start : start + SLICE]]
+        return [stamp_of(root + image) for image in images[start : start + SLICE]]
 
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
         found = [stamp for some in pool.map(look, range(0, len(images), SLICE)) for stamp in some]
     return np.array(found, dtype=np.int64).reshape(-1, len(STAMP))
-
-
-def read_file(file: Path) -> FileBytes:
-    """Reads all bytes of a file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    began = time.time_ns()
-    stream = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        before = os.fstat(stream)
-        digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-        while data := os.read(stream, min(before.st_size + 1, LARGEST_PIECE)):
-            digest.update(data)
-        after = os.fstat(stream)
-    finally:
-        os.close(stream)
-    size, modified, changed = _of(before)
-    if changed > began - UNSETTLED_NS or _of(after) != (size, modified, changed):
-        changed = -1
-    return FileBytes(digest.digest(), (size, modified, changed))
-
-
-def unchanged(file: Path, stamp: Array) -> bool:
-    """Whether `file` still is what `read_file` gave `stamp` for, as far as size and times tell."""
-    now = _stamp(str(file))
-    return now[:2] == tuple(stamp[:2]) and stamp[2] in (now[2], -1)
-
-
-def _of(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _stamp(path: str) -> tuple[int, int, int]:
-    try:
-        return _of(os.stat(path))  # noqa: PTH116 - 200,000 times
-    except OSError:
-        return (-1, -1, -1)
 
 
 def _unknown(stamps: Array) -> Array:
@@ -318,7 +257,7 @@ def _read(dataset: Dataset, content: Content, rows: Array, progress: Progress | 
 
 def _try(file: Path) -> FileBytes | Problem:
     try:
-        return read_file(file)
+        return file_bytes.read_file(file)
     except OSError as error:
         return Problem(str(file), str(error.strerror), "a readable image", "fetch the file again")
 

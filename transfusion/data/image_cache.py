@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from transfusion.cgroups import cores_of_process
-from transfusion.data import content
+from transfusion.data import content, file_bytes
 from transfusion.data.dataset import Dataset
 from transfusion.data.survey import constant_images
 from transfusion.files import allocate, locked
@@ -43,8 +43,8 @@ RECORD_SECONDS = 1.0
 SLICE = 32
 """Images that a thread takes at a time."""
 
-READ = np.dtype([("digest", np.uint8, content.DIGEST_BYTES), ("stamp", np.int64, len(content.STAMP))])
-"""A row of `<...>.read`: what `content.read_file` gave for an image."""
+READ = np.dtype([("digest", np.uint8, file_bytes.DIGEST_BYTES), ("stamp", np.int64, len(file_bytes.STAMP))])
+"""A row of `<...>.read`: what `file_bytes.read_file` gave for an image."""
 
 Progress = Callable[[int, int], None]
 
@@ -228,7 +228,7 @@ def _build(
         known = np.zeros(len(rows), dtype=READ)
         try:
             for place, row in enumerate(rows):
-                one = content.read_file(files[row])
+                one = file_bytes.read_file(files[row])
                 known[place] = np.frombuffer(one.digest, np.uint8), one.stamp
             pixels = decode(files[rows.start : rows.stop], size, channels, dataset.reading)
         except ImageError as error:
@@ -300,7 +300,7 @@ def _changed_meanwhile(files: Sequence[Path], known: np.ndarray) -> tuple[Proble
     return tuple(
         Problem(str(file), *CHANGED)
         for file, stamp in zip(files, known["stamp"], strict=True)
-        if not content.unchanged(file, stamp)
+        if not file_bytes.unchanged(file, stamp)
     )
 
 

@@ -21,7 +21,7 @@ from sweeps.inputs.pretrained import Pretrained
 from sweeps.places import Places
 from sweeps.planning import history
 from transfusion.cell import NOTHING_SUPPLIED, cell_id
-from transfusion.data import content
+from transfusion.data import content, file_bytes
 from transfusion.layouts import imagenet
 from transfusion.records import results
 
@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def out(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An OUT in which the one cell of the grid has finished on `folder`, as a sweep leaves it."""
-    monkeypatch.setattr(content, "UNSETTLED_NS", 0)
+    monkeypatch.setattr(file_bytes, "UNSETTLED_NS", 0)
     place = tmp_path / "out"
     inputs = settle(inputs_of(folder, place), place)
     preset = preset_of(options_of(arguments(folder, place)))
@@ -159,7 +159,7 @@ def test_without_its_record_a_large_data_set_is_said_to_be_unread(folder, out, c
 
 
 def test_images_of_imagenet_that_are_replaced_are_another_pretraining(tmp_path, monkeypatch):
-    monkeypatch.setattr(content, "UNSETTLED_NS", 0)
+    monkeypatch.setattr(file_bytes, "UNSETTLED_NS", 0)
     monkeypatch.setattr(content, "FEW_FILES", 0)
     monkeypatch.setattr(content, "SAMPLE", 0)
     root = imagenet_folder.write_images(tmp_path / "imagenet")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from transfusion.data import content, image_cache
+from transfusion.data import content, file_bytes, image_cache
 from transfusion.data.dataset import Dataset
 from transfusion.images.reading import Reading
 from transfusion.layouts import csv_table
@@ -42,7 +42,7 @@ def read(folder: Path) -> Dataset:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of these tests may be sure of their times right away; the wait has its own test."""
-    monkeypatch.setattr(content, "UNSETTLED_NS", 0)
+    monkeypatch.setattr(file_bytes, "UNSETTLED_NS", 0)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def known(dataset: Dataset) -> content.Content:
 
 
 def test_nothing_is_read_twice(folder, remembered, tmp_path, monkeypatch):
-    monkeypatch.setattr(content, "read_file", None)
+    monkeypatch.setattr(file_bytes, "read_file", None)
     again = content.settled(planned(folder, tmp_path / "records"))
     assert again.fingerprint == remembered.fingerprint
     assert known(again).certain.all()
@@ -92,7 +92,7 @@ def test_nothing_is_read_twice(folder, remembered, tmp_path, monkeypatch):
 
 def test_a_moved_folder_is_the_same_data_without_reading(folder, remembered, tmp_path, monkeypatch):
     folder.rename(tmp_path / "elsewhere")
-    monkeypatch.setattr(content, "read_file", None)
+    monkeypatch.setattr(file_bytes, "read_file", None)
     moved = content.settled(planned(tmp_path / "elsewhere", tmp_path / "records"))
     assert moved.fingerprint == remembered.fingerprint
 
@@ -221,7 +221,7 @@ def test_a_row_more_needs_only_its_own_image(folder, remembered, tmp_path, monke
 
 def test_a_file_that_may_still_change_is_read_again(folder, tmp_path, monkeypatch):
     """Times of some file systems are two seconds apart: a second change within them would go unseen."""
-    monkeypatch.setattr(content, "UNSETTLED_NS", 3600 * 10**9)
+    monkeypatch.setattr(file_bytes, "UNSETTLED_NS", 3600 * 10**9)
     dataset = content.settled(content.recalled(read(folder), []))
     content.remember(dataset, tmp_path / "records")
     monkeypatch.setattr(content, "FEW_FILES", 0)
@@ -372,4 +372,4 @@ def test_many_rows_are_compared_by_name(tmp_path):
     backwards = Dataset(tmp_path, frame[::-1].reset_index(drop=True), (), "a")
     found = known(content.recalled(backwards, [tmp_path / "records"], sample=False))
     assert found.certain.all()
-    assert found.digests[0].tobytes() == content.read_file(tmp_path / "4.png").digest
+    assert found.digests[0].tobytes() == file_bytes.read_file(tmp_path / "4.png").digest

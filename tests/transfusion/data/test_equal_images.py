@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from transfusion.data import content, equal_images
+from transfusion.data import content, equal_images, file_bytes
 from transfusion.data.dataset import PARTS, Dataset
 
 
@@ -100,7 +100,7 @@ def test_a_hundred_thousand_copies_of_one_image_take_no_time(tmp_path):
             "part": np.where(np.arange(count) % 10 == 0, "test", "train"),
         }
     )
-    digests = np.ones((count, content.DIGEST_BYTES), dtype=np.uint8)
+    digests = np.ones((count, file_bytes.DIGEST_BYTES), dtype=np.uint8)
     stamps = np.ones((count, 3), dtype=np.int64)
     dataset = content.as_read(Dataset(tmp_path, frame, (), "f"), digests, stamps)
     leak, *others = equal_images.find(dataset)
