@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,8 +59,17 @@ def kills(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session")
-def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return writing.write(tmp_path_factory.mktemp("phantom"), Phantom(images=800, size=48), workers=2)
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all processes of pytest, for what they make once; what lies there is only read."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "common"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(common: Path) -> Path:
+    return writing.write(common / "phantom", Phantom(images=800, size=48), workers=2)
 
 
 @pytest.fixture(scope="session")
@@ -79,10 +89,9 @@ def quick() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def fault_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fault_folder(common: Path) -> Path:
     """One folder for the whole fault suite, also where several processes of pytest share it."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "faults"
+    folder = common / "faults"
     folder.mkdir(exist_ok=True)
     return folder
 
@@ -127,15 +136,25 @@ def store(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ob
 
 
 @pytest.fixture(scope="session")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as a sweep leaves it, with made-up results, and what the analysis makes of it."""
+def done(common: Path) -> Path:
+    """A folder as a sweep leaves it, with made-up results, and what the analysis makes of it; to be read."""
     from analysis.__main__ import main
 
-    out = tmp_path_factory.mktemp("grid")
-    cell_folders.write_demo_like(out)
-    (out / "sweep.json").write_text(json.dumps(cell_folders.SWEEP))
-    assert main([str(out), *cell_folders.MARGINS]) == 0
+    out = common / "grid"
+    with locked(common / "grid.lock"):
+        if not (common / "grid.made").exists():
+            shutil.rmtree(out, ignore_errors=True)
+            cell_folders.write_demo_like(out)
+            (out / "sweep.json").write_text(json.dumps(cell_folders.SWEEP))
+            assert main([str(out), *cell_folders.MARGINS]) == 0
+            (common / "grid.made").touch()
     return out
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn and stand in the report, but not also in files of their own, which takes longest."""
+    monkeypatch.setattr("analysis.figures.draw.save", lambda *_: None)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import cell_folders
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from cell_folders import ARMS, MARGINS, grid, predictions, write_cell, write_plan
+from cell_folders import ARMS, grid, predictions, write_cell, write_plan
 from nbclient import NotebookClient
 
 import analysis
@@ -19,13 +21,54 @@ import analysis
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_three_tables_alone_are_enough_and_give_the_same_numbers(done: Path, tmp_path: Path) -> None:
+WITHOUT = """
+import sys
+absent = {'torch', 'ray', 'transfusion', 'sweeps', 'lightning', 'pytorch_lightning'}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in absent:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+from analysis.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A grid of two networks and sizes, analysed by a process that can import neither torch nor Ray."""
+    out = tmp_path_factory.mktemp("small")
+    cells = cell_folders.grid(("resnet50", "cbr_tiny"), (100, 200), cell_folders.ARMS[:3])
+    cell_folders.write_plan(out, cells)
+    rng = np.random.default_rng(0)
+    for cell in cells:
+        cell_folders.write_cell(out, cell, test=cell_folders.predictions(0.8, rng, patients=40))
+    (out / "sweep.json").write_text(json.dumps(cell_folders.SWEEP))
+    command = [sys.executable, "-c", WITHOUT, str(out), *cell_folders.MARGINS]
+    return out, subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_it_needs_neither_torch_nor_ray_nor_the_trial(
+    small: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, ran = small
+    assert ran.returncode == 0, ran.stderr
+    assert "Deep models are too difficult" in ran.stdout
+    assert ran.stderr == ""
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_the_three_tables_alone_are_enough_and_give_the_same_numbers(
+    small: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    out, _ = small
     (tmp_path / "evidence").mkdir()
     for name in ("trials", "epochs", "predictions"):
-        shutil.copy(done / "evidence" / f"{name}.parquet", tmp_path / "evidence")
+        shutil.copy(out / "evidence" / f"{name}.parquet", tmp_path / "evidence")
     summary = analysis.run(tmp_path, {"auroc": 0.03, "loss": 0.2})
     columns = ["claim", "estimate", "low", "high", "margin"]
-    ours = analysis.load(done).verdicts
+    ours = analysis.load(out).verdicts
+    assert ours["estimate"].notna().sum() > 5
     kept = ours["metric"] != "spikes"  # spikes need the steps, which were not mailed
     pd.testing.assert_frame_equal(summary.verdicts[columns][kept], ours[columns][kept], check_dtype=False)
     assert summary.collection is None
@@ -63,12 +106,16 @@ def test_every_figure_and_estimate_is_one_call(done: Path) -> None:
         analysis.estimate(evidence, balanced)
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize("writer", [pytest.param("polars", marks=pytest.mark.slow), "duckdb"])
-def test_tables_are_read_and_written_by_others(done: Path, tmp_path: Path, writer: str) -> None:
+def test_tables_are_read_and_written_by_others(
+    small: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, writer: str
+) -> None:
     """Their numbers are ours when they read, and so are the verdicts when they have written the tables."""
     other = pytest.importorskip(writer)
+    out, _ = small
     (tmp_path / "evidence").mkdir()
-    for file in sorted((done / "evidence").glob("*.parquet")):
+    for file in sorted((out / "evidence").glob("*.parquet")):
         new = tmp_path / "evidence" / file.name
         if writer == "polars":
             frame = other.read_parquet(file)
@@ -81,27 +128,7 @@ def test_tables_are_read_and_written_by_others(done: Path, tmp_path: Path, write
         assert rows == len(pd.read_parquet(file)), file.name
     mine = {"auroc": 0.03, "loss": 0.2}
     analysis.run(tmp_path, mine)
-    pd.testing.assert_frame_equal(analysis.load(tmp_path).verdicts, analysis.load(done).verdicts)
-
-
-def test_it_needs_neither_torch_nor_ray_nor_the_trial(done: Path) -> None:
-    code = (
-        "import sys\n"
-        "absent = {'torch', 'ray', 'transfusion', 'sweeps', 'lightning', 'pytorch_lightning'}\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in absent:\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
-        "from analysis.__main__ import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(done), *MARGINS], cwd=ROOT, capture_output=True, text=True
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "Deep models are too difficult" in ran.stdout
-    assert ran.stderr == ""
+    pd.testing.assert_frame_equal(analysis.load(tmp_path).verdicts, analysis.load(out).verdicts)
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ RECIPE = Recipe(
     upstream_epochs=1,
 )
 CELL = Cell(architecture="cbr_tiny", train_images=24)
+QUICK = ("resnet18", "cbr_small", "cbr_tiny")
 
 
 @pytest.fixture
@@ -60,7 +61,10 @@ def types_of(gpu, operation):
     return {kind for name, kind in gpu.kinds if name.startswith(f"aten.{operation}")}
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES],
+)
 def test_every_architecture_trains_and_is_evaluated_where_its_weights_are(run, architecture):
     size = 48 if architecture.startswith("resnet") else 32
     recipe = dataclasses.replace(RECIPE, image_size=size, epochs=1, range_test_steps=2)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.presets import smoke
+
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "ray", "sklearn", "statsmodels", "matplotlib")
 PLAN = ["sweeps/full_grid.py", "--preset", "smoke", "--dry-run"]
@@ -28,9 +30,10 @@ def run(*command, status=0, **environment):
 
 
 @pytest.fixture(scope="module")
-def planned(tmp_path_factory):
+def planned(tmp_path_factory, drawn):
     """Options and environment under which a plan was made before: its data lie there, the speed is kept."""
     place = tmp_path_factory.mktemp("planned")
+    drawn(place / "out" / "phantom", smoke().phantom)
     home = {"XDG_CACHE_HOME": str(place / "home")}
     run(*PLAN, "--out", place / "out", **home)
     return ["--out", place / "out"], home

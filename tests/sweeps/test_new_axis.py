@@ -49,17 +49,11 @@ def said(tree, *command, status=0):
     return done.stdout + done.stderr
 
 
-def test_it_is_an_option_of_the_space_with_rows_in_the_plan(tree):
+def test_it_is_an_option_of_the_space_with_rows_in_the_plan(tree, phantom_folder):
     options = [
-        "--architectures",
-        "cbr_tiny",
-        "--train-images",
-        "32",
-        "--inits",
-        "random",
-        "--mirrors",
-        "never",
-    ]
+        "--architectures", "cbr_tiny", "--train-images", "32", "--inits", "random",
+        "--data", str(phantom_folder), "--mirrors", "never",
+    ]  # fmt: skip
     command = ["sweeps/full_grid.py", "--preset", "smoke", "--dry-run", *options]
     assert "mirror" not in said(tree, *command), "an axis at its default takes no rows"
     plan = said(tree, *command, "half")

@@ -63,7 +63,8 @@ def test_a_preset_is_what_such_a_file_holds(name):
 
 def test_a_plan_of_a_study_in_its_own_folder(written, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    written(EXAMPLE)
+    assert "images=3000" in EXAMPLE
+    written(EXAMPLE.replace("images=3000", "images=1000"))
     command = ["--study", "my_study.py", "--seeds", "1", "--inits", "random", "--architectures", "cbr_tiny"]
     assert full_grid.main([*command, "--dry-run"]) == 0
     assert re.search(r"balance[ |]+natural[ |]+3 .*\n[ |]+balanced[ |]+3 ", capsys.readouterr().out)

@@ -85,7 +85,7 @@ def test_a_stranger_that_is_there_already_is_refused_before_anything_starts(name
     theirs = tmp_path / "lab" / f"{name}.py"
     theirs.write_text("x = 1")
     (tmp_path / "sitecustomize.py").write_text(
-        f"import sys; sys.path.append({str(theirs.parent)!r}); import {name}"
+        f"import sys; sys.path.insert(0, {str(theirs.parent)!r}); import {name}"
     )
     out, err = run(
         sys.executable, ROOT / "sweeps" / "full_grid.py", "--dry-run", "--out", tmp_path / "out",

@@ -43,7 +43,8 @@ def learned(record, folder):
     return record["metrics"], predictions["label"].to_numpy(), predictions["logit"].to_numpy()
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_head_on_augmented_views_trains_as_with_the_backbone_run_every_epoch(run, quick, seed):
     """As many views as epochs: both ways see every image in as many versions, drawn differently."""
     fast = dataclasses.replace(

@@ -110,6 +110,7 @@ def test_training_losses_are_the_means_of_the_epochs(drawn: Drawn) -> None:
     assert list(epoch) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_planted_spike_is_marked_where_it_is(tmp_path: Path) -> None:
     cells = folders.grid(("resnet50", "cbr_tiny"), (100, 200), folders.ARMS[:1])
     folders.write_plan(tmp_path, cells)
@@ -232,12 +233,14 @@ def test_what_is_not_planned_is_told_apart_from_what_has_not_finished(tmp_path: 
         analysis.figure(analysis.load(tmp_path / "b"), "figure1")
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_one_size_is_no_curve_and_says_so(tmp_path: Path) -> None:
     shown = small(tmp_path, ("cbr_large_wide", "cbr_tiny", "resnet50"), (100,))
     assert "the grid has one size" in why(shown, "learning_curve")
     assert isinstance(draw(shown, "figure5"), Figure)
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_two_networks_have_a_tick_each(tmp_path: Path) -> None:
     shown = small(tmp_path, ("cbr_tiny", "resnet50"), (100, 200))
     parameters, depth = draw(shown, "figure5").axes

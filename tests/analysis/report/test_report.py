@@ -109,10 +109,18 @@ RAW = (
 )  # fmt: skip
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_hostile_names_raw_values_and_a_phantom(done: Path, tmp_path: Path) -> None:
     """What comes from outside is escaped, what is a value is put in words, and a phantom is called one."""
-    assert "Anything about patients" not in text_of(done)
-    shutil.copytree(done / "evidence", tmp_path / "evidence")
+    usual = text_of(done)
+    assert "Anything about patients" not in usual
+    for raw in RAW:
+        assert raw not in usual, usual[max(0, usual.index(raw) - 60) : usual.index(raw) + 60]
+    cells = folders.grid(("resnet50", "cbr_tiny"), (100, 200), folders.ARMS[:2])
+    folders.write_plan(tmp_path, cells)
+    rng = np.random.default_rng(0)
+    for cell in cells:
+        folders.write_cell(tmp_path, cell, test=folders.predictions(0.8, rng, patients=60))
     sweep = {
         **folders.SWEEP,
         "data": {"name": "<b>my</b> phantom & more", "fingerprint": "f00d"},
@@ -206,6 +214,7 @@ def test_published_numbers_stand_beside_ours(done: Path) -> None:
     assert "diabetic retinopathy" not in text  # no ours beside it
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize("kept", [0, 5])
 def test_grids_that_have_hardly_begun(tmp_path: Path, kept: int) -> None:
     cells = folders.grid(("resnet50", "cbr_large_wide"), (100, 200))
@@ -223,6 +232,7 @@ def test_grids_that_have_hardly_begun(tmp_path: Path, kept: int) -> None:
     assert "the grid has no" not in text  # the networks are planned: not finished is another thing
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_all_failed_and_one_class_splits_give_a_report_that_says_so(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     cells = folders.grid(("resnet50", "cbr_large_wide"), (100, 200, 400), folders.ARMS[:2])

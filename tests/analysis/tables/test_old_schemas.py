@@ -33,6 +33,7 @@ def test_the_plan_names_the_cells_of_an_earlier_schema(folder, tmp_path, phantom
     assert len(history.read(out / "cells").records) == finished, "something was taken away"
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_analysis_reads_the_cells_of_an_earlier_schema(folder, tmp_path):
     out = tmp_path / "out"

@@ -12,6 +12,7 @@ from cell_folders import grid, write_cell, write_plan
 
 import analysis
 from analysis.report.codes import codes, several
+from analysis.tables.collect import collect
 from sweeps import which_code
 from sweeps.planning.codes import several_codes
 from transfusion.cell import Cell, Recipe
@@ -119,6 +120,7 @@ def with_codes(out, found):
         file.write_text(json.dumps(record if code is None else {**record, "code": code.record()}))
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_the_tables_and_the_report_name_the_codes_where_there_are_several(tmp_path):
     changed = dataclasses.replace(OTHER, clean=False, digest="beefbeefbeef")
     with_codes(tmp_path, [OTHER, None, OTHER, changed])
@@ -141,7 +143,8 @@ def test_the_tables_and_the_report_name_the_codes_where_there_are_several(tmp_pa
 def test_one_code_is_not_worth_a_sentence(tmp_path):
     other_commit = dataclasses.replace(OTHER, commit="f" * 40)
     with_codes(tmp_path, [OTHER, OTHER, other_commit, OTHER])
-    trials = analysis.run(tmp_path) and analysis.load(tmp_path).trials
+    collect(tmp_path)
+    trials = analysis.load(tmp_path).trials
     assert several(trials) == "", "another commit, but the modules that make a result are the same"
 
 
