@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from analysis.claims.verdicts import judge, overall
 EFFECTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Planted effects, in margins."""
 ANY = "any claim"
+ROOMS = tuple(f"analysis.{room}" for room in ("statistics", "claims", "calibration"))
 SUMS = (
     "grids",
     "wrong",
@@ -168,9 +170,23 @@ def _scored(judged: Judged, true: float, right: Verdict) -> tuple[float, ...]:
 @lru_cache(maxsize=1)
 def fingerprint() -> str:
     """Of the code that simulates and judges: sums of other code are not mixed with those of this."""
-    root = Path(__file__).parents[1]
-    rooms = ("statistics", "claims", "calibration")
     digest = hashlib.sha256()
-    for file in (file for room in rooms for file in sorted((root / room).glob("*.py"))):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for name in sorted(_imported("analysis.calibration.cases", set())):
+        digest.update(name.encode() + b"\0" + _file(name).read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _imported(module: str, seen: set[str]) -> set[str]:
+    """A module of the rooms that simulate and judge, with all modules of theirs that it imports."""
+    seen.add(module)
+    for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(ROOMS):
+            continue
+        for name in (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)):
+            if name not in seen and _file(name).is_file():
+                _imported(name, seen)
+    return seen
+
+
+def _file(module: str) -> Path:
+    return Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")

@@ -22,6 +22,7 @@ class Cells:
 
     def __init__(self, cells: pd.DataFrame) -> None:
         self.count = len(cells)
+        self._shares: dict[tuple[tuple[tuple[str, float], ...], float], Reals] = {}
         self.network = cells["architecture"].to_numpy(object)
         self.arm = (cells["init"] + " " + cells["freeze"]).to_numpy(object)
         self.arm_code = pd.factorize(cells["init"] + " " + cells["freeze"] + " " + cells["balance"])[0]
@@ -34,9 +35,12 @@ class Cells:
 
     def share(self, shares: Shares, default: float) -> Reals:
         """A share of every cell by its network or arm [cells]."""
-        return np.array(
-            [shares.get(n, shares.get(a, default)) for n, a in zip(self.network, self.arm, strict=True)]
-        )
+        key = tuple(shares.items()), default
+        if key not in self._shares:
+            self._shares[key] = np.array(
+                [shares.get(n, shares.get(a, default)) for n, a in zip(self.network, self.arm, strict=True)]
+            )
+        return self._shares[key]
 
 
 def _groups(cells: pd.DataFrame, axes: Sequence[str]) -> NDArray[np.intp]:

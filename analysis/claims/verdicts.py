@@ -54,7 +54,6 @@ from analysis.statistics.contrasts import (
 )
 from analysis.statistics.flags import LATE_SHARE
 from analysis.statistics.measures import Measures
-from analysis.tables.networks import networks
 from analysis.tables.schema import VERDICTS
 
 NAN = float("nan")
@@ -236,8 +235,7 @@ def _not_trained(measures: Measures, claim: Claim, contrast: Contrast) -> str:
 
 def _networks(measures: Measures, names: Iterable[str]) -> str:
     """`ResNet-50, ResNet-34 and CBR-Tiny`."""
-    looks = networks(measures.cells)
-    *others, last = [looks[name].network for name in names]
+    *others, last = [measures.looks[name].network for name in names]
     return f"{', '.join(others)} and {last}" if others else last
 
 

@@ -49,25 +49,11 @@ class Chance:
 
     def upper_tail(self, distance: float) -> float:
         """How likely the error is at least `distance`; NaN for one that is undefined."""
-        if self.seeds <= 0:
-            return float(stdtr(self.patients_freedom, -distance / np.sqrt(self.variance)))
-        if self.patients <= 0 and self.floor <= 0:
-            return float(stdtr(self.seeds_freedom, -distance / np.sqrt(self.seeds)))
-        errors, weights = self._errors()
-        return float(weights @ ndtr(-distance / errors))
+        return _upper_tail(self, distance)
 
     def quantile(self, tail: float) -> float:
         """The distance that the error exceeds with the probability `tail`, below one half."""
-        error = float(np.sqrt(self.variance))
-        if self.seeds <= 0:
-            return error * float(stdtrit(self.patients_freedom, 1 - tail))
-        if self.patients <= 0 and self.floor <= 0:
-            return error * float(stdtrit(self.seeds_freedom, 1 - tail))
-        errors, weights = self._errors()
-        low, high = 0.0, error * float(-ndtri(tail))
-        while float(weights @ ndtr(-high / errors)) > tail:
-            low, high = high, 2 * high
-        return float(brentq(lambda x: float(weights @ ndtr(-x / errors)) - tail, low, high, rtol=1e-9))
+        return _quantile(self, tail)
 
     def freedom(self, tail: float) -> float:
         """Degrees of freedom of the t distribution that has the same quantile at `tail`."""
@@ -76,13 +62,39 @@ class Chance:
             return float("inf")
         return float(stdtridf(1 - tail, ratio))
 
-    def _errors(self) -> tuple[Reals, Reals]:
-        """Standard errors that are possible, and how likely each is [nodes]."""
-        own, own_weights = scales(self.seeds_freedom, MANY_NODES)
-        shared, shared_weights = scales(self.patients_freedom, FEW_NODES)
-        seeds = np.maximum(self.seeds * own, self.floor)
-        variance = self.patients * shared[:, None] + seeds
-        return np.sqrt(variance).ravel(), np.outer(shared_weights, own_weights).ravel()
+
+@lru_cache(maxsize=1024)
+def _upper_tail(chance: Chance, distance: float) -> float:
+    if chance.seeds <= 0:
+        return float(stdtr(chance.patients_freedom, -distance / np.sqrt(chance.variance)))
+    if chance.patients <= 0 and chance.floor <= 0:
+        return float(stdtr(chance.seeds_freedom, -distance / np.sqrt(chance.seeds)))
+    errors, weights = _errors(chance)
+    return float(weights @ ndtr(-distance / errors))
+
+
+@lru_cache(maxsize=1024)
+def _quantile(chance: Chance, tail: float) -> float:
+    error = float(np.sqrt(chance.variance))
+    if chance.seeds <= 0:
+        return error * float(stdtrit(chance.patients_freedom, 1 - tail))
+    if chance.patients <= 0 and chance.floor <= 0:
+        return error * float(stdtrit(chance.seeds_freedom, 1 - tail))
+    errors, weights = _errors(chance)
+    low, high = 0.0, error * float(-ndtri(tail))
+    while float(weights @ ndtr(-high / errors)) > tail:
+        low, high = high, 2 * high
+    return float(brentq(lambda x: float(weights @ ndtr(-x / errors)) - tail, low, high, rtol=1e-9))
+
+
+@lru_cache(maxsize=256)
+def _errors(chance: Chance) -> tuple[Reals, Reals]:
+    """Standard errors that are possible, and how likely each is [nodes]."""
+    own, own_weights = scales(chance.seeds_freedom, MANY_NODES)
+    shared, shared_weights = scales(chance.patients_freedom, FEW_NODES)
+    seeds = np.maximum(chance.seeds * own, chance.floor)
+    variance = chance.patients * shared[:, None] + seeds
+    return np.sqrt(variance).ravel(), np.outer(shared_weights, own_weights).ravel()
 
 
 @lru_cache(maxsize=256)

@@ -329,6 +329,13 @@ def _seeds_part(
 
 
 def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
+    if contrast not in measures.blocks:
+        measures.blocks[contrast] = _find_blocks(measures, contrast)
+    found: _Blocks = measures.blocks[contrast]
+    return found
+
+
+def _find_blocks(measures: Measures, contrast: Contrast) -> _Blocks:
     wanted = planned_rows(measures, contrast)
     values = measures.values(contrast.metric)
     there: NDArray[np.bool_] = (wanted >= 0) & np.isfinite(values[wanted])
@@ -393,6 +400,13 @@ def _planned(measures: Measures, architecture: str, term: Term) -> bool:
 
 def _network_weights(measures: Measures, contrast: Contrast, names: list[str]) -> Reals | None:
     """The least-squares weight of every network [A]; None if there are too few of them."""
+    key = contrast.across, contrast.group, tuple(names)
+    if key not in measures.network_weights:
+        measures.network_weights[key] = _least_squares(measures, contrast, names)
+    return measures.network_weights[key]
+
+
+def _least_squares(measures: Measures, contrast: Contrast, names: list[str]) -> Reals | None:
     if not names:
         return None
     if contrast.across == "mean":
@@ -416,11 +430,9 @@ def _patient_covariance(measures: Measures, contrast: Contrast, blocks: _Blocks)
     if covariance is None:
         return None
     weights = np.array([term.weight for term in contrast.terms])
-    flat = blocks.rows.ravel()
-    count = len(blocks.rows)
-    spread = np.zeros((count, flat.size))
-    spread[np.repeat(np.arange(count), len(weights)), np.arange(flat.size)] = np.tile(weights, count)
-    shared = spread @ covariance[np.ix_(flat, flat)] @ spread.T
+    flat, count, terms = blocks.rows.ravel(), len(blocks.rows), len(weights)
+    by_block = covariance[flat[:, None], flat].reshape(-1, terms) @ weights
+    shared = weights @ by_block.reshape(count, terms, count)
     return shared if np.isfinite(shared).all() else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from analysis.statistics import areas, curves, flags
 from analysis.statistics.catalogue import AREAS, MEASURES
 from analysis.statistics.run_scatter import RunNoise, run_noise
 from analysis.tables.conditions import CONDITION, Condition, conditions, filled
+from analysis.tables.networks import Networks, networks
 from analysis.tables.origins import origins
 from analysis.tables.store import Evidence, evidence_folder, read
 
@@ -76,6 +78,11 @@ class Measures:
         return self.cells.groupby("architecture", sort=False)[["depth", "parameters"]].first().astype(float)
 
     @cached_property
+    def looks(self) -> Networks:
+        """What every network is called."""
+        return networks(self.cells)
+
+    @cached_property
     def architectures(self) -> list[str]:
         """The networks of the grid."""
         return list(self.networks.index)
@@ -83,6 +90,21 @@ class Measures:
     @cached_property
     def planned_rows(self) -> dict[Hashable, NDArray[np.intp]]:
         """Of every contrast that was asked for, the rows of its cells (see `contrasts`)."""
+        return {}
+
+    @cached_property
+    def network_weights(self) -> dict[Hashable, NDArray[np.float64] | None]:
+        """Of every way to put networks together that was asked for, their weights (see `contrasts`)."""
+        return {}
+
+    @cached_property
+    def levels(self) -> dict[bytes, tuple[NDArray[np.float64], int, NDArray[np.intp], bool]]:
+        """What levels of the axes leave of some planned cells, by these cells (see `seeds`)."""
+        return {}
+
+    @cached_property
+    def blocks(self) -> dict[Hashable, Any]:
+        """Of every contrast that was asked for, its paired sums in these results (see `contrasts`)."""
         return {}
 
     @cached_property
@@ -101,7 +123,7 @@ class Measures:
         """Other results of the same planned cells; what follows from the plan alone is not found again."""
         other = Measures(cells, covariance, patients, positives, freedom or {})
         shared = ("rows", "seeds", "in_domain", "other_weights", "networks", "architectures", "arms", "peers")
-        for name in (*shared, "planned_rows", "projections"):
+        for name in (*shared, "looks", "planned_rows", "network_weights", "projections", "levels"):
             other.__dict__[name] = getattr(self, name)
         return other
 
@@ -165,6 +187,15 @@ class Measures:
         A cell that failed has no result, one that collapsed one that training does not usually have: neither
         is left out by chance. At its worst a failed cell knows nothing: AUROC 0.5, loss ln 2.
         """
+        if metric not in self._readings:
+            self._readings[metric] = self._two_readings(metric)
+        return self._readings[metric]
+
+    @cached_property
+    def _readings(self) -> dict[str, tuple[Measures, ...]]:
+        return {}
+
+    def _two_readings(self, metric: str) -> tuple[Measures, ...]:
         worst = MEASURES[metric].worst
         if worst is None or not self.doubtful.any():
             return (self,)

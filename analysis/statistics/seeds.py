@@ -106,8 +106,11 @@ def between_runs(measures: Measures, metric: str, coefficients: NDArray[np.float
     most = sum(noise[arm].pooled.freedom for arm in arms)
     own = _together([(w, noise[arm].networks[name]) for (arm, name), w in share.items()], most)
     pooled = _together([(w, noise[arm].pooled) for (arm, _), w in share.items()], most)
-    by_network = pd.Series(list(share.values())).groupby([name for _, name in share]).sum()
-    few = by_network.sum() ** 2 < FEWEST_NETWORKS * (by_network**2).sum()
+    by_network: dict[str, float] = {}
+    for (_, name), weight in share.items():
+        by_network[name] = by_network.get(name, 0.0) + weight
+    each = np.array(list(by_network.values()))
+    few = each.sum() ** 2 < FEWEST_NETWORKS * (each @ each)
     return pooled if few and pooled.variance > own.variance else own
 
 
@@ -129,16 +132,14 @@ def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.flo
     values = measures.values(metric)
     arms = {measures.arms[row] for row in np.flatnonzero(coefficients)}
     pool = np.array([arm in arms for arm in measures.arms]) & np.isfinite(values)
-    cells = measures.cells[pool]
-    by_network = cells.groupby("architecture")[metric]
-    mean = (by_network.transform("mean") + 0.5 / by_network.transform("size")).to_numpy(float)
-    repeated = bool(cells.duplicated(list(CONDITION)).any())
-    key = ("counts", pool.tobytes())
-    if key not in measures.projections:
-        measures.projections[key] = _beyond_levels(cells, repeated)
-    left, freedom = measures.projections[key]
+    key = pool.tobytes()
+    if key not in measures.levels:
+        measures.levels[key] = _levels(measures.cells[pool])
+    left, freedom, network, repeated = measures.levels[key]
     if freedom < 1:
         return UNKNOWN
+    size = np.bincount(network)
+    mean = ((np.bincount(network, values[pool]) + 0.5) / size)[network]
     residual = left @ values[pool]
     dispersion = max(float((residual**2 / mean).sum() / freedom), 1.0)
     variance = float(np.sum(coefficients[pool] ** 2 * dispersion * mean))
@@ -146,13 +147,19 @@ def between_counts(measures: Measures, metric: str, coefficients: NDArray[np.flo
     return SeedsPart(source, variance, variance**2 / (freedom + 2), variance, 0.0, freedom)
 
 
-def _beyond_levels(cells: pd.DataFrame, repeated: bool) -> tuple[NDArray[np.float64], int]:
-    """Projection on what conditions (if none is repeated: levels of the axes) leave [cells, cells], and its
-    rank."""
+def _levels(cells: pd.DataFrame) -> tuple[NDArray[np.float64], int, NDArray[np.intp], bool]:
+    """What conditions, or if none is repeated levels of the axes, leave of these cells.
+
+    Returns:
+        The projection on it [cells, cells], its rank, a code for the network of every cell [cells], and
+        whether any condition is repeated.
+    """
     levels = list(CONDITION)
+    repeated = bool(cells.duplicated(levels).any())
+    network = pd.factorize(cells["architecture"])[0].astype(np.intp)
     if repeated:
         design = pd.get_dummies(cells[levels].astype(str).agg(" ".join, axis=1)).to_numpy(float)
     else:
         design = np.hstack([pd.get_dummies(cells[name]).to_numpy(float) for name in levels])
     left = np.eye(len(cells)) - design @ np.linalg.pinv(design)
-    return left, len(cells) - int(np.linalg.matrix_rank(design))
+    return left, len(cells) - int(np.linalg.matrix_rank(design)), network, repeated
