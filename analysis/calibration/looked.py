@@ -86,9 +86,9 @@ def looked_at(case: Case, looks: Looks, fixed: int, numbers: Sequence[int]) -> p
 
         at = partial(_judged, case, it, cut, measures, found)
         rows += [
-            {"grid": number, "procedure": "looks", **_with_looks(it, looks, at, hours)},
-            {"grid": number, "procedure": "fixed", **_fixed(it, at(fixed), fixed, hours)},
-            {"grid": number, "procedure": "every seed", **_every_seed(it, at, every, hours)},
+            {"grid": number, "procedure": "looks", **with_looks(it, looks, at, hours)},
+            {"grid": number, "procedure": "fixed", **fixed_seeds(it, at(fixed), fixed, hours)},
+            {"grid": number, "procedure": "every seed", **every_seed(it, at, every, hours)},
         ]
     return pd.DataFrame(rows)
 
@@ -107,7 +107,12 @@ def _judged(
     return found[seeds]
 
 
-def _with_looks(it: Planted, looks: Looks, at: At, hours: NDArray[np.float64]) -> dict[str, object]:
+def with_looks(it: Planted, looks: Looks, at: At, hours: NDArray[np.float64]) -> dict[str, object]:
+    """One grid in looks: what is decided, and what it costs.
+
+    Args:
+        hours: of every planned cell [cells].
+    """
     cells = it.design.template.cells
     names = conditions(cells)
     grid, networks = grid_of(it.design.template, "natural"), it.design.template.architectures
@@ -126,13 +131,17 @@ def _with_looks(it: Planted, looks: Looks, at: At, hours: NDArray[np.float64]) -
     return _scored(it, claims, {k: one.verdict for k, one in decision.conjectures.items()}, paid, before)
 
 
-def _fixed(it: Planted, judged: list[Judged], seeds: int, hours: NDArray[np.float64]) -> dict[str, object]:
+def fixed_seeds(
+    it: Planted, judged: list[Judged], seeds: int, hours: NDArray[np.float64]
+) -> dict[str, object]:
+    """The same grid with a fixed number of seeds, judged once."""
     claims = {j.claim.name: j.verdict for j in judged}
     whole = {k: overall([j for j in judged if j.claim.conjecture == k]) for k in CONJECTURES}
     return _scored(it, claims, whole, _paid(it, seeds, hours), seeds)
 
 
-def _every_seed(it: Planted, at: At, every: range, hours: NDArray[np.float64]) -> dict[str, object]:
+def every_seed(it: Planted, at: At, every: range, hours: NDArray[np.float64]) -> dict[str, object]:
+    """The same grid, judged after each of these seeds at the whole level, the first decisions taken."""
     claims: dict[str, str] = {}
     whole: dict[int, str] = {}
     seeds = every[0]
