@@ -45,6 +45,8 @@ def grid_of(preset: Preset) -> dict[str, list[Any]]:
     cells = preset.cells()
     names = [axis.name for axis in AXES if axis.name != "seed"]
     values = {name: sorted({getattr(cell, name) for cell in cells}) for name in names}
+    if values["subset"] == [0]:
+        del values["subset"]  # looks that were fixed before there was this axis do not name it
     return {**values, "conditions": [len({axes_of(cell, names) for cell in cells})]}
 
 

@@ -103,6 +103,89 @@ RESNET = {
 
 V1, V2, EARLIER = "torchvision IMAGENET1K_V1", "torchvision IMAGENET1K_V2", "torchvision, earlier file"
 
+LADDERS: dict[Architecture, Spec] = {
+    "cbr_depth4": Spec(
+        label="CBR 4 deep",
+        family="plain CBR",
+        backbone=Cbr(kernel=5, widths=(64, 64, 64), pools=3),
+        colour="#9ECAE1",
+        marker="<",
+        parameters=210_049,
+        depth=4,
+        features=64,
+        macs_per_pixel=(4_800, 102_400, 102_400),
+    ),
+    "cbr_depth5": Spec(
+        label="CBR 5 deep",
+        family="plain CBR",
+        backbone=Cbr(kernel=5, widths=(64, 64, 64, 64), pools=3),
+        colour="#4292C6",
+        marker=">",
+        parameters=312_577,
+        depth=5,
+        features=64,
+        macs_per_pixel=(4_800, 102_400, 102_400, 102_400),
+    ),
+    "cbr_depth6": Spec(
+        label="CBR 6 deep",
+        family="plain CBR",
+        backbone=Cbr(kernel=5, widths=(64, 64, 64, 64, 64), pools=3),
+        colour="#2171B5",
+        marker="d",
+        parameters=415_105,
+        depth=6,
+        features=64,
+        macs_per_pixel=(4_800, 102_400, 102_400, 204_800),
+    ),
+    "cbr_depth7": Spec(
+        label="CBR 7 deep",
+        family="plain CBR",
+        backbone=Cbr(kernel=5, widths=(64, 64, 64, 64, 64, 64), pools=3),
+        colour="#08306B",
+        marker="8",
+        parameters=517_633,
+        depth=7,
+        features=64,
+        macs_per_pixel=(4_800, 102_400, 102_400, 307_200),
+    ),
+    "cbr_width16": Spec(
+        label="CBR 16 wide",
+        family="plain CBR",
+        backbone=Cbr(kernel=5, widths=(16, 16, 16, 16), pools=3),
+        colour="#C7E9C0",
+        marker="1",
+        parameters=20_545,
+        depth=5,
+        features=16,
+        macs_per_pixel=(1_200, 6_400, 6_400, 6_400),
+    ),
+    "cbr_width32": Spec(
+        label="CBR 32 wide",
+        family="plain CBR",
+        backbone=Cbr(kernel=5, widths=(32, 32, 32, 32), pools=3),
+        colour="#74C476",
+        marker="2",
+        parameters=79_489,
+        depth=5,
+        features=32,
+        macs_per_pixel=(2_400, 25_600, 25_600, 25_600),
+    ),
+    "cbr_width128": Spec(
+        label="CBR 128 wide",
+        family="plain CBR",
+        backbone=Cbr(kernel=5, widths=(128, 128, 128, 128), pools=3),
+        colour="#00441B",
+        marker="3",
+        parameters=1_239_553,
+        depth=5,
+        features=128,
+        macs_per_pixel=(9_600, 409_600, 409_600, 409_600),
+    ),
+}
+"""Plain networks for depth and width by themselves, which no preset has: four depths at one width, and a
+quarter, half and twice that width at the second depth. Three poolings each, so that depth changes no
+resolution."""
+
 ARCHITECTURES: dict[Architecture, Spec] = {
     "resnet50": Spec(
         label="ResNet-50",
@@ -190,6 +273,7 @@ ARCHITECTURES: dict[Architecture, Spec] = {
         macs_per_pixel=(2_400, 51_200, 204_800, 819_200),
         efficiency=(1.25, 1.0),
     ),
+    **LADDERS,
 }
 """Colours are Okabe and Ito's (2008) and a brown, which the colour-blind tell apart by hue or lightness, and
 everybody by marker: blues, green and black for the CBR family, oranges to brown for the ResNets. The paper's

@@ -65,6 +65,7 @@ class Cell:
         balance: `natural` trains on the classes as they are; `balanced` fills every epoch with as many images
             of either class, of which the rarer one repeats and the more frequent one takes turns.
         seed: initialisation, order and augmentation.
+        subset: which order of the training patients the nested subsets are cut from; 0 is the usual one.
     """
 
     kind: Kind = field(default="grid", metadata={"choices": KINDS})
@@ -100,6 +101,15 @@ class Cell:
     seed: int = field(
         default=0,
         metadata={"least": 0, "count": "seeds", "words": "seed {}", "told": True, "help": "seeds 0 to N-1"},
+    )
+    subset: int = field(
+        default=0,
+        metadata={
+            "least": 0,
+            "count": "subsets",
+            "words": "subsets in order {}",
+            "help": "orders of the training patients, 0 to N-1, that the nested subsets are cut from",
+        },
     )
 
     def __post_init__(self) -> None:

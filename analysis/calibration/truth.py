@@ -15,6 +15,7 @@ from analysis.claims.conjectures import CLAIMS, Claim, contrast_of, grid_of
 from analysis.statistics.contrasts import Contrast, coefficients
 from analysis.statistics.measures import Measures
 from analysis.statistics.run_scatter import learning_curves
+from analysis.tables.conditions import DEFAULTS
 
 IMPLIED = "in_domain_gains"
 """The claim whose effect is the sum of two others': pretraining on natural images, and in-domain beyond
@@ -48,7 +49,8 @@ def plan(setting: Setting, seeds: int | None = None, world: World = PLAIN) -> pd
     """The cells of the grid of `setting` (the arms that claims ask for), without measures."""
     more_seeds = world.fate.second_seed_for
     rows = [
-        {
+        DEFAULTS
+        | {
             "architecture": name,
             "train_images": size,
             "init": init,

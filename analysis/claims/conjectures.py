@@ -157,12 +157,13 @@ CLAIMS: tuple[Claim, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What a grid offers to contrasts: its sizes in ascending order, its natural-image task, and the arm that
-    is pretrained on another finding of the same data."""
+    """What a grid offers to contrasts: its sizes in ascending order, its natural-image task, the arm that
+    is pretrained on another finding of the same data, and the orders that subsets are cut from."""
 
     sizes: tuple[int, ...]
     natural: str | None
     in_domain: str = IN_DOMAIN
+    subsets: tuple[int, ...] = (0,)
 
     def arm(self, init: str) -> str:
         """The arm that `init` of a `Part` stands for."""
@@ -172,7 +173,7 @@ class Grid:
 def grid_of(measures: Measures, natural: str | None) -> Grid:
     """The sizes that are planned, finished or not, and the arms of both kinds of pretraining."""
     sizes = sorted(int(n) for n in measures.cells["train_images"].dropna().unique())
-    return Grid(tuple(sizes), natural, measures.in_domain)
+    return Grid(tuple(sizes), natural, measures.in_domain, measures.subsets)
 
 
 def size_weights(sizes: tuple[int, ...], how: Sizes) -> NDArray[np.float64] | None:
@@ -201,18 +202,24 @@ def size_weights(sizes: tuple[int, ...], how: Sizes) -> NDArray[np.float64] | No
     return weights
 
 
+def further_axes(grid: Grid) -> list[tuple[tuple[str, int], ...]]:
+    """For every order of the subsets, what a term says of it."""
+    return [(("subset", subset),) if subset else () for subset in grid.subsets]
+
+
 def contrast_of(claim: Claim, grid: Grid) -> Contrast | None:
-    """The contrast that tests `claim` on `grid`; None where the grid lacks the sizes or the
-    initialisation."""
+    """The contrast that tests `claim` on `grid`, on the mean of all orders of its subsets; None where the
+    grid lacks the sizes or the initialisation."""
     weights = size_weights(grid.sizes, claim.sizes)
     if weights is None or (grid.natural is None and any(init == "natural" for _, init, _ in claim.parts)):
         return None
     terms = tuple(
-        Term(part * weight * sign, size, grid.arm(init), freeze, balance)
+        Term(part * weight * sign / len(grid.subsets), size, grid.arm(init), freeze, balance, further)
         for part, init, freeze in claim.parts
         for sign, balance in claim.balance
         for size, weight in zip(grid.sizes, weights, strict=True)
         if weight
+        for further in further_axes(grid)
     )
     return Contrast(
         name=f"claim {claim.conjecture}: {claim.name}",

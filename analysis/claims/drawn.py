@@ -101,9 +101,9 @@ class Drawn:
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """Every cell of the grid with natural classes: axes, status and measures."""
+        """Every cell of the grid with natural classes and the usual subsets: axes, status and measures."""
         cells = self.analysis.measures.cells
-        return cells[cells["balance"] == "natural"]
+        return cells[(cells["balance"] == "natural") & (cells["subset"] == 0)]
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -114,7 +114,7 @@ class Drawn:
     def levels(self) -> pd.DataFrame:
         """The rows of `estimates` that are the area of one condition with natural classes."""
         table = self.analysis.estimates
-        rows = table[(table["kind"] == "level") & (table["balance"] == "natural")]
+        rows = table[(table["kind"] == "level") & (table["balance"] == "natural") & (table["subset"] == 0)]
         return rows[rows["metric"] == self.metric]
 
     @cached_property

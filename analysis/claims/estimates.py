@@ -25,13 +25,23 @@ from analysis.claims.conjectures import (
     SCRATCH,
     Grid,
     Part,
+    further_axes,
     size_weights,
 )
 from analysis.statistics.catalogue import AREAS, MEASURES, unit
-from analysis.statistics.contrasts import LEVEL, Contrast, Estimate, Replicate, Term, estimate, joint
+from analysis.statistics.contrasts import (
+    LEVEL,
+    Contrast,
+    Estimate,
+    Replicate,
+    Term,
+    estimate,
+    estimate_as_it_is,
+    joint,
+)
 from analysis.statistics.measures import Measures
 from analysis.statistics.power_law import PowerLaw, fit
-from analysis.tables.conditions import CONDITION, DEFAULTS
+from analysis.tables.conditions import CONDITION, DEFAULTS, filled
 from analysis.tables.schema import ESTIMATES
 
 COMPARISONS: dict[str, tuple[Part, ...]] = {
@@ -72,7 +82,7 @@ def shared_axes(contrast: Contrast) -> dict[str, object]:
 
 def levels(measures: Measures) -> Iterator[Wanted]:
     """Every condition's level of every measure."""
-    for row in measures.cells[list(CONDITION)].drop_duplicates().to_dict("records"):
+    for row in filled(measures.cells)[list(CONDITION)].drop_duplicates().to_dict("records"):
         axes = {str(axis): value for axis, value in row.items()}
         named = " ".join(str(value) for axis, value in axes.items() if value != DEFAULTS.get(axis))
         term, architecture = Term.in_condition(axes), str(axes["architecture"])
@@ -141,10 +151,11 @@ def _by_size(grid: Grid) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
 def _terms(grid: Grid, parts: tuple[Part, ...], weights: NDArray[np.float64]) -> tuple[Term, ...]:
     """The parts at every size that has a weight."""
     return tuple(
-        Term(part * weight, size, grid.arm(init), freeze)
+        Term(part * weight / len(grid.subsets), size, grid.arm(init), freeze, further=further)
         for part, init, freeze in parts
         for size, weight in zip(grid.sizes, weights, strict=True)
         if weight
+        for further in further_axes(grid)
     )
 
 
@@ -179,6 +190,8 @@ def estimate_table(measures: Measures, grid: Grid, law: PowerLaw | None) -> pd.D
     rows: list[dict[str, object]] = []
     for wanted in itertools.chain(levels(measures), comparisons(measures, grid), gains(measures, grid)):
         found = estimate(measures, wanted.estimated)
+        if found is None and wanted.kind == "level":  # all of its runs have collapsed: their level is a fact
+            found = estimate_as_it_is(measures, wanted.estimated)
         if found is None:
             continue
         if wanted.kind == "level" and wanted.estimated.metric in AREAS:

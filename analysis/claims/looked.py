@@ -168,4 +168,5 @@ def _needs(trials: pd.DataFrame, claims: Sequence[Claim], grid: Grid, measures: 
 def axes_of(cells: pd.DataFrame) -> list[Json]:
     """The values of every row's axes besides the seed, as the plan has them."""
     named = filled(cells)[list(CONDITION)].to_dict("records")
-    return [{str(name): int(v) if name == "train_images" else v for name, v in row.items()} for row in named]
+    whole = ("train_images", "subset")
+    return [{str(name): int(v) if name in whole else v for name, v in row.items()} for row in named]

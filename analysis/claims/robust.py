@@ -1,9 +1,10 @@
 """Does a verdict change with a choice of the analyst? One choice at a time, everything else as it was judged.
 
 The choices: AUROC or average precision, test or official split, per image or per study (these three in every
-combination), one network left out, runs that failed or collapsed at their worst or left out, half and double
-the margin. Every alternative is judged by the very tests of the verdict; that there are many is not corrected
-for, since nothing is decided by them. What the evidence cannot answer has a row that says why.
+combination), one network left out, one order of the nested subsets by itself, runs that failed or collapsed
+at their worst or left out, half and double the margin. Every alternative is judged by the very tests of the
+verdict; that there are many is not corrected for, since nothing is decided by them. What the evidence cannot
+answer has a row that says why.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ class Alternative:
     """One way to judge the same cells.
 
     Attributes:
-        choice: `measure`, `network`, `runs`, `margin` or `epoch`; empty for the verdict itself.
+        choice: `measure`, `network`, `subset`, `runs`, `margin` or `epoch`; empty for the verdict itself.
         name: which alternative, in words.
         metric: the area in place of `test_auroc`.
         without: a network that is left out.
+        subset: the only order of the nested subsets; None for all.
         reading: `worst` or `left out` of doubtful runs; empty for both, as they are judged.
         factor: of the margins.
         unavailable: why the evidence cannot tell; else empty.
@@ -47,6 +49,7 @@ class Alternative:
     name: str
     metric: str = "test_auroc"
     without: str = ""
+    subset: int | None = None
     reading: str = ""
     factor: float = 1.0
     unavailable: str = ""
@@ -70,6 +73,8 @@ def alternatives(measures: Measures, networks: Networks) -> Iterator[Alternative
         yield Alternative(
             "network", f"without {networks[network].network}", without=network, unavailable=lacks
         )
+    for subset in measures.subsets if len(measures.subsets) > 1 else ():
+        yield Alternative("subset", f"order {subset} of the subsets alone", subset=subset)
     none = "" if measures.doubtful.any() else "no run failed or ended at chance"
     yield Alternative("runs", "failed runs at their worst", reading="worst", unavailable=none)
     yield Alternative("runs", "failed runs left out", reading="left out", unavailable=none)
@@ -110,7 +115,9 @@ def _judged(measures: Measures, natural: str | None, margins: Margins, one: Alte
             for claim in CLAIMS
         ]
     if one.without:
-        measures = measures.without(one.without)
+        measures = measures.where("architecture", lambda name: name != one.without)
+    if one.subset is not None:
+        measures = measures.where("subset", lambda subset: subset == one.subset)
     if one.reading:
         measures = measures.read_as(worst=one.reading == "worst")
     if one.factor != 1:

@@ -70,9 +70,7 @@ def cannot(analysis: Analysis) -> list[str]:
             "Which way any effect goes: with one seed nothing is decided, since what its runs have in common "
             "cannot be told from an effect. Two more seeds would."
         )
-    said.append(
-        "Whether another training set of the same size would do the same: all sizes are parts of one set."
-    )
+    said.append(_other_sets(len(measures.subsets)))
     if len(analysis.grid.sizes) == 1:
         said.append("What more data bring: the grid has one size.")
     if len(measures.architectures) == 2:
@@ -85,6 +83,19 @@ def cannot(analysis: Analysis) -> list[str]:
     if not (trials["status"] == "done").any():
         said.append("Anything yet: no cell has finished.")
     return said
+
+
+def _other_sets(orders: int) -> str:
+    if orders == 1:
+        return (
+            "Whether another training set of the same size would do the same: all sizes are parts of one "
+            "set, cut from one order of its patients, so that how many images and which ones go together."
+        )
+    return (
+        f"Whether another training set would do the same: every estimate is the mean over {orders} orders "
+        "that the subsets of one set are cut from, and its interval does not hold what they differ by. What "
+        "each says by itself stands among the choices of the analyst."
+    )
 
 
 def _doubted(trials: pd.DataFrame) -> list[str]:

@@ -220,7 +220,8 @@ def levels(estimates: pd.DataFrame, networks: Networks) -> Fold | None:
 
 
 def _levels(estimates: pd.DataFrame) -> pd.DataFrame:
-    return estimates[(estimates["kind"] == "level") & (estimates["balance"] == "natural")]
+    usual = (estimates["balance"] == "natural") & (estimates["subset"] == 0)
+    return estimates[(estimates["kind"] == "level") & usual]
 
 
 def _wide(rows: pd.DataFrame, axes: list[str], metrics: tuple[str, ...], networks: Networks) -> pd.DataFrame:

@@ -187,6 +187,14 @@ def estimates(measures: Measures, contrast: Contrast) -> tuple[Estimate, ...]:
     return tuple(dataclasses.replace(one, doubtful=doubtful) for one in found if one is not None)
 
 
+def estimate_as_it_is(measures: Measures, contrast: Contrast) -> Estimate | None:
+    """`contrast` with collapsed cells as they ended; None where a cell has no result."""
+    rows = planned_rows(measures, contrast)
+    doubtful = int(measures.doubtful[rows[rows >= 0]].sum())
+    found = _estimate(measures, contrast)
+    return None if found is None else dataclasses.replace(found, doubtful=doubtful)
+
+
 def together(found: tuple[Estimate, ...]) -> Estimate | None:
     """One estimate with an interval that spans all; None without any.
 

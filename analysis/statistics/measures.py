@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -58,6 +58,13 @@ class Measures:
     def seeds(self) -> list[int]:
         """The seeds that are planned, ascending."""
         return sorted(int(seed) for seed in self.cells["seed"].unique())
+
+    @cached_property
+    def subsets(self) -> tuple[int, ...]:
+        """The orders that nested subsets are cut from, ascending."""
+        if "subset" not in self.cells:
+            return (0,)
+        return tuple(sorted({int(order) for order in self.cells["subset"].fillna(0)})) or (0,)
 
     @cached_property
     def other_weights(self) -> list[str]:
@@ -123,7 +130,7 @@ class Measures:
         """Other results of the same planned cells; what follows from the plan alone is not found again."""
         other = Measures(cells, covariance, patients, positives, freedom or {})
         shared = ("rows", "seeds", "in_domain", "other_weights", "networks", "architectures", "arms", "peers")
-        for name in (*shared, "looks", "planned_rows", "network_weights", "projections", "levels"):
+        for name in (*shared, "subsets", "looks", "planned_rows", "network_weights", "projections", "levels"):
             other.__dict__[name] = getattr(self, name)
         return other
 
@@ -225,9 +232,12 @@ class Measures:
         found.__dict__["doubtful"] = np.zeros(len(self.cells), dtype=bool)
         return found
 
-    def without(self, network: str) -> Measures:
-        """The grid as it were without one network."""
-        kept = np.flatnonzero((self.cells["architecture"] != network).to_numpy())
+    def where(self, axis: str, kept: Callable[[Any], bool]) -> Measures:
+        """The grid as it were with some values of one axis alone."""
+        rows = [kept(value) for value in self.cells[axis]]
+        return self._cut(np.flatnonzero(rows))
+
+    def _cut(self, kept: NDArray[np.intp]) -> Measures:
         covariance = {name: matrix[np.ix_(kept, kept)] for name, matrix in self.covariance.items()}
         cells = self.cells.iloc[kept].reset_index(drop=True)
         return Measures(cells, covariance, self.patients, self.positives, self.freedom)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from analysis.statistics.measures import Measures
 from analysis.statistics.run_scatter import Scatter
-from analysis.tables.conditions import CONDITION
+from analysis.tables.conditions import CONDITION, filled
 
 SeedPart = Literal["measured", "runs", "unknown"]
 
@@ -154,7 +154,7 @@ def _levels(cells: pd.DataFrame) -> tuple[NDArray[np.float64], int, NDArray[np.i
         The projection on it [cells, cells], its rank, a code for the network of every cell [cells], and
         whether any condition is repeated.
     """
-    levels = list(CONDITION)
+    cells, levels = filled(cells), list(CONDITION)
     repeated = bool(cells.duplicated(levels).any())
     network = pd.factorize(cells["architecture"])[0].astype(np.intp)
     if repeated:

@@ -117,6 +117,11 @@ AXES = (
         "balance", pa.string(), "", "`natural` or `balanced` classes in training; null is natural", BALANCES,
         default="natural",
     ),
+    Column(
+        "subset", pa.int64(), "",
+        "which order of the training patients the nested subsets are cut from; null is 0, the usual one",
+        low=0, default=0,
+    ),
 )  # fmt: skip
 
 NETWORK = (
@@ -418,7 +423,7 @@ ROBUSTNESS = (
         "choice",
         "what is chosen otherwise: `measure`, `epoch`, `network`, `runs` or `margin`; null for the verdict "
         "itself",
-        ("measure", "epoch", "network", "runs", "margin"),
+        ("measure", "epoch", "network", "subset", "runs", "margin"),
     ),
     _text("alternative", "how, in words"),
     _text("not_available", "why the evidence cannot tell; null where it can"),

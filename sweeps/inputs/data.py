@@ -68,7 +68,7 @@ def open_data(
         except InputError as error:
             problems += error.problems
     if not problems:
-        problems += one_class_problems(dataset, wanted, recipe)
+        problems += [*one_class_problems(dataset, wanted, recipe), *one_subset_problems(dataset, wanted)]
     if problems:
         raise InputError(problems)
     for note in found.notes:
@@ -112,14 +112,26 @@ def one_class_problems(dataset: Dataset, wanted: Sequence[Cell], recipe: Recipe)
 
 def one_class_subsets(dataset: Dataset, cells: Sequence[Cell], recipe: Recipe) -> list[tuple[int, str]]:
     """Each size of a training subset in which one class is absent, and what is in it, in words."""
-    found = []
-    for finding, size in dict.fromkeys((cell.finding, cell.train_images) for cell in cells):
+    found: dict[int, str] = {}
+    for finding, size, subset in dict.fromkeys(
+        (cell.finding, cell.train_images, cell.subset) for cell in cells
+    ):
         labels = dataset.labels(finding, recipe.uncertain_policy(finding), recipe.blank)
-        labels = labels[dataset.rows("train", size)]
+        labels = labels[dataset.rows("train", size, subset)]
         positive, negative = int((labels == 1).sum()), int((labels == 0).sum())
         if not (positive and negative):
-            found.append((size, f"{positive} positive and {negative} negative images of {finding}"))
-    return found
+            found.setdefault(size, f"{positive} positive and {negative} negative images of {finding}")
+    return list(found.items())
+
+
+def one_subset_problems(dataset: Dataset, wanted: Sequence[Cell]) -> list[Problem]:
+    """Orders of the subsets where every cell trains on all images, so that there is one subset alone."""
+    sizes = {cell.train_images for cell in wanted if cell.subset}
+    whole = len(dataset.rows("train"))
+    if not sizes or min(sizes) < whole:
+        return []
+    found = f"{whole:,} training images, all of which every cell trains on"
+    return [Problem("--subsets", found, "a size below that", "drop it, or add a smaller --train-images")]
 
 
 def _absent(unknown: Sequence[str], grid: Sequence[str], wanted: Sequence[Cell], dataset: Dataset) -> str:

@@ -33,6 +33,8 @@ SELECTION_SHARE = 0.02
 200,000 training images."""
 
 FINGERPRINT_IMAGES = 32
+GOLDEN = (np.sqrt(5) - 1) / 2
+"""Multiples of it, taken modulo 1, are spread evenly, however many there are."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,17 @@ class Dataset:
     content: Content | None = None
     reading: Reading = AS_STATED
 
-    def rows(self, part: str, images: int | None = None) -> np.ndarray:
+    def rows(self, part: str, images: int | None = None, subset: int = 0) -> np.ndarray:
         """Row positions of `part` in nesting order: the first n are a subset of the first m > n.
 
         Patients come in the order of a salted hash, or of `order`, their images by path, so that every prefix
-        holds whole patients, but for the last.
+        holds whole patients, but for the last. Another `subset` has another salt, or starts further on in
+        `order` and comes round: every prefix stays as mixed as `order` makes it.
 
         Args:
             part: one of `PARTS`.
             images: how many; all when None.
+            subset: which order, from 0.
 
         Returns:
             int64 [images].
@@ -103,17 +107,32 @@ class Dataset:
             raise ValueError(f"part: found {part!r}, expected one of {', '.join(PARTS)}")
         if images is not None and images < 0:
             raise ValueError(f"images: found {images}, expected at least 0")
-        members = self._nesting_order[(self.frame["part"] == part).to_numpy()[self._nesting_order]]
+        if subset not in self._orders:
+            self._orders[subset] = self._nesting_order(subset)
+        order = self._orders[subset]
+        members = order[(self.frame["part"] == part).to_numpy()[order]]
+        if subset and self.order is not None:
+            members = self._from_further_on(members, subset)
         if images is not None and images > len(members):
             raise InputError([too_few(part, images, len(members))])
         return members[:images]
 
     @cached_property
-    def _nesting_order(self) -> np.ndarray:
+    def _orders(self) -> dict[int, np.ndarray]:
+        return {}
+
+    def _from_further_on(self, members: np.ndarray, subset: int) -> np.ndarray:
+        """`members` from another patient on, and round; starts of different subsets lie far apart."""
+        patients = self.frame["patient"].to_numpy()[members]
+        starts = np.flatnonzero(np.concatenate([[True], patients[1:] != patients[:-1]]))
+        first = starts[int(len(starts) * (subset * GOLDEN % 1))]
+        return np.roll(members, -int(first))
+
+    def _nesting_order(self, subset: int) -> np.ndarray:
         """int64 positions of all rows, patients by `order` or by hash, and their images by path."""
-        given = self.order
+        given, salt = self.order, f"order {subset}" if subset else "order"
         keys = {
-            "patient": pa.array(patient_hashes(self.frame["patient"], "order") if given is None else given),
+            "patient": pa.array(patient_hashes(self.frame["patient"], salt) if given is None else given),
             "image": pa.array(self.frame["image"], pa.large_string(), from_pandas=True),
         }
         ascending = [(name, "ascending") for name in keys]

@@ -62,7 +62,8 @@ def finding_task(cell: Cell, recipe: Recipe, dataset: Dataset, images: np.ndarra
         images: uint8 [N, size, size], in the order of the data set's rows.
     """
     targets = dataset.labels(cell.finding, recipe.uncertain_policy(cell.finding), recipe.blank)
-    rows = {part: dataset.rows(part, cell.train_images if part == "train" else None) for part in PARTS}
+    of_training = {"train": (cell.train_images, cell.subset)}
+    rows = {part: dataset.rows(part, *of_training.get(part, ())) for part in PARTS}
     return Task(images[:, None], targets[:, None], 1, rows, balanced=cell.balance == "balanced")
 
 

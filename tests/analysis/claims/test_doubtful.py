@@ -13,7 +13,7 @@ from analysis.claims.judged import Judged
 from analysis.claims.sentences import why_claim
 from analysis.claims.verdicts import judge, overall
 from analysis.statistics.catalogue import Margins
-from analysis.statistics.contrasts import Contrast, Term, estimate, estimates
+from analysis.statistics.contrasts import Contrast, Term, estimate, estimate_as_it_is, estimates
 from analysis.statistics.measures import Measures
 
 NETWORKS = {"resnet50": 50, "resnet34": 34, "resnet18": 18, "cbr_large_tall": 6, "cbr_small": 5}
@@ -160,3 +160,14 @@ def test_no_estimate_is_beyond_what_can_be() -> None:
     wide = estimate(Measures(cells), gain)
     assert wide is not None
     assert -1 <= wide.low <= wide.high <= 1 or np.isnan(wide.low)
+
+
+def test_the_level_of_a_condition_whose_runs_all_collapsed_is_still_a_level() -> None:
+    where = {"architecture": "resnet18", "train_images": 5_000}
+    level = Contrast("x", "test_auroc", (Term(1.0, 5_000),), "AUROC", architectures=("resnet18",))
+    ended = changed(grid(2), where, test_auroc=0.51, collapsed=True)
+    assert estimate(ended, level) is None
+    found = estimate_as_it_is(ended, level)
+    assert found is not None
+    assert (found.estimate, found.doubtful) == (pytest.approx(0.51), 2)
+    assert estimate_as_it_is(changed(grid(2), where, **FAILED), level) is None

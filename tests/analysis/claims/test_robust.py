@@ -11,9 +11,11 @@ import pytest
 from analysis.calibration.settings import CHEXPERT, NETWORKS
 from analysis.calibration.simulate import simulate
 from analysis.calibration.truth import planted, simulated_claims
+from analysis.claims.conjectures import CLAIMS, contrast_of, grid_of
 from analysis.claims.robust import alternatives, changed, in_margins, missing_choices, rests, robustness_table
 from analysis.claims.verdicts import judge
 from analysis.statistics.catalogue import Margins
+from analysis.statistics.contrasts import coefficients
 from analysis.statistics.measures import Measures
 from analysis.tables.networks import Networks
 
@@ -138,5 +140,25 @@ def test_what_the_evidence_cannot_answer_is_named(flat: Measures) -> None:
     assert {one.choice for one in alternatives(flat, PLAIN)} == {
         "", "measure", "epoch", "network", "runs", "margin",
     }  # fmt: skip
-    single = flat.without("resnet50").without("resnet18")
+    single = flat.where("architecture", lambda name: name not in ("resnet50", "resnet18"))
     assert "without CBR-Tiny (it is the only network)" in missing_choices(table_of(single))
+
+
+def test_claims_are_on_the_mean_of_all_orders_of_the_subsets_and_each_is_judged_alone(flat: Measures) -> None:
+    cells = pd.concat([flat.cells.assign(subset=order) for order in (0, 1)], ignore_index=True)
+    moved = cells["subset"] == 1
+    cells.loc[moved, "test_auroc"] += 0.02 * (cells.loc[moved, "train_images"] == cells["train_images"].max())
+    both = Measures(cells)
+    claim = next(claim for claim in CLAIMS if claim.name == "last_doubling_gains_nothing")
+    found = {}
+    for name, measures in {"one": Measures(flat.cells), "both": both}.items():
+        contrast = contrast_of(claim, grid_of(measures, "natural"))
+        assert contrast is not None
+        found[name] = float(coefficients(measures, contrast) @ measures.values("test_auroc"))
+    doublings = np.log2(np.sort(cells["train_images"].unique())[-2:])
+    assert found["both"] - found["one"] == pytest.approx(0.02 / 2 / (doublings[1] - doublings[0]))
+    table = table_of(both)
+    alone = table[table["choice"] == "subset"].set_index(["alternative", "claim"])["estimate"]
+    between = alone.xs("last_doubling_gains_nothing", level="claim").to_numpy(float)
+    assert len(between) == 2
+    assert between.mean() == pytest.approx(found["both"])

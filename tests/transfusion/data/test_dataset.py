@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from itertools import pairwise
 from pathlib import Path
@@ -145,3 +146,24 @@ def test_one_problem_is_shown_alone() -> None:
     text = str(InputError([Problem("train.csv, row 2", "'x'", "1, 0, -1 or blank", "correct the field")]))
     line = "- train.csv, row 2: found 'x', expected 1, 0, -1 or blank; correct the field"
     assert text == f"1 problem with the data:\n{line}"
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_other_orders_have_subsets_that_are_nested_and_hold_whole_patients(given: bool) -> None:
+    dataset = make_dataset()
+    if given:
+        order = np.random.default_rng(1).permutation(400)
+        codes = pd.factorize(dataset.frame["patient"])[0]
+        dataset = dataclasses.replace(dataset, order=order[codes])
+    patients = dataset.frame["patient"].to_numpy()
+    whole = dataset.rows("train")
+    firsts = []
+    for subset in range(3):
+        rows = dataset.rows("train", subset=subset)
+        assert sorted(rows) == sorted(whole)
+        assert dataset.rows("train", 100, subset).tolist() == rows[:100].tolist()
+        change = np.flatnonzero(patients[rows][1:] != patients[rows][:-1])
+        assert len(change) + 1 == len(set(patients[rows]))
+        firsts.append(set(rows[:100]))
+    assert dataset.rows("train", subset=0).tolist() == whole.tolist()
+    assert all(len(one & other) < 50 for one, other in pairwise(firsts))

@@ -5,7 +5,8 @@ import torch
 import torchvision
 from torch import nn
 
-from transfusion.architectures import ARCHITECTURES, Cbr, Torchvision
+from sweeps.presets import PRESETS
+from transfusion.architectures import ARCHITECTURES, LADDERS, Cbr, Torchvision
 from transfusion.networks.network import Network, build, parameters
 
 PARAMETERS = {
@@ -17,7 +18,6 @@ PARAMETERS = {
     "resnet34": 21_285_185,
     "resnet50": 23_510_081,
 }
-CBR = [name for name, spec in ARCHITECTURES.items() if isinstance(spec.backbone, Cbr)]
 TORCHVISION = {
     name: spec.backbone for name, spec in ARCHITECTURES.items() if isinstance(spec.backbone, Torchvision)
 }
@@ -80,7 +80,7 @@ def test_no_two_networks_look_alike():
         assert len({getattr(spec, words) for spec in ARCHITECTURES.values()}) == len(ARCHITECTURES)
 
 
-@pytest.mark.parametrize("architecture", CBR)
+@pytest.mark.parametrize("architecture", PRINTED_IN_THE_PAPER)
 def test_the_papers_counts_by_its_convention(architecture):
     """Convolution weights except the first layer's, plus a five-class head without bias."""
     network = build(architecture, outputs=5)
@@ -144,3 +144,16 @@ def test_batch_norm_momentum():
         layer.momentum for layer in build("resnet18", 1, 0.3).modules() if isinstance(layer, nn.BatchNorm2d)
     }
     assert momenta == {0.3}
+
+
+def test_ladders_change_depth_or_width_alone_and_no_preset_has_them():
+    depths = {name: spec for name, spec in LADDERS.items() if name.startswith("cbr_depth")}
+    assert [spec.depth for spec in depths.values()] == [4, 5, 6, 7]
+    backbones = [spec.backbone for spec in LADDERS.values() if isinstance(spec.backbone, Cbr)]
+    assert len({(one.kernel, one.pools) for one in backbones}) == 1
+    assert {width for spec in depths.values() for width in spec.backbone.widths} == {64}
+    wide = [spec for name, spec in LADDERS.items() if name.startswith("cbr_width")]
+    assert {spec.depth for spec in wide} == {5}
+    assert [spec.backbone.widths[0] / 64 for spec in wide] == [0.25, 0.5, 2]
+    studied = {cell.architecture for preset in PRESETS.values() for cell in preset().cells()}
+    assert studied.isdisjoint(LADDERS)
