@@ -184,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     looks.add_argument(
         "--looks", type=int, nargs="+", metavar="N",
-        help="after how many seeds to look (default: 3 5 8); later, the same and those held in reserve",
+        help="after how many seeds to look (default: 3 4 5 6 8); later, the same and those held in reserve",
     )  # fmt: skip
     looks.add_argument(
         "--budget", type=float, metavar="H",

@@ -117,11 +117,11 @@ def few_patients(found: Analysis) -> Doubt:
     if least <= margin:
         return Doubt()
     patients = found.measures.patients.get("test_auroc", 0)
-    need = int(np.ceil(patients * (least / margin) ** 2))
+    need = float(f"{patients * (least / margin) ** 2:.1e}")
     return Doubt(
         f"{patients:,} patients of the test find a difference of {least:.3f} AUROC in four of five "
         f"studies, and "
-        f"the margin is {margin:g}; about {need:,} patients would find that"
+        f"the margin is {margin:g}; about {need:,.0f} patients would find that"
     )
 
 

@@ -31,7 +31,7 @@ from analysis.tables.store import write_json
 
 FILE = "looks.json"
 SCHEMA = 1
-DEFAULT_SEEDS = (3, 5, 8)
+DEFAULT_SEEDS = (3, 4, 5, 6, 8)
 RESERVE = 0.1
 """Share of the level that is kept for looks that are added."""
 RESERVED_LOOKS = 4

@@ -6,8 +6,9 @@ spent at each. At look k everything is tested at `weight` of the level that a si
     P(any wrong verdict at any look) <= sum over looks of P(any wrong at that look) <= sum of weights x 5 %,
 
 under any dependence between looks, since each test is valid at its own, fixed number of seeds. Small weights
-first and the bulk last (0.02, 0.08, 0.9) lose little power, near to O'Brien and Fleming's boundaries. Looks
-that may be added later are fixed with the others (`look_record`), so that no data choose when to look.
+first and the bulk last, as O'Brien and Fleming's boundaries have it, save nothing here: few seeds lack
+degrees of freedom, and each further one makes up for a level several times as strict. Looks that may be added
+later are fixed with the others (`look_record`), so that no data choose when to look.
 
 * A rejection is final. Claims stand as decided at their first rejection, conjectures likewise; that a claim
   meets the conjectures' own level may be shown at one look for one claim and at another for the next.
@@ -67,14 +68,13 @@ class Looks:
 
 
 def planned_looks(seeds: Sequence[int], reserve: float = 0.0) -> Looks:
-    """Looks with weights that grow tenfold from each to the next: about 0.01, 0.09 and 0.9 for three.
+    """Looks that share the level equally.
 
     Args:
         reserve: share of the level that is left for others.
     """
     count = len(seeds)
-    shares = [10.0 ** -(count - 1 - k) for k in range(count)]
-    return Looks(tuple(seeds), tuple((1 - reserve) * share / math.fsum(shares) for share in shares))
+    return Looks(tuple(seeds), ((1 - reserve) / max(count, 1),) * count)
 
 
 @dataclass(frozen=True, slots=True)

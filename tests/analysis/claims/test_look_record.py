@@ -23,7 +23,7 @@ def test_weights_and_reserve_are_the_whole_level():
     assert looks.seeds == (3, 5, 8, 12, 18, 27, 41)
     assert sum(looks.weights) == pytest.approx(1)
     assert sum(looks.weights[:3]) == pytest.approx(0.9)
-    assert looks.weights[1] == pytest.approx(10 * looks.weights[0])
+    assert looks.weights[1] == pytest.approx(looks.weights[0])
     assert looks.weights[3:] == pytest.approx([0.05, 0.025, 0.0125, 0.0125])
 
 
@@ -36,7 +36,7 @@ def test_the_same_command_finds_what_it_fixed(tmp_path):
 
 
 def test_nothing_is_written_where_it_is_only_asked(tmp_path):
-    assert fix(tmp_path, None, FIXED, write=False)["seeds"][:3] == [3, 5, 8]
+    assert fix(tmp_path, None, FIXED, write=False)["seeds"][:5] == [3, 4, 5, 6, 8]
     assert list(tmp_path.iterdir()) == []
 
 

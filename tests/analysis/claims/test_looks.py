@@ -140,7 +140,7 @@ def test_looks_that_promise_nothing_are_refused(seeds, weights, message) -> None
 
 
 def test_planned_looks_spend_all_but_the_reserve() -> None:
-    assert planned_looks((3, 5), reserve=0.2).weights == pytest.approx((0.8 / 11, 8 / 11))
+    assert planned_looks((3, 5), reserve=0.2).weights == pytest.approx((0.4, 0.4))
     assert math.fsum(planned_looks((2, 3, 5)).weights) == pytest.approx(1)
 
 
