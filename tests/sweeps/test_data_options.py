@@ -81,7 +81,7 @@ def test_an_image_that_breaks_later_fails_its_trial_and_is_named(phantom_folder,
         ("nih", ["--finding", "Fracture"], "Fracture"),
         ("table", ["--finding", "Gout"], "Gout"),
         ("table", ["--path-column", "nowhere"], "nowhere"),
-        ("chexpert", ["--dataset", "table"], "--path-column"),
+        ("chexpert", ["--dataset", "table"], "expected a CSV of labels"),
         ("chexpert", ["--uncertain", "Edema=perhaps"], "Edema=perhaps"),
     ],
 )
