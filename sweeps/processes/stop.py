@@ -36,6 +36,9 @@ Tune would wait for ever."""
 INTERRUPTED = 130
 """Exit status of a sweep that was interrupted."""
 
+_ENDING = threading.Lock()
+"""Held by the first that ends this process."""
+
 
 class Stop:
     """The request to stop.
@@ -167,10 +170,20 @@ def deaf_children() -> Iterator[None]:
 def end_at_once(
     message: str = "stopped at once; the same command continues", status: int = INTERRUPTED
 ) -> None:
-    """End this process and all of its children now; what is on disk is whole, and the next run continues."""
-    say(message)
-    marked.end_own()
-    os._exit(status)
+    """End this process and all of its children now; what is on disk is whole, and the next run continues.
+
+    Once: Ray, which ends with it, must not be taken for a Ray that died.
+    """
+    if not _ENDING.acquire(blocking=False):
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(LAST_SECONDS)
+        return
+    try:
+        say(message)
+        marked.end_own()
+        os._exit(status)
+    finally:
+        _ENDING.release()
 
 
 def say(text: str) -> None:
