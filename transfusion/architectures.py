@@ -103,88 +103,38 @@ RESNET = {
 
 V1, V2, EARLIER = "torchvision IMAGENET1K_V1", "torchvision IMAGENET1K_V2", "torchvision, earlier file"
 
+
+def plain_cbr(label: str, widths: tuple[int, ...], colour: str, marker: str) -> Spec:
+    """A CBR network whose layers are alike: 5 x 5 convolutions, the first three of which are pooled after, so
+    that depth changes no resolution."""
+    kernel, pools = 5, 3
+    macs_per_pixel = [0] * min(len(widths), pools + 1)
+    for layer, (before, width) in enumerate(zip((3, *widths[:-1]), widths, strict=True)):
+        macs_per_pixel[min(layer, pools)] += kernel**2 * before * width
+    return Spec(
+        label=label,
+        family="plain CBR",
+        backbone=Cbr(kernel=kernel, widths=widths, pools=pools),
+        colour=colour,
+        marker=marker,
+        parameters=sum(macs_per_pixel) + 2 * sum(widths) + widths[-1] + 1,
+        depth=len(widths) + 1,
+        features=widths[-1],
+        macs_per_pixel=tuple(macs_per_pixel),
+    )
+
+
 LADDERS: dict[Architecture, Spec] = {
-    "cbr_depth4": Spec(
-        label="CBR 4 deep",
-        family="plain CBR",
-        backbone=Cbr(kernel=5, widths=(64, 64, 64), pools=3),
-        colour="#9ECAE1",
-        marker="<",
-        parameters=210_049,
-        depth=4,
-        features=64,
-        macs_per_pixel=(4_800, 102_400, 102_400),
-    ),
-    "cbr_depth5": Spec(
-        label="CBR 5 deep",
-        family="plain CBR",
-        backbone=Cbr(kernel=5, widths=(64, 64, 64, 64), pools=3),
-        colour="#4292C6",
-        marker=">",
-        parameters=312_577,
-        depth=5,
-        features=64,
-        macs_per_pixel=(4_800, 102_400, 102_400, 102_400),
-    ),
-    "cbr_depth6": Spec(
-        label="CBR 6 deep",
-        family="plain CBR",
-        backbone=Cbr(kernel=5, widths=(64, 64, 64, 64, 64), pools=3),
-        colour="#2171B5",
-        marker="d",
-        parameters=415_105,
-        depth=6,
-        features=64,
-        macs_per_pixel=(4_800, 102_400, 102_400, 204_800),
-    ),
-    "cbr_depth7": Spec(
-        label="CBR 7 deep",
-        family="plain CBR",
-        backbone=Cbr(kernel=5, widths=(64, 64, 64, 64, 64, 64), pools=3),
-        colour="#08306B",
-        marker="8",
-        parameters=517_633,
-        depth=7,
-        features=64,
-        macs_per_pixel=(4_800, 102_400, 102_400, 307_200),
-    ),
-    "cbr_width16": Spec(
-        label="CBR 16 wide",
-        family="plain CBR",
-        backbone=Cbr(kernel=5, widths=(16, 16, 16, 16), pools=3),
-        colour="#C7E9C0",
-        marker="1",
-        parameters=20_545,
-        depth=5,
-        features=16,
-        macs_per_pixel=(1_200, 6_400, 6_400, 6_400),
-    ),
-    "cbr_width32": Spec(
-        label="CBR 32 wide",
-        family="plain CBR",
-        backbone=Cbr(kernel=5, widths=(32, 32, 32, 32), pools=3),
-        colour="#74C476",
-        marker="2",
-        parameters=79_489,
-        depth=5,
-        features=32,
-        macs_per_pixel=(2_400, 25_600, 25_600, 25_600),
-    ),
-    "cbr_width128": Spec(
-        label="CBR 128 wide",
-        family="plain CBR",
-        backbone=Cbr(kernel=5, widths=(128, 128, 128, 128), pools=3),
-        colour="#00441B",
-        marker="3",
-        parameters=1_239_553,
-        depth=5,
-        features=128,
-        macs_per_pixel=(9_600, 409_600, 409_600, 409_600),
-    ),
+    "cbr_depth4": plain_cbr("CBR 4 deep", (64,) * 3, "#9ECAE1", "<"),
+    "cbr_depth5": plain_cbr("CBR 5 deep", (64,) * 4, "#4292C6", ">"),
+    "cbr_depth6": plain_cbr("CBR 6 deep", (64,) * 5, "#2171B5", "d"),
+    "cbr_depth7": plain_cbr("CBR 7 deep", (64,) * 6, "#08306B", "8"),
+    "cbr_width16": plain_cbr("CBR 16 wide", (16,) * 4, "#C7E9C0", "1"),
+    "cbr_width32": plain_cbr("CBR 32 wide", (32,) * 4, "#74C476", "2"),
+    "cbr_width128": plain_cbr("CBR 128 wide", (128,) * 4, "#00441B", "3"),
 }
 """Plain networks for depth and width by themselves, which no preset has: four depths at one width, and a
-quarter, half and twice that width at the second depth. Three poolings each, so that depth changes no
-resolution."""
+quarter, half and twice that width at the second depth."""
 
 ARCHITECTURES: dict[Architecture, Spec] = {
     "resnet50": Spec(
