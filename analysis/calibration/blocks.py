@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,18 +26,22 @@ Block = tuple[Case, int, int, Path]
 """A case, its first grid and the one after its last, and the file that keeps the sums."""
 
 
-def blocks(cases: Sequence[Case], grids: int, out: Path) -> list[Block]:
-    """The blocks of all cases: the first block of each case first, so that early tables show every case."""
-    starts = range(0, grids, GRIDS_PER_BLOCK)
+def blocks(cases: Sequence[Case], grids: Mapping[str, int], out: Path) -> list[Block]:
+    """The blocks of all cases: the first block of each case first, so that early tables show every case.
+
+    Args:
+        grids: of every case of a preset.
+    """
     return [
-        (case, first, min(first + GRIDS_PER_BLOCK, grids), _file(case, first, grids, out))
-        for first in starts
+        (case, first, min(first + GRIDS_PER_BLOCK, grids[case.preset]), _file(case, first, grids, out))
+        for first in range(0, max(grids.values()), GRIDS_PER_BLOCK)
         for case in cases
+        if first < grids[case.preset]
     ]
 
 
-def _file(case: Case, first: int, grids: int, out: Path) -> Path:
-    last = min(first + GRIDS_PER_BLOCK, grids) - 1
+def _file(case: Case, first: int, grids: Mapping[str, int], out: Path) -> Path:
+    last = min(first + GRIDS_PER_BLOCK, grids[case.preset]) - 1
     return out / "blocks" / f"{case.entropy:016x}-{fingerprint()}-{first:06d}-{last:06d}.parquet"
 
 
@@ -53,19 +57,18 @@ def simulate_block(block: Block) -> Path:
 
 def run(
     cases: Sequence[Case],
-    grids: int,
+    grids: Mapping[str, int],
     out: Path,
     processes: int,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> pd.DataFrame:
-    """Simulate what is missing of `grids` grids of every case; the sums of all, a row per case and claim."""
+    """Simulate what is missing of so many grids of every case of a preset; the sums of all, a row per case
+    and claim."""
     (out / "blocks").mkdir(parents=True, exist_ok=True)
     wanted = blocks(cases, grids, out)
     missing = [block for block in wanted if not block[3].exists()]
-    todo = sum(end - first for _, first, end, _ in missing)
-    say(
-        f"{len(cases)} cases of {grids:,} grids: {todo:,} of {len(cases) * grids:,} grids are to be simulated"
-    )
+    todo, whole = (sum(end - first for _, first, end, _ in some) for some in (missing, wanted))
+    say(f"{len(cases)} cases: {todo:,} of {whole:,} grids are to be simulated")
     if missing:
         _simulate(missing, processes, say)
     return collect(wanted)

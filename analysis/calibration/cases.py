@@ -160,7 +160,7 @@ def _scored(judged: Judged, true: float, right: Verdict) -> tuple[float, ...]:
     named = right_effects(judged.claim, true, judged.margin)
     counted = *_outcome(judged.verdict, right)[:3], float(judged.effect not in named)
     found = judged.found
-    if found is None or not np.isfinite(found.standard_error) or found.seed_part != "measured":
+    if found is None or not np.isfinite(found.low):
         return (*counted, 0.0, 0.0, 0.0, 0.0, 0.0)
     error = found.estimate - true
     covered = float(found.low <= true <= found.high)

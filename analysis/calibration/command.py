@@ -26,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--grids", type=int, default=1_000, help="simulated grids for each case")
     parser.add_argument(
+        "--chexpert-grids", type=int, help="for each case of chexpert, where it is another number"
+    )
+    parser.add_argument(
         "--worlds", nargs="+", choices=names, default=names, metavar="NAME", help=f"of {', '.join(names)}"
     )
     parser.add_argument("--presets", nargs="+", choices=("demo", "chexpert"), default=("demo", "chexpert"))
@@ -41,8 +44,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Simulate what is missing, print the table and keep it."""
     options = parser().parse_args(arguments)
-    if options.grids < 1 or options.processes < 1:
-        parser().error("--grids and --processes: expected at least 1")
+    of_chexpert = options.grids if options.chexpert_grids is None else options.chexpert_grids
+    grids = {"demo": options.grids, "chexpert": of_chexpert}
+    if min(*grids.values(), options.processes) < 1:
+        parser().error("--grids, --chexpert-grids and --processes: expected at least 1")
     wanted = [c for c in cases(options.worlds, options.effects, options.seed) if c.preset in options.presets]
     problems = []
     for case in wanted:
@@ -52,10 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
             problems.append(str(problem))
     if problems or not wanted:
         parser().error("\n".join(problems) or "those worlds are not simulated with those presets")
-    table = rates(run(wanted, options.grids, options.out, options.processes))
+    table = rates(run(wanted, grids, options.out, options.processes))
     chosen = shlex.join(
         [
             "python", "-m", "analysis.calibration", "--grids", str(options.grids),
+            *(("--chexpert-grids", str(of_chexpert)) if of_chexpert != options.grids else ()),
             "--worlds", *options.worlds,
             "--presets", *options.presets, "--effects", *(f"{e:g}" for e in options.effects),
             "--seed", str(options.seed), "--out", options.out.name,

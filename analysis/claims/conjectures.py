@@ -233,6 +233,15 @@ def contrast_of(claim: Claim, grid: Grid) -> Contrast | None:
     )
 
 
+def lacking(claim: Claim, grid: Grid) -> str:
+    """Why `contrast_of` has none, in words."""
+    if size_weights(grid.sizes, claim.sizes) is not None:
+        return "no network of the grid starts from natural-image weights"
+    asked = "three" if claim.sizes == "middle" else "two"
+    have = "one size" if len(grid.sizes) == 1 else f"{len(grid.sizes)} sizes"
+    return f"it compares {asked} sizes of the training data or more, and the grid has {have}"
+
+
 def worded(claim: Claim, natural: str, in_domain: str) -> Claim:
     """`claim` with the own names of what it compares in its sentences."""
 

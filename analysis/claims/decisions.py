@@ -90,14 +90,15 @@ def sentences(table: pd.DataFrame) -> list[str]:
         small, large = rows.iloc[0], rows["train_images"].max()
         if small["train_images"] == large or not small["pairs"]:
             continue
-        interval = f", {small['low']:.0%} to {small['high']:.0%} over seeds" if pd.notna(small["low"]) else ""
+        share, low, high = 100 * small[["share", "low", "high"]].astype(float)
+        interval = f", {low:.0f} to {high:.0f} % over seeds" if pd.notna(low) and low < high else ""
         hours = rows.set_index("train_images")["hours"].dropna()
         cost = [
             f" and {_hours(hours[size])}" if size in hours else "" for size in (small["train_images"], large)
         ]
         said.append(
             f"{int(small['train_images']):,} images{cost[0]} choose between two {compared} as {int(large):,} "
-            f"images{cost[1]} do in {small['share']:.0%} of {int(small['pairs'])} pairs{interval}."
+            f"images{cost[1]} do in {share:.0f} % of {int(small['pairs'])} pairs{interval}."
         )
     return said
 

@@ -144,7 +144,7 @@ def _what_would_decide(need: Needed, found: Estimate, told: str) -> str:
         return f"{more}{cost} would decide it with 80 %."
     if need.at_best >= POWER:
         return f"It would take more than {MOST_SEEDS} more seeds to decide it with 80 %."
-    none = f"No number of seeds would decide it with 80 % (at best {need.at_best:.0%})"
+    none = f"No number of seeds would decide it with 80 % (at best {100 * need.at_best:.0f} %)"
     if need.patients is None:
         return f"{none}. {need.obstacle if need.obstacle != told else ''}".rstrip()
     return (

@@ -15,8 +15,10 @@ at that level (an intersection-union test, which needs no further correction), `
 refuted at that level divided by their number.
 
 **When a test is not made.** With one seed; without every planned network; where the estimate without failed
-and collapsed cells and the one with them at their worst do not agree. That a larger network or more data is
-not needed is not supported by networks whose loss still falls or one of whose cells has collapsed.
+and collapsed cells and the one with them at their worst do not agree. With one seed, and without a planned
+network, no interval is given either: networks that are left have another slope and another mean than all.
+That a larger network or more data is not needed is not supported by networks whose loss still falls or one of
+whose cells has collapsed.
 """
 
 from __future__ import annotations
@@ -33,8 +35,10 @@ from analysis.claims.conjectures import (
     CONJECTURES,
     Claim,
     Expects,
+    Grid,
     contrast_of,
     grid_of,
+    lacking,
     worded,
 )
 from analysis.claims.hours import Hours
@@ -180,7 +184,8 @@ def judge(
     judged = []
     for one in tested:
         earlier = first.setdefault(one.test, one.claim) if one.found else one.claim
-        judged.append(_judged(measures, one, level, "" if earlier is one.claim else earlier.question))
+        same_as = "" if earlier is one.claim else earlier.question
+        judged.append(_judged(measures, grid, one, level, same_as))
     return judged
 
 
@@ -265,7 +270,7 @@ def _test(measures: Measures, claim: Claim, contrast: Contrast) -> Hashable:
     )
 
 
-def _judged(measures: Measures, one: _Tested, at: Level, same_as: str) -> Judged:
+def _judged(measures: Measures, grid: Grid, one: _Tested, at: Level, same_as: str) -> Judged:
     better = orientation(one.claim)
     found = together(one.found)
     level = at.of_claim
@@ -275,8 +280,8 @@ def _judged(measures: Measures, one: _Tested, at: Level, same_as: str) -> Judged
     if found is None and one.contrast is not None:
         missing, untested = absent(measures, one.contrast)
     elif found is None:
-        untested = "the grid lacks a size or an initialisation that it asks for"
-    elif found.seed_part != "measured":
+        untested = lacking(one.claim, grid)
+    elif found.seed_part != "measured" or found.networks_missing:
         found = dataclasses.replace(found, low=NAN, high=NAN)
     return Judged(
         claim=one.claim,

@@ -41,7 +41,8 @@ RULES: dict[str, Looks] = {
 
 def kept(case: Case, it: Planted, first: int, end: int, folder: Path) -> pd.DataFrame:
     """What is judged of these grids, a row per grid, number of seeds and claim; simulated where lacking."""
-    file = folder / f"{case.world.replace(' ', '_')}-{case.effect:g}-{first:05d}-{end - 1:05d}.parquet"
+    world = case.world.replace(" ", "_")
+    file = folder / f"{world}-{case.effect:g}-{case.seed}-{first:05d}-{end - 1:05d}.parquet"
     if file.exists():
         return pd.read_parquet(file)
     counts = range(2, MOST + 1)
@@ -112,10 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     p.add_argument("--grids", type=int, default=1_000)
     p.add_argument("--effects", type=float, nargs="+", default=(0.0, 2.0))
     p.add_argument("--worlds", nargs="+", default=("plain",))
+    p.add_argument(
+        "--seed", type=int, default=0, help="other grids: to look at a rule on some that did not choose it"
+    )
     p.add_argument("--out", type=Path, required=True)
     options = p.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    cases = [Case(w, "chexpert", MOST, e) for w in options.worlds for e in options.effects]
+    cases = [Case(w, "chexpert", MOST, e, options.seed) for w in options.worlds for e in options.effects]
     rows = []
     for first in range(0, options.grids, BLOCK):
         for case in cases:

@@ -8,10 +8,10 @@
 Cells are those of the demo that train all weights. A cell has collapsed when a third or three times its rate
 would have gained more than 0.05 AUROC. That is measured on all images that no cell of the demo trains on or
 chooses an epoch by, several times as many as its test has, since chance would otherwise be taken for a gain.
-`--orders` trains at the chosen rate alone, in so many other orders of the images and their augmentations:
-what chance does by itself. `--rates` trains at these rates instead of multiples of the chosen one. What is
-done is kept, a line of `OUT/rate_choice.jsonl` for each training, and not done again; `--seconds` starts no
-training after that.
+`--orders` trains in so many other orders of the images and their augmentations: with `--factors 1` what
+chance does by itself, with all three what is gained on average. `--rates` trains at these rates instead of
+multiples of the chosen one. What is done is kept, a line of `OUT/rate_choice.jsonl` for each training, and
+not done again; `--seconds` starts no training after that.
 """
 
 from __future__ import annotations
@@ -176,6 +176,38 @@ def table(kept: list[dict[str, Any]]) -> str:
     return "\n".join([head, *rows, "", last])
 
 
+def averaged(kept: list[dict[str, Any]]) -> str:
+    """What is gained on average: a row for each cell trained at all three rates in several orders."""
+    runs: dict[tuple[Any, ...], dict[float, dict[int, float]]] = {}
+    for one in kept:
+        if one["factor"] is not None:
+            key = (one["architecture"], one["train_images"], one["init"], one["seed"])
+            runs.setdefault(key, {}).setdefault(round(one["factor"], 2), {})[one.get("order", 0)] = one[
+                "auroc"
+            ]
+    rows, collapsed = [], 0
+    for (architecture, size, init, seed), found in runs.items():
+        if set(found) != {0.33, 1.0, 3.0} or len(orders := set.intersection(*map(set, found.values()))) < 2:
+            continue
+        aurocs = {
+            factor: np.array([by_order[o] for o in sorted(orders)]) for factor, by_order in found.items()
+        }
+        low, same, high = (aurocs[factor] for factor in (0.33, 1.0, 3.0))
+        better = low if low.mean() > high.mean() else high
+        gain, error = (better - same).mean(), (better - same).std(ddof=1) / np.sqrt(len(orders))
+        collapsed += gain > COLLAPSE
+        rows.append(
+            f"| {architecture} | {size} | {init} | {seed} | {len(orders)} | {low.mean():.3f} "
+            f"| {same.mean():.3f} | {high.mean():.3f} | {gain:+.3f} ± {error:.3f} |"
+        )
+    head = (
+        "| network | images | start | seed | runs | at a third | at the rate | at three times "
+        "| most gained, standard error |\n|---|---|---|---|---|---|---|---|---|"
+    )
+    last = f"{len(rows)} cells, on average {collapsed} collapsed"
+    return "\n".join([head, *rows, "", last]) if rows else ""
+
+
 def chance(kept: list[dict[str, Any]]) -> str:
     """How far apart a cell's AUROCs lie at one and the same rate, a row for each network and size."""
     runs: dict[tuple[Any, ...], dict[int, float]] = {}
@@ -230,8 +262,8 @@ def main() -> None:
         for one in bench.kept()
     }
     asked: list[tuple[float | None, float | None, int]] = [(None, rate, 0) for rate in options.rates]
-    asked = asked or [(1, None, 1 + order) for order in range(options.orders)]
-    asked = asked or [(round(factor, 4), None, 0) for factor in options.factors]
+    orders = range(1, 1 + options.orders) if options.orders else (0,)
+    asked = asked or [(round(factor, 4), None, order) for order in orders for factor in options.factors]
     for cell in () if options.table else wanted(options):
         for factor, rate, order in asked:
             if (*(getattr(cell, name) for name in names), factor, rate, order) in done:
@@ -245,6 +277,7 @@ def main() -> None:
             print(f"{cell.architecture} {cell.train_images} {cell.init} {cell.seed}: rate {one['rate']:.2g}, "
                   f"AUROC {one['auroc']:.3f}, {one['cpu_seconds']:.1f} CPU s", flush=True)  # fmt: skip
     print(table(bench.kept()))
+    print(averaged(bench.kept()))
     print(chance(bench.kept()))
 
 

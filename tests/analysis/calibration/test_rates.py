@@ -117,17 +117,25 @@ def test_finished_blocks_are_not_simulated_again(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(blocks, "GRIDS_PER_BLOCK", 2)
     monkeypatch.setattr(blocks, "_simulate", in_this_process)
     said: list[str] = []
-    first = blocks.run([PLAIN], 4, tmp_path, 1, said.append)
+    first = blocks.run([PLAIN], {PLAIN.preset: 4}, tmp_path, 1, said.append)
     files = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.parquet")}
     assert len(files) == 2
     next(iter(files)).unlink()
-    second = blocks.run([PLAIN], 4, tmp_path, 1, said.append)
+    second = blocks.run([PLAIN], {PLAIN.preset: 4}, tmp_path, 1, said.append)
     pd.testing.assert_frame_equal(first, second)
     now = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.parquet")}
     assert sum(now[file] != time for file, time in files.items()) == 1
     assert "2 of 4" in said[-1]
-    assert blocks.run([PLAIN], 4, tmp_path, 1, said.append).equals(first)
+    assert blocks.run([PLAIN], {PLAIN.preset: 4}, tmp_path, 1, said.append).equals(first)
     assert "0 of 4" in said[-1]
+
+
+def test_presets_may_have_other_numbers_of_grids(tmp_path) -> None:
+    other = dataclasses.replace(PLAIN, preset="chexpert")
+    wanted = blocks.blocks([PLAIN, other], {"demo": 120, "chexpert": 60}, tmp_path)
+    assert [(case.preset, first, end) for case, first, end, _ in wanted] == [
+        ("demo", 0, 50), ("chexpert", 0, 50), ("demo", 50, 100), ("chexpert", 50, 60), ("demo", 100, 120)
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -145,6 +153,7 @@ def test_the_command_gives_the_same_table_for_any_number_of_processes(tmp_path, 
 def test_options_that_cannot_be_used_end_with_status_2(tmp_path, capsys) -> None:
     for bad in (
         ["--grids", "0"],
+        ["--chexpert-grids", "0"],
         ["--worlds", "nowhere"],
         ["--worlds", "ResNet-50 fails", "--presets", "demo"],
         ["--worlds", "plain", "--effects", "40"],

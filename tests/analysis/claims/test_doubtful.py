@@ -106,6 +106,10 @@ def test_slopes_reach_over_the_networks_that_are_there() -> None:
     (judged,) = verdicts(whole, BY_DEPTH)
     assert judged.verdict == "undecided"
     assert judged.effect == "unknown"
+    assert judged.found is not None
+    assert np.isnan(
+        [judged.found.low, judged.found.high]
+    ).all()  # it would hold another slope than the claim's
 
 
 def test_a_larger_network_that_is_worse_supports_not_needed_and_is_said_to_be_worse() -> None:

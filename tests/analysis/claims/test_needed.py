@@ -113,7 +113,7 @@ def test_where_patients_are_the_floor_no_number_of_seeds_will_do() -> None:
     assert need.patients is not None
     assert by_hand(need.patients / 1_000) == pytest.approx(0.8, abs=0.02)
     text = because(j, need)
-    assert "No number of seeds would decide it with 80 % (at best 0%)" in text
+    assert "No number of seeds would decide it with 80 % (at best 0 %)" in text
     assert "1,000 test patients are too few" in text
 
 
@@ -155,7 +155,7 @@ def test_what_keeps_seeds_from_deciding_is_named() -> None:
     assert still is not None
     assert still.seeds is None
     assert still.obstacle == "Train longer."
-    assert because(clear, still).endswith("(at best 0%). Train longer.")
+    assert because(clear, still).endswith("(at best 0 %). Train longer.")
     free = needed(clear)
     assert free is not None
     assert free.seeds is not None

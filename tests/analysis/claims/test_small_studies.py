@@ -49,7 +49,7 @@ def test_decisions_by_hand() -> None:
     assert (table["low"] == table["high"]).all()  # both seeds say the same
     (text,) = decisions.sentences(table)
     assert (
-        "100 images and 0.1 hours choose between two networks as 800 images and 0.9 hours do in 83%" in text
+        "100 images and 0.1 hours choose between two networks as 800 images and 0.9 hours do in 83 %" in text
     )
 
 

@@ -156,6 +156,16 @@ def test_a_grid_without_natural_images_leaves_those_claims_untested() -> None:
     claims = [c for c in CLAIMS if any(i == "natural" for _, i, _ in c.parts)]
     assert claims
     assert all(contrast_of(c, grid_of(measures, None)) is None for c in claims)
+    told = {j.untested for j in judge(measures, None, Margins(), claims)}
+    assert told == {"no network of the grid starts from natural-image weights"}
+
+
+def test_a_grid_of_one_size_says_which_claims_need_more() -> None:
+    cells = planted(DEMO, 0.0, np.random.default_rng(1), simulated_claims())
+    one = Measures(cells[cells["train_images"] == cells["train_images"].max()].reset_index(drop=True))
+    untested = {j.claim.sizes: j.untested for j in judge(one, "photos", Margins()) if j.untested}
+    said = "it compares two sizes of the training data or more, and the grid has one size"
+    assert untested["last_doubling"] == untested["smallest"] == said
 
 
 def test_findings_of_the_study_are_reproduced_where_they_are_planted() -> None:
