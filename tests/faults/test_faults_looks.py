@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
+import subprocess
 
 import pandas as pd
 import pytest
-from fault_grid import Grid, Witness, wait_for
+from fault_grid import PATIENCE, ROOT, Grid, Witness, wait_for
 from fault_table import note
 
 from analysis.tables.conditions import CONDITION
@@ -82,6 +84,48 @@ def test_killed_in_both_looks_and_equal_to_the_bit(looked, record_property):
     assert killed.starts() == starts, "the same command on an ended study trains nothing"
     assert "No further look is planned" in again
     note(record_property, "kill -9 of the driver in both of two looks", 2, len(starts))
+
+
+def test_killed_between_the_looks_of_a_store_and_gone_on_with_by_another_machine(
+    looked, store, record_property
+):
+    """The driver is killed as soon as the first look has been taken; the machine that goes on has no copy."""
+    alone, stored = looked("looks-alone"), looked("looks-stored")
+    if len(alone.looks()) < len(SEEDS):
+        alone.finish()
+    at_store = dataclasses.replace(stored, out=store.mirror())
+    command = at_store.command("--wait")
+    command[command.index("--out") + 1] = store.uri
+    driver = _driver(command, stored)
+    try:
+        assert wait_for(lambda: len(at_store.looks()) == 1, driver, stored), stored.log()
+    finally:
+        driver.kill()
+        driver.wait()
+    before = json.loads(store.content("looks.json") or b'{"taken": []}')["taken"]
+    assert len(before) <= 1
+    shutil.rmtree(store.mirror())
+    driver = _driver(command, stored)
+    assert driver.wait(timeout=2 * PATIENCE) == 0, stored.log()
+    assert "Look 2 of 2, after 3 seeds" in stored.whole_log()
+    assert (at_store.out / "looks.json").read_bytes() == (alone.out / "looks.json").read_bytes()
+    assert store.content("looks.json") == (alone.out / "looks.json").read_bytes()
+    for name in TABLES:
+        assert at_store.evidence(name).equals(alone.evidence(name)), name
+    twice = {cell for cell, starts in at_store.starts().items() if starts > 1}
+    assert len(twice) <= 1, "what had finished before the look was trained again"
+    note(
+        record_property,
+        "kill -9 of a store's driver between two looks, its copy gone",
+        1,
+        len(at_store.starts()),
+    )
+
+
+def _driver(command, grid):
+    """The driver of a sweep in the store; what it prints is in the log of `grid`."""
+    with (grid.out.parent / f"{grid.out.name}.log").open("a") as log:
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
 
 
 def _under_way(grid, look):
