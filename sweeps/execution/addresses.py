@@ -31,7 +31,7 @@ VARIABLE, MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
 
 PROBE_SECONDS = 5.0
 """How long an address may take to answer at all."""
-PROBE_SECONDS = 20.0
+ANSWER_SECONDS = 20.0
 """How long the process that asks who answers may take, with its imports; it waits for 5 s itself."""
 
 EXPECTED = "expected auto on a node of the cluster, HOST:6379 of its head, or ray://HOST:10001"
@@ -138,7 +138,7 @@ def _ask(service: str, place: str, mode: str) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [sys.executable, "-P", script, service, place],
-            capture_output=True, text=True, timeout=PROBE_SECONDS, check=False, env=environment,
+            capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False, env=environment,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

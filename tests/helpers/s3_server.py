@@ -49,7 +49,7 @@ def serving():
         patience = time.monotonic() + 120
         while time.monotonic() < patience:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=2)
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=2).close()
                 break
             except OSError:
                 time.sleep(0.2)
@@ -63,5 +63,5 @@ def new_bucket(server):
     """The address of a prefix in a new bucket."""
     bucket = f"bucket-{time.monotonic_ns()}"
     request = urllib.request.Request(f"http://{server}/{bucket}", method="PUT")
-    urllib.request.urlopen(request, timeout=10)
+    urllib.request.urlopen(request, timeout=10).close()
     return f"s3://{bucket}/study?scheme=http&endpoint_override={server}&region=us-east-1"

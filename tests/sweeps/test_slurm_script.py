@@ -61,6 +61,7 @@ def job(tmp_path):
     for process in started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def wait_for(said, text, seconds=30):

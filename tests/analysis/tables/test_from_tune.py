@@ -40,7 +40,8 @@ def test_configurations_and_reports_become_tables(tmp_path: Path) -> None:
     write_trial(
         experiment / "a_00001", {"cell": {"architecture": "cbr_tiny", **axes}}, reports=2, error="Traceback"
     )
-    (experiment / "a_00000" / "result.json").open("a").write('{"train_loss": 0.')  # cut off by a kill
+    with (experiment / "a_00000" / "result.json").open("a") as reports:
+        reports.write('{"train_loss": 0.')  # cut off by a kill
     assert read_experiment(experiment, out).trials == 2
     summary = analysis.run(out)
     loaded = analysis.load(out)

@@ -49,11 +49,20 @@ def test_what_is_no_address_is_told(text):
 
 @pytest.mark.parametrize("prefix", [pytest.param("", marks=pytest.mark.slow), "ray://"])
 def test_what_listens_but_is_no_ray_is_told_in_seconds(no_address, prefix):
-    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with pytest.raises(SettingError, match="found something that is no cluster of Ray's at this port"):
-        reach(Address(f"{prefix}127.0.0.1:{server.server_port}", "--address"))
-    server.shutdown()
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(SettingError, match="found something that is no cluster of Ray's at this port"):
+            reach(Address(f"{prefix}127.0.0.1:{server.server_port}", "--address"))
+        server.shutdown()
+
+
+def test_what_does_not_answer_at_all_is_given_up_after_five_seconds(no_address):
+    def silent(place, timeout):
+        raise TimeoutError(f"timed out after {timeout:g} s")
+
+    no_address.setattr(socket, "create_connection", silent)
+    with pytest.raises(SettingError, match="timed out after 5 s"):
+        reach(Address("192.0.2.1:6379", "--address"))
 
 
 @pytest.mark.parametrize(

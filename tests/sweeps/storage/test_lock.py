@@ -1,5 +1,6 @@
 """One driver on one OUT: who lives is refused, who is dead or silent is followed, who has lost it is told."""
 
+import contextlib
 import errno
 import json
 import multiprocessing
@@ -111,20 +112,26 @@ with held(Path(sys.argv[1]), Waiting(wait=False, say=print), print):
 """
 
 
-def start(out):
-    driver = subprocess.Popen(
+@contextlib.contextmanager
+def started(out):
+    """A driver in a process of its own, killed at the end."""
+    with subprocess.Popen(
         [sys.executable, "-c", CODE, str(out)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    assert driver.stdout.readline() == "held\n"
-    return driver
+    ) as driver:
+        try:
+            assert driver.stdout.readline() == "held\n"
+            yield driver
+        finally:
+            driver.kill()
 
 
 def test_the_lock_of_a_killed_driver_is_taken_over(tmp_path):
-    driver = start(tmp_path)
-    with pytest.raises(LockedError, match=str(driver.pid)), held(tmp_path, at_once()):
+    with (
+        started(tmp_path) as driver,
+        pytest.raises(LockedError, match=str(driver.pid)),
+        held(tmp_path, at_once()),
+    ):
         pass
-    driver.kill()
-    driver.wait()
     began = time.monotonic()
     with held(tmp_path, at_once(dead_after=60)):
         assert time.monotonic() - began < 5
@@ -192,8 +199,7 @@ def test_a_link_to_nothing_in_the_locks_place_is_no_trap(tmp_path):
 
 def test_a_copy_of_the_folder_starts_at_once_while_the_first_works(tmp_path):
     one, copy = tmp_path / "one", tmp_path / "copy"
-    driver = start(one)
-    try:
+    with started(one) as driver:
         shutil.copytree(one, copy, copy_function=shutil.copy2)
         assert holder_of(copy)["pid"] == driver.pid
         began = time.monotonic()
@@ -203,9 +209,6 @@ def test_a_copy_of_the_folder_starts_at_once_while_the_first_works(tmp_path):
             assert holder_of(one)["pid"] == driver.pid
         with pytest.raises(LockedError), held(one, at_once()):
             pass
-    finally:
-        driver.kill()
-        driver.wait()
 
 
 def test_a_folder_that_was_moved_or_is_reached_by_another_path_is_no_copy(tmp_path):

@@ -167,13 +167,12 @@ def test_leftover_record_without_pixels_is_not_believed(dataset: Dataset, tmp_pa
 
 
 def test_build_that_was_killed_goes_on_to_the_same_bytes(phantom_folder: Path, tmp_path: Path) -> None:
-    killed = start(phantom_folder, tmp_path / "killed", 24, slowly="time.sleep(0.05)")
-    assert killed.stdout is not None
-    for line in killed.stdout:
-        if int(line) >= 192:
-            break
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    with start(phantom_folder, tmp_path / "killed", 24, slowly="time.sleep(0.05)") as killed:
+        assert killed.stdout is not None
+        for line in killed.stdout:
+            if int(line) >= 192:
+                break
+        killed.send_signal(signal.SIGKILL)
     assert list((tmp_path / "killed").glob("*.partial"))
     assert not list((tmp_path / "killed").glob("*.cache"))
 

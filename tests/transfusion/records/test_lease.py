@@ -141,8 +141,8 @@ def test_without_locks_of_the_file_system_one_process_at_a_time_still_holds(tmp_
     with files.locked(file):
         pid = os.fork()
         if pid == 0:
-            with files.locked(file):
-                (tmp_path / "log").open("a").write(child)
+            with files.locked(file), (tmp_path / "log").open("a") as log:
+                log.write(child)
             os._exit(0)
         assert not os.waitpid(pid, os.WNOHANG)[0]
         (tmp_path / "log").write_text("first, then ")
