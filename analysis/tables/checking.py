@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.tables.columns import Column
 from analysis.tables.conditions import CONDITION, DEFAULTS, filled
-from analysis.tables.schema import NEVER_NULL, REQUIRED, TABLES, UNIQUE, Column, EvidenceError
+from analysis.tables.schema import NEVER_NULL, REQUIRED, TABLES, UNIQUE, EvidenceError
 from analysis.tables.store import evidence_folder
 
 FIRST = 5

@@ -27,16 +27,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.tables.axes import AXES
 from analysis.tables.checking import impossible, wrong_values
+from analysis.tables.conform import conform
 from analysis.tables.schema import (
-    AXES,
     NETWORK,
     REQUIRED,
     TRIALS,
     EvidenceError,
     UnreadableError,
     arrow_schema,
-    conform,
 )
 from analysis.tables.store import UNREADABLE, replace
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from analysis.tables.schema import AXES
+from analysis.tables.axes import AXES
 
 CONDITION = tuple(axis.name for axis in AXES if axis.name not in ("kind", "finding", "seed"))
 """Axes of a condition, in the order of its values: architecture, train_images, init, freeze, balance, ..."""

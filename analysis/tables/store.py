@@ -14,9 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.tables.conform import conform
 from analysis.tables.networks import Networks, networks
 from analysis.tables.origins import natural_arm
-from analysis.tables.schema import EvidenceError, UnreadableError, arrow_schema, conform
+from analysis.tables.schema import EvidenceError, UnreadableError, arrow_schema
 
 UNREADABLE = "unreadable"
 """The failure of a cell whose files cannot be read."""
