@@ -17,10 +17,11 @@ import os
 from collections.abc import Sequence
 
 from sweeps import which_code
-from sweeps.command_line import options_of, preset_of, refuse_empty, refuse_impossible_places
+from sweeps.command_line import options_of, refuse_empty, refuse_impossible_places
 from sweeps.conclusion import CHECK_HINT, FAILED, STORAGE_ADVICE, UNUSABLE
 from sweeps.console import sweep_console
 from sweeps.options import Options
+from sweeps.overrides import preset_of
 from sweeps.places import Places
 from sweeps.planning.resources import GpuError
 from sweeps.processes.stop import INTERRUPTED, Stop, on_signals

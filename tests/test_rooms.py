@@ -39,8 +39,10 @@ ROOMS: dict[str, set[str]] = {
     "sweeps.options": set(),
     "sweeps.presets": {"transfusion", "sweeps.spaces"},
     "sweeps.study_file": {"transfusion", "sweeps.spaces"},
-    "sweeps.command_line": {
+    "sweeps.command_line": {"transfusion", "sweeps.options", "sweeps.presets"},
+    "sweeps.overrides": {
         "transfusion", "sweeps.spaces", "sweeps.options", "sweeps.presets", "sweeps.study_file",
+        "sweeps.command_line",
     },
     "sweeps.planning": {"transfusion", "sweeps.spaces"},
     "sweeps.progress": {"transfusion", "sweeps.planning"},
@@ -59,7 +61,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "sweeps.record": {"transfusion", "sweeps.spaces", "sweeps.planning", "sweeps.inputs"},
     "sweeps.measuring": {
-        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.command_line", "sweeps.planning",
+        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.overrides", "sweeps.planning",
         "sweeps.inputs",
     },
     "sweeps.ownership": {"transfusion", "sweeps.places", "sweeps.processes", "sweeps.storage"},

@@ -13,11 +13,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as TextTable
 
-from sweeps.command_line import preset_of
 from sweeps.inputs.data import most_images
 from sweeps.measuring import machine
 from sweeps.measuring.probing import ProbeError, Workers
 from sweeps.options import Options
+from sweeps.overrides import preset_of
 from sweeps.planning import resources, speeds
 from sweeps.planning.memory import needed_bytes
 from sweeps.planning.resources import GpuError, Resources, larger_share

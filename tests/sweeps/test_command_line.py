@@ -7,8 +7,9 @@ import signal
 import pytest
 
 from sweeps import connection, full_grid, sweep
-from sweeps.command_line import options_of, override_recipe, parser, preset_of
+from sweeps.command_line import options_of, parser
 from sweeps.execution import ray_session
+from sweeps.overrides import override_recipe, preset_of
 from sweeps.planning.resources import Resources
 from sweeps.presets import demo
 from transfusion.cell import Recipe

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from sweeps import full_grid, looks, rounds
-from sweeps.command_line import refuse_half_asked
 from sweeps.look_costs import LookCost, over_budget, table, told
 from sweeps.looks import LookPlan, axes_of, look_plan, refuse_other_cells
 from sweeps.options import Options
+from sweeps.overrides import refuse_half_asked
 from sweeps.places import Places
 from sweeps.presets import smoke
 from sweeps.processes.stop import Stop

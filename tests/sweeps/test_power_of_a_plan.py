@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from sweeps import power
-from sweeps.command_line import options_of, preset_of
+from sweeps.command_line import options_of
+from sweeps.overrides import preset_of
 from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.presets import demo
 from transfusion.cell import Cell

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sweeps import full_grid
-from sweeps.command_line import options_of, preset_of
+from sweeps.command_line import options_of
+from sweeps.overrides import preset_of
 from sweeps.presets import PRESETS
 from transfusion.cell import Cell
 

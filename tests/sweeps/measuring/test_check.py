@@ -9,10 +9,11 @@ import torch
 from pretended_cuda import pretended
 
 from sweeps import full_grid
-from sweeps.command_line import options_of, preset_of
+from sweeps.command_line import options_of
 from sweeps.inputs.data import most_images
 from sweeps.measuring import check, machine
 from sweeps.measuring.probing import ProbeError, Workers
+from sweeps.overrides import preset_of
 from sweeps.planning import speeds
 from sweeps.planning.cost import CostModel, efficiency
 from sweeps.planning.estimate import estimate
