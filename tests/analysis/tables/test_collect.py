@@ -12,6 +12,7 @@ import pytest
 
 import analysis
 from analysis.tables import collect as collecting
+from analysis.tables import long_tables
 from analysis.tables.checking import check
 from analysis.tables.collect import collect, completeness
 from analysis.tables.schema import TABLES, EvidenceError
@@ -82,14 +83,14 @@ def test_collecting_again_reads_only_what_is_new(unfinished: Path, monkeypatch: 
     collect(unfinished)
     before = {name: table(unfinished, name) for name in ("epochs", "steps", "predictions")}
     read: list[str] = []
-    result, long = collecting._read_result, collecting._cell_table
-    monkeypatch.setattr(collecting, "_read_result", lambda folder: read.append(folder.name) or result(folder))
+    result, long = collecting.read_result, long_tables._cell_table
+    monkeypatch.setattr(collecting, "read_result", lambda folder: read.append(folder.name) or result(folder))
 
     def counted(cells: Path, file: str, table: str, name: str, *, strict: bool) -> object:
         read.append(name)
         return long(cells, file, table, name, strict=strict)
 
-    monkeypatch.setattr(collecting, "_cell_table", counted)
+    monkeypatch.setattr(long_tables, "_cell_table", counted)
     again = collect(unfinished)
     assert again is not None
     assert (again.read, read) == (0, [])
