@@ -71,7 +71,8 @@ def command(options: Options, arguments: Sequence[str], stop: Stop) -> int:
     if named and named.startswith("ray://"):
         from sweeps import remote  # Ray
 
-        return remote.run(options, options.address or "", arguments)
+        paths = {name: getattr(options, name) for name in remote.PATHS}
+        return remote.run(paths, options.address or "", arguments)
     preset = preset_of(options)
     if options.address:
         from sweeps.execution import addresses  # Ray

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from typing import Any
 import ray
 
 from sweeps.execution import addresses
-from sweeps.options import Options
 from sweeps.processes.stop import handlers_restored, heeded
 from transfusion.problems import SettingError
 
 PATHS = ("out", "data", "cache", "imagenet", "study")
+"""The options that are paths."""
 POLL_SECONDS = 1.0
 """How soon a signal is passed on."""
 ATTEMPTS = 3
@@ -57,8 +57,11 @@ class Command:
         return self.process.wait()
 
 
-def run(options: Options, address: str, arguments: Sequence[str]) -> int:
+def run(paths: Mapping[str, Path | str | None], address: str, arguments: Sequence[str]) -> int:
     """Run the command on the cluster at `address`; SIGINT and SIGTERM are passed on to it.
+
+    Args:
+        paths: what the options of `PATHS` say; None for those left out.
 
     Returns:
         Its exit status.
@@ -66,7 +69,7 @@ def run(options: Options, address: str, arguments: Sequence[str]) -> int:
     Raises:
         SettingError: relative paths, which mean nothing there, or a cluster that cannot be reached.
     """
-    refuse_relative(options)
+    refuse_relative(paths)
     connect(address)
     try:
         columns = shutil.get_terminal_size().columns
@@ -90,16 +93,15 @@ def wait_for(answer: Any, command: Any, received: list[int]) -> bytes:
             return bytes(ray.get(answer, timeout=POLL_SECONDS))
 
 
-def refuse_relative(options: Options) -> None:
+def refuse_relative(paths: Mapping[str, Path | str | None]) -> None:
     """Every folder must be an absolute one of the cluster's nodes, and OUT be named.
 
     Raises:
         SettingError: naming all that are not.
     """
-    given = {name: getattr(options, name) for name in PATHS}
     wrong = [
         f"--{name}: found {value or 'nothing'}, expected a path that starts with / and that all nodes share"
-        for name, value in given.items()
+        for name, value in paths.items()
         if (value is None and name == "out")
         or (value is not None and "://" not in str(value) and not Path(value).is_absolute())
     ]

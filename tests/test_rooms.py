@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
     "sweeps.storage": {"transfusion", "sweeps.processes"},
     "sweeps.places": {"transfusion", "sweeps.storage"},
     "sweeps.which_code": {"transfusion"},
-    "sweeps.remote": {"transfusion", "sweeps.options", "sweeps.processes", "sweeps.execution"},
+    "sweeps.remote": {"transfusion", "sweeps.processes", "sweeps.execution"},
     "sweeps.inputs": {
         "transfusion", "sweeps.options", "sweeps.places", "sweeps.spaces", "sweeps.planning",
         "sweeps.storage",
