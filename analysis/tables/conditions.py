@@ -1,4 +1,4 @@
-"""Conditions: what two cells of the grid may differ in besides their seed, derived from `schema.AXES`.
+"""Conditions: what two cells of the grid may differ in besides their seed, derived from `axes.AXES`.
 
 An axis that is added there, with the value that a null stands for, is part of every condition from then on.
 """
