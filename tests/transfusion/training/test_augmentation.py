@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.models import ResNet18_Weights
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as reference
 
 from transfusion.cell import Recipe
-from transfusion.training.augmentation import MEAN, STD, normalize, random_affine
+from transfusion.training.augmentation import normalize, random_affine
 
 
 def smooth_images(count, size):
@@ -60,5 +61,7 @@ def test_draws_lie_within_the_recipe_and_differ_between_images():
 
 def test_normalisation_is_torchvisions():
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
-    torch.testing.assert_close(normalize(images), reference.normalize(images / 255, list(MEAN), list(STD)))
+    theirs = ResNet18_Weights.IMAGENET1K_V1.transforms()
+    expected = reference.normalize(images / 255, list(theirs.mean), list(theirs.std))
+    torch.testing.assert_close(normalize(images), expected)
     assert normalize(images[:, :1]).shape == (2, 3, 8, 8)
