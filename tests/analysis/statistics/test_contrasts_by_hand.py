@@ -1,0 +1,142 @@
+"""Of contrasts: their ends, what two have in common, and why one cannot be estimated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.statistics.contrasts import Contrast, Term, absent, coefficients, estimate, joint, limits
+from analysis.statistics.measures import Measures
+
+INFINITE = float("inf")
+DEPTHS = {"shallow": 4, "middle": 8, "deep": 16}
+Key = tuple[str, int, str, int]
+
+
+def cells(values: dict[Key, float], metric: str, unfinished: tuple[Key, ...] = ()) -> Measures:
+    """Measures from {(network, size, init, seed): value}; those `unfinished` are planned and missing."""
+    rows = [
+        {
+            "architecture": a, "train_images": n, "init": i, "freeze": "none", "seed": s,
+            "balance": "natural", "depth": DEPTHS[a], "parameters": 10 ** DEPTHS[a], metric: v,
+            "status": "missing" if key in unfinished else "done",
+        }
+        for key, v in values.items()
+        for a, n, i, s in [key]
+    ]  # fmt: skip
+    return Measures(pd.DataFrame(rows))
+
+
+@pytest.mark.parametrize(
+    ("metric", "weights", "expected"),
+    [
+        ("test_auroc", (1.0,), (0.0, 1.0)),
+        ("test_auroc", (1.0, -1.0), (-1.0, 1.0)),
+        ("test_auroc", (0.5,), (0.0, 0.5)),
+        ("test_auroc", (0.25, -0.75), (-0.75, 0.25)),
+        ("test_auroc", (2.0, -3.0), (-1.0, 1.0)),
+        ("train_loss", (1.0,), (0.0, INFINITE)),
+        ("train_loss", (-1.0,), (-INFINITE, 0.0)),
+        ("train_loss", (1.0, -1.0), (-INFINITE, INFINITE)),
+    ],
+)
+def test_between_what_ends_a_contrast_can_be(
+    metric: str, weights: tuple[float, ...], expected: tuple[float, float]
+) -> None:
+    """Of one network in two seeds, each half of it."""
+    terms = tuple(Term(weight, 100 * (k + 1)) for k, weight in enumerate(weights))
+    contrast = Contrast("ends", metric, terms, "")
+    assert limits(contrast, np.array([0.5, 0.5]), np.zeros(2, np.intp)) == expected
+
+
+def test_networks_on_either_side_of_a_difference_reach_both_ends() -> None:
+    """One network less another, of which nothing is weighed twice: an AUROC's difference, from -1 to 1."""
+    contrast = Contrast("ends", "test_auroc", (Term(1.0, 100),), "", "difference", group=("deep",))
+    assert limits(contrast, np.array([1.0, -1.0]), np.arange(2)) == (-1.0, 1.0)
+    assert limits(contrast, np.array([0.4, -0.3]), np.arange(2)) == (-0.3, 0.4)
+
+
+def test_contrasts_on_the_same_patients_vary_together_by_hand() -> None:
+    """Gains of two networks, whose four areas vary by a known covariance over patients.
+
+    Variance of a - b is Caa + Cbb - 2 Cab; the covariance of a - b and c - d is Cac - Cad - Cbc + Cbd.
+    """
+    half = np.array([[3.0, 1.0, 1.0, 0.5], [0.0, 2.0, 0.4, 0.6], [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 2.0]])
+    covariance = 1e-4 * half @ half.T
+    values = {
+        (name, 100, init, 0): 0.7 + 0.03 * k
+        for k, (name, init) in enumerate((n, i) for n in ("shallow", "deep") for i in ("random", "photos"))
+    }
+    measures = cells(values, "test_auroc")
+    measures.covariance["test_auroc"] = covariance
+    measures.patients["test_auroc"] = 500
+    measures.positives["test_auroc"] = 100
+    gains = [
+        Contrast(f"gain of {name}", "test_auroc", (Term(1.0, 100, "photos"), Term(-1.0, 100)), "AUROC",
+                 architectures=(name,))
+        for name in ("shallow", "deep")
+    ]  # fmt: skip
+    found = joint(measures, gains)
+    assert found is not None
+    assert found[0] == pytest.approx([0.03, 0.03])
+    c = covariance
+    first, second = c[0, 0] + c[1, 1] - 2 * c[0, 1], c[2, 2] + c[3, 3] - 2 * c[2, 3]
+    both = c[1, 3] - c[1, 2] - c[0, 3] + c[0, 2]
+    np.testing.assert_allclose(found[1], [[first, both], [both, second]], rtol=1e-10)
+    assert coefficients(measures, gains[1]).tolist() == [0, 0, -1, 1]
+    assert joint(measures, [gains[0], Contrast("none", "test_auroc", (Term(1.0, 999),), "AUROC")]) is None
+    assert joint(measures, []) is None
+
+
+def test_between_seeds_two_contrasts_are_taken_as_independent() -> None:
+    values = {("deep", n, "random", s): v for n, pair in ((100, (1.0, 2.0)), (200, (5.0, 8.0)))
+              for s, v in enumerate(pair)}  # fmt: skip
+    measures = cells(values, "train_loss")
+    levels = [Contrast(str(n), "train_loss", (Term(1.0, n),), "nats") for n in (100, 200)]
+    found = joint(measures, levels)
+    assert found is not None
+    assert found[0] == pytest.approx([1.5, 6.5])
+    np.testing.assert_allclose(found[1], np.diag([0.5 / 2, 4.5 / 2]))
+
+
+def test_seeds_add_to_what_patients_say_of_each_contrast_alone() -> None:
+    """Two levels of two seeds each, patients that all four cells share alike: 0.01 in every place."""
+    values = {("deep", n, "random", s): v for n, pair in ((100, (0.6, 0.8)), (200, (0.7, 0.9)))
+              for s, v in enumerate(pair)}  # fmt: skip
+    measures = cells(values, "test_auroc")
+    measures.covariance["test_auroc"] = np.full((4, 4), 0.01)
+    measures.patients["test_auroc"] = 500
+    measures.positives["test_auroc"] = 100
+    levels = [Contrast(str(n), "test_auroc", (Term(1.0, n),), "AUROC") for n in (100, 200)]
+    found = joint(measures, levels)
+    assert found is not None
+    np.testing.assert_allclose(found[1], [[0.02, 0.01], [0.01, 0.02]], rtol=1e-10)
+
+
+def test_why_there_is_no_estimate() -> None:
+    nan = float("nan")
+    both = (Term(1.0, 200), Term(-1.0, 100))
+    values = {("deep", n, "random", s): 1.0 for n in (100, 200) for s in (0, 1)}
+
+    def why(values: dict[Key, float], unfinished: tuple[Key, ...], contrast: Contrast) -> tuple[int, str]:
+        measures = cells(values, "train_loss", unfinished)
+        assert estimate(measures, contrast) is None
+        return absent(measures, contrast)
+
+    gain = Contrast("gain", "train_loss", both, "nats")
+    other = Contrast("other", "train_loss", (Term(1.0, 999),), "nats")
+    assert why(values, (), other) == (2, "the grid plans no cells of one kind that it compares")
+    late = (("deep", 200, "random", 0), ("deep", 200, "random", 1))
+    unfinished = values | dict.fromkeys(late, nan)
+    assert why(unfinished, late, gain) == (2, "2 of the cells that it asks for have not finished")
+    undefined = why(unfinished, (), gain)
+    assert undefined == (
+        2, "2 of its cells have finished without this measure (too few steps or images for it)"
+    )  # fmt: skip
+    slope = Contrast("slope", "train_loss", (Term(1.0, 100),), "nats", "log2_depth")
+    assert why(values, (), slope) == (
+        0, "fewer than two networks of different, known size have finished"
+    )  # fmt: skip
+    crossed = {("deep", 100, "random", 0): 1.0, ("deep", 200, "random", 1): 1.0}
+    assert why(crossed, (), gain) == (2, "the grid plans some of the cells that it compares only")
