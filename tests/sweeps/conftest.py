@@ -1,14 +1,12 @@
 """The embedded data of a preset are drawn once for all commands of these tests."""
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from transfusion.files import locked
 from transfusion.phantom import writing
 from transfusion.phantom.settings import Phantom
 
@@ -17,15 +15,17 @@ WRITE = writing.write
 
 @pytest.fixture(scope="session")
 def drawn(common: Path) -> Callable[[Path, Phantom], Path]:
-    """A function that puts a phantom into a folder: by links to one that lies in a common folder."""
+    """A function that puts a phantom into a folder: as a link to one that lies in a common folder."""
+
+    @cache
+    def drawn_once(phantom: Phantom) -> Path:
+        return WRITE(common / f"embedded-{hashlib.sha256(repr(phantom).encode()).hexdigest()[:8]}", phantom)
 
     def put(folder: Path, phantom: Phantom) -> Path:
-        place = common / f"embedded-{hashlib.sha256(repr(phantom).encode()).hexdigest()[:8]}"
-        WRITE(place, phantom)
-        with locked(place / ".phantom.lock"):
-            for part in place.iterdir():
-                if part.is_dir() and not (folder / part.name).exists():
-                    shutil.copytree(part, folder / part.name, copy_function=os.link)
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in drawn_once(phantom).iterdir():
+            if part.is_dir() and not (folder / part.name).exists():
+                (folder / part.name).symlink_to(part, target_is_directory=True)
         return folder
 
     return put
