@@ -138,10 +138,14 @@ def read_all(cells: Path) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """
     records: dict[str, dict[str, Any]] = {}
     unfinished: set[str] = set()
-    for entry in os.scandir(cells) if cells.is_dir() else ():
-        record = read_result(cells / entry.name)
+    if not cells.is_dir():
+        return records, unfinished
+    with os.scandir(cells) as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
+        record = read_result(cells / name)
         if record is None:
-            unfinished.add(entry.name)
+            unfinished.add(name)
         else:
-            records[entry.name] = record
+            records[name] = record
     return records, unfinished
