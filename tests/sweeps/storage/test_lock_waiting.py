@@ -68,9 +68,7 @@ def test_silence_is_watched_as_long_as_is_said_and_then_ends(clock, wait, dead_a
     acquire(place, "OUT", how)
     assert time.naps == pytest.approx(naps)
     assert place.taken == [Holder(RECORD, ("a",))]
-    words = (
-        "waiting for the sweep on" if wait else f"looking, for at most {dead_after:g} s, whether the"
-    )
+    words = "waiting for the sweep on" if wait else f"looking, for at most {dead_after:g} s, whether the"
     (line,) = said
     assert line.startswith(words)
     assert "elsewhere" in line
