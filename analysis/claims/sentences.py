@@ -72,20 +72,24 @@ def because(j: Judged, need: Needed | None = None) -> str:
         parts.append(_what_would_decide(need, found, told=j.hindered))
     if j.effect in ("loss", "small loss") and j.claim.guarded:
         parts.append("What is said not to be needed is the worse by it.")
-    if found.doubtful:
-        runs = "run that failed or ended at chance is" if found.doubtful == 1 else (
-            "runs that failed or ended at chance are"
-        )  # fmt: skip
-        parts.append(
-            f"{found.doubtful} {runs} judged twice, left out and at the worst (AUROC 0.5, loss ln 2); the "
-            f"interval spans both."
-        )
-    if found.cells_missing:
-        are = "is" if found.cells_missing == 1 else "are"
-        parts.append(f"{found.cells_missing} of the cells that it asks for {are} missing.")
+    parts += _not_there(found)
     if j.same_as:
         parts.append("With two networks this is the same test as the one above, and counted once.")
     return " ".join(parts)
+
+
+def _not_there(found: Estimate) -> list[str]:
+    """Runs that failed or ended at chance, and what was made of them; cells that have not been trained."""
+    said, doubtful, missing = [], found.doubtful, found.cells_missing - found.doubtful
+    if doubtful:
+        said.append(f"{doubtful} run{'' if doubtful == 1 else 's'} failed or ended at chance.")
+    if doubtful and np.isfinite(found.low):
+        said.append(
+            "The interval spans both ways to judge that: without, and at the worst (AUROC 0.5, loss ln 2)."
+        )
+    if missing > 0:
+        said.append(f"{missing} of the cells that it asks for {'is' if missing == 1 else 'are'} missing.")
+    return said
 
 
 def _margin(j: Judged) -> str:

@@ -74,8 +74,10 @@ def test_a_diverged_run_of_the_deepest_network_never_refutes(seeds: int, verdict
     assert after.found.cells_missing >= 1
     if seeds == 1:
         assert "Without ResNet-50" in why_claim(after)
+        assert "spans" not in why_claim(after)  # there is no interval
     else:
-        assert "judged twice" in why_claim(after)
+        assert "1 run failed or ended at chance. The interval spans both" in why_claim(after)
+    assert "missing" not in why_claim(after)  # it failed
 
 
 def test_the_interval_spans_the_run_left_out_and_at_its_worst() -> None:
