@@ -14,7 +14,7 @@ from rich.table import Table
 
 from analysis.claims.same import once
 from analysis.names import FOUND
-from analysis.report.wording import signed
+from analysis.numbers import digits_seen, signed
 from analysis.run import Summary
 from analysis.statistics.catalogue import MEASURES
 
@@ -48,7 +48,7 @@ def _coloured(verdict: str, style: str = "") -> str:
 
 def _numbers(row: dict[Hashable, Any]) -> tuple[str, str, str, str]:
     """Difference, interval, margin and what was found."""
-    digits = MEASURES[row["metric"]].digits
+    digits = digits_seen(row["estimate"], MEASURES[row["metric"]].digits)
     interval = "none"
     if pd.notna(row["low"]):
         interval = f"{signed(row['low'], digits)} to {signed(row['high'], digits)}"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import re
+import textwrap
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,8 +39,25 @@ EPILOG = """examples:
 
 Running the same command again continues an interrupted grid and adds what is missing. Ctrl-C saves what is
 running and stops; a second Ctrl-C stops at once.
+
 Exit status: 0 all cells are done, 1 some cell failed or storage did, 2 unusable options or data (nothing was
 started), 130 interrupted."""
+
+
+class Wrapped(argparse.HelpFormatter):
+    """Wraps the paragraphs around the options to the terminal's width, and keeps lines that are set in."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        filled = []
+        for set_in, lines in itertools.groupby(
+            text.splitlines(), lambda line: line.startswith((" ", "examples"))
+        ):
+            if set_in:
+                filled += lines
+            else:
+                for empty, paragraph in itertools.groupby(lines, lambda line: not line):
+                    filled += [""] if empty else textwrap.wrap(" ".join(paragraph), width)
+        return "\n".join(f"{indent}{line}" for line in filled)
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         description="Train every cell of a grid of architecture, data set size, initialisation and freezing, "
         "then write tables, figures and a report.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Wrapped,
         argument_default=argparse.SUPPRESS,
     )
     summaries = "; ".join(f"{name}: {preset().summary}" for name, preset in PRESETS.items())

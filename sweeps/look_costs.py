@@ -99,7 +99,9 @@ def table(plan: LookPlan, found: Sequence[LookCost], hours: str) -> Table:
         state = "taken" if taken else "next" if number == len(plan.taken) + 1 else "if need be"
         most = "" if number <= len(plan.taken) + 1 else "up to "
         cells, cost = f"{most}{one.cells:,}", f"{most}{one.hours:,.2f}"
-        shown.add_row(str(number), str(one.seeds), f"{one.weight:.2%}", cells, cost, f"{total:,.2f}", state)
+        shown.add_row(
+            str(number), str(one.seeds), f"{100 * one.weight:.2f} %", cells, cost, f"{total:,.2f}", state
+        )
     if plan.ended:
         shown.caption = "No further look is planned."
     if plan.reserved:

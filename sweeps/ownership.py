@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,10 +34,7 @@ def take(places: Places, waiting: Waiting, cleanup: ExitStack) -> Callable[[], N
     try:
         lease = cleanup.enter_context(held(out, waiting, end_lost))
     except OSError as error:
-        raise SettingError(
-            f"--out {out}: found a folder that cannot be written ({error.strerror}), expected one that can; "
-            "name another, or change its owner or mount"
-        ) from error
+        raise unwritable(out, error) from error
     orphans = marked.end_orphans(str(out.resolve()))
     if orphans.ended:
         waiting.say(f"ended {orphans.ended} processes that an earlier sweep on {out} left behind")
@@ -51,6 +49,30 @@ def take(places: Places, waiting: Waiting, cleanup: ExitStack) -> Callable[[], N
         return cleanup.enter_context(held_prefix(store, waiting, end_lost))
     except OSError as error:
         raise unusable_store(store, error) from error
+
+
+def unwritable(out: Path, error: OSError) -> SettingError:
+    """What to say of an OUT that cannot be written."""
+    return SettingError(
+        f"--out {out}: found a folder that cannot be written ({error.strerror}), expected one that can; "
+        "name another, or change its owner or mount"
+    )
+
+
+@contextmanager
+def told_if_unwritable(out: Path) -> Iterator[None]:
+    """What a plan alone cannot write below OUT, which it takes no lock on, is told as a sweep would tell it.
+
+    Raises:
+        SettingError: OUT cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+        if place is None or not place.absolute().is_relative_to(out.absolute()):
+            raise
+        raise unwritable(out, error) from error
 
 
 def end_lost(why: str) -> None:

@@ -113,7 +113,8 @@ def power_table(rows: pd.DataFrame) -> Table:
 
 
 def _share(row: pd.Series) -> str:
-    return f"{row['right']:.0%} ({row['right_low']:.0%} to {row['right_high']:.0%})"
+    right, low, high = (100 * row[name] for name in ("right", "right_low", "right_high"))
+    return f"{right:.0f} % ({low:.0f} % to {high:.0f} %)"
 
 
 def cheapest(found: Any, conjectures: Sequence[int], hours: str) -> Iterator[str]:
@@ -138,5 +139,5 @@ def _design(one: Any, hours: str) -> str:
     sizes = ", ".join(f"{size:,}" for size in setting.sizes)
     return (
         f"{setting.seeds} seeds of {', '.join(setting.networks)} at {sizes} images, about {one.hours:,.3g} "
-        f"{hours} in all (right in {one.power:.0%} at least)"
+        f"{hours} in all (right in {100 * one.power:.0f} % at least)"
     )

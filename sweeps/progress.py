@@ -194,6 +194,10 @@ class SweepProgress:
             self.failed += 1
         self._refresh()
 
+    def waits(self, text: str) -> None:
+        """Say what is waited for."""
+        self.console.print(text)
+
     def describe(self) -> str:
         """Counts and the estimate of the end, in words."""
         elapsed = self.clock() - self.start

@@ -28,7 +28,9 @@ def run(sweep: Sweep) -> int:
     """
     places, store = sweep.places, sweep.places.store
     with ExitStack() as cleanup:
-        if not sweep.options.dry_run:
+        if sweep.options.dry_run:
+            cleanup.enter_context(ownership.told_if_unwritable(places.out))
+        else:
             waiting = Waiting(wait=sweep.options.wait, say=sweep.console.print)
             places = dataclasses.replace(places, look=ownership.take(places, waiting, cleanup))
             cleanup.enter_context(ownership.no_phantom_if_refused(places.out))

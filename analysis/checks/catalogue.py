@@ -136,7 +136,7 @@ CHECKS = (
     Check(
         "TS010",
         "cells that failed",
-        f"more than {LOST_SHARE:.0%} of the cells that ended have failed",
+        f"more than {100 * LOST_SHARE:.0f} % of the cells that ended have failed",
         "They are not missing by chance: what failed is often the largest network or the highest rate, "
         "and the "
         "mean over what is left flatters it.",

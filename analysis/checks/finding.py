@@ -145,7 +145,9 @@ def other_prevalence(found: Analysis) -> Doubt:
             spread = np.sqrt(both * (1 - both) * (1 / people + 1 / parts[name]["patients"]))
             factor = max(here, there) / max(min(here, there), 1e-12)
             if factor >= PREVALENCE_FACTOR and abs(here - there) > PREVALENCE_DEVIATIONS * spread:
-                said.append(f"{finding}: {there:.1%} positive in {name}, {here:.1%} in training")
+                said.append(
+                    f"{finding}: {100 * there:.1f} % positive in {name}, {100 * here:.1f} % in training"
+                )
     return Doubt("; ".join(said))
 
 

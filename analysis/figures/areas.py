@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FOCUS = "cbr_large_wide"
 ROOM = 0.15
 """Area that an axis shows beyond the lowest and the highest estimate."""
+MARKER = 0.03
+"""Share of an axis above an area of 1, so that its marker is whole."""
 CUT = " Triangles: the bar goes on beyond the panel."
 
 Arm = tuple[str, str]
@@ -152,12 +154,14 @@ def gains(drawn: Drawn) -> Drawing | Absent:
     figure, panels = new_figure(len(found), height=2.1 if len(found) > 1 else 2.6, sharex=True)
     for axes, (init, rows) in zip(panels, found.items(), strict=True):
         title(axes, f"{init_name(init)} minus scratch")
-        for position, name in enumerate(drawn.networks.ordered(set(rows["architecture"].dropna()))):
+        names = drawn.networks.ordered(set(rows["architecture"].dropna()))
+        for position, name in enumerate(names):
             line = rows[rows["architecture"] == name].sort_values("train_images")
             style = drawn.networks[name]
+            at = line["train_images"] * (1 + 0.02 * (position - (len(names) - 1) / 2))
             axes.plot(
-                line["train_images"] * (1 + 0.02 * (position - 3)), line["estimate"], color=style.colour,
-                marker=style.marker, linewidth=0.8, markersize=4, alpha=0.8, label=style.network,
+                at, line["estimate"], color=style.colour, marker=style.marker, linewidth=0.8,
+                markersize=4, alpha=0.8, label=style.network,
             )  # fmt: skip
         mean = rows[rows["architecture"].isna()].sort_values("train_images")
         axes.axhspan(-drawn.margin, drawn.margin, color="#000000", alpha=0.06, linewidth=0)
@@ -202,7 +206,8 @@ def room(rows: pd.DataFrame) -> tuple[float, float]:
     lowest, highest = rows["estimate"].min(), rows["estimate"].max()
     ends = np.nanmin([*rows["low"], lowest]), np.nanmax([*rows["high"], highest])
     low, high = max(ends[0], lowest - ROOM) - 0.02, min(ends[1], highest + ROOM) + 0.02
-    return max(0.0, float(low)), min(1.0, float(high))
+    low = max(0.0, float(low))
+    return low, min(1.0 + MARKER * (1.0 - low), float(high))
 
 
 def beyond(axes: Axes, rows: pd.DataFrame) -> bool:

@@ -51,7 +51,7 @@ def shares(drawn: Drawn) -> Drawing | Absent:
     else:
         size_axis(axes, table["train_images"].astype(int))
     axes.set_ylabel("share of pairs")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     legend(figure, columns=1)
     seeds = int(table["seeds"].max())
     sizes = "Numbers at the bottom: training images. " if timed else ""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FOCUS, TALL = "cbr_large_wide", "cbr_large_tall"
 RESNETS = ("resnet50", "resnet34", "resnet18")
+BAND_ROOM = 1.3
+"""Height of a panel of losses, in their largest: with two seeds a band would hide the curves."""
 DECADES = 2.5
 """From this many on a logarithmic axis is labelled by powers of ten."""
 
@@ -102,6 +104,11 @@ def _losses(drawn: Drawn, wanted: tuple[str, ...], title: str) -> Drawing | Abse
     legend(figure)
     absent = [drawn.networks[name].network for name in drawn.networks.ordered(planned) if name not in there]
     band = " Band: 95 % interval over seeds." if (drawn.losses["seeds"] > 1).any() else ""
+    shown = drawn.loss_lines[drawn.loss_lines["architecture"].isin(there)]["train_loss"]
+    top = BAND_ROOM * float(shown.max())
+    if drawn.losses[drawn.losses["architecture"].isin(there)]["high"].max() > top:
+        axes.set_ylim(0, top)
+        band = f"{band[:-1]}; it goes on above the panel."
     size = int(drawn.scratch["train_images"].iloc[0])
     return Drawing(
         figure,

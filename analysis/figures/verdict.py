@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from analysis.figures.canvas import COLUMN, PAGE, Absent, Drawing, several
 from analysis.figures.palette import VERDICTS
 from analysis.names import FOUND
+from analysis.numbers import digits_seen, signed
 
 if TYPE_CHECKING:
     from analysis.claims.drawn import Drawn
@@ -44,7 +45,7 @@ class Layout:
 
 
 WIDE = Layout(PAGE, 2.85, 5.0, 5.15, 50, 0.30, 0.40, 0.0)
-NARROW = Layout(COLUMN, 0.12, 1.33, 1.40, 69, 0.43, 0.40, 0.19)
+NARROW = Layout(COLUMN, 0.12, 1.33, 1.40, 66, 0.43, 0.40, 0.19)
 HEAD_CHARACTERS = {PAGE: 80, COLUMN: 42}
 LINES, LINE = 2, 0.1
 """Lines of a question that a claim has room for, and the height of each further one."""
@@ -204,16 +205,13 @@ def _in_margins(row: dict[str, object], key: str) -> float:
 
 
 def _signed(value: object, digits: int) -> str:
-    """A difference with its sign; none where it is rounded to zero, nothing where it is missing."""
-    if not isinstance(value, float) or not np.isfinite(value):
-        return ""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text
+    """A difference with its sign; nothing where it is missing."""
+    return signed(value, digits) if isinstance(value, float) and np.isfinite(value) else ""
 
 
 def _number(row: dict[str, object], lacking: str, *, margin: bool) -> str:
     """The estimate with its interval, and below its unit and, if there is room, its margin."""
-    digits = int(str(row["digits"]))
+    digits = digits_seen(float(str(row["estimate"])), int(str(row["digits"])))
     value, low, high = (_signed(row[name], digits) for name in ("estimate", "low", "high"))
     if isinstance(row["low"], float) and row["low"] == row["high"]:
         low, lacking = "", " (no variation)"

@@ -8,7 +8,8 @@ import pandas as pd
 
 from analysis.claims.conjectures import CONJECTURES
 from analysis.claims.same import DIGITS
-from analysis.report.wording import digits_of, signed, varies_not
+from analysis.numbers import signed
+from analysis.report.wording import SAME, digits_of, varies_not
 
 QUESTIONS = {
     1: "Are deep networks too difficult to train?",
@@ -163,13 +164,16 @@ def _leaning(row: pd.Series) -> str:
 def brackets(verdicts: pd.DataFrame) -> str:
     """What stands in the answers' brackets, or why there are none."""
     asked = pd.concat([_asked(number, verdicts) for number in CONJECTURES])
-    known = asked["low"].notna() & asked["high"].notna()
     if asked.empty:
         return ""
-    if known.all():
+    low, high = asked["low"].astype(float), asked["high"].astype(float)
+    known, ranges = low.notna() & high.notna(), (high - low).abs() >= SAME
+    if ranges.all():
         return "In brackets: 95 % intervals."
-    if known.any():
+    if ranges.any():
         return "In brackets: 95 % intervals; what has none may be chance."
+    if known.all():
+        return "No variation: all seeds and patients say the same, so nothing tells what is chance."
     return "Without an interval, each of these may be chance."
 
 

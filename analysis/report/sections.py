@@ -23,8 +23,8 @@ from analysis.tables.origins import starts
 from analysis.tables.store import sweep_note
 
 ONE_SEED = (
-    "With one seed a level's interval, in tables and figures, is of patients, and of the scatter of single "
-    "runs where a figure says so; claims have none, since they are about what another seed would show."
+    "With one seed neither claims nor levels have an interval, since both are about what another seed would "
+    "show; bars in figures are then of patients, and of the scatter of single runs where a figure says so."
 )
 
 Record = list[tuple[str, Any]]

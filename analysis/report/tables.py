@@ -21,6 +21,7 @@ from analysis.report.wording import (
     digits_of,
     interval,
     level,
+    levels_interval,
     repeated,
     without,
 )
@@ -31,6 +32,10 @@ BY_CONJECTURE: dict[int, tuple[str, ...]] = {
     1: ("train_loss", "convergence_epochs", "spikes", "spike_height", "spike_recovery_steps"),
     2: ("test_auroc", "test_auprc", "official_auroc", "official_study_auroc", "train_loss"),
 }
+ALONE = (
+    "A level of one seed stands without an interval: one over its patients alone would say nothing of "
+    "another seed. What can be said is in the table (columns low, high, seed_part)."
+)
 GAINS = ("test_auroc", "test_auprc", "official_auroc")
 
 
@@ -139,8 +144,9 @@ def behind(conjecture: int, estimates: pd.DataFrame, networks: Networks) -> Fold
     """What stands behind a conjecture besides its claims; rows of `estimates`."""
     if conjecture in BY_CONJECTURE:
         shown = _levels_from_scratch(BY_CONJECTURE[conjecture], estimates, networks)
-        about = "every network from scratch, at the smallest and the largest size"
-        return Fold("The networks one by one", about, (shown,)) if shown else None
+        one = len(set(_levels(estimates)["train_images"])) == 1
+        about = f"every network from scratch{'' if one else ', at the smallest and the largest size'}"
+        return Fold("The networks one by one", about, (shown,), _alone(estimates)) if shown else None
     kinds = ("gain", "power_law") if conjecture == 3 else ("difference",)
     chosen = estimates["kind"].isin(kinds) & estimates["architecture"].isna()
     rows = estimates[chosen & estimates["metric"].isin(GAINS)]
@@ -216,7 +222,12 @@ def levels(estimates: pd.DataFrame, networks: Networks) -> Fold | None:
             )
             found += [shown] if shown else []
     about = "areas on both splits; training loss, convergence and spikes; a row for each"
-    return Fold("Every condition", about, tuple(found)) if found else None
+    return Fold("Every condition", about, tuple(found), _alone(estimates)) if found else None
+
+
+def _alone(estimates: pd.DataFrame) -> tuple[str, ...]:
+    """Why levels of one seed have no interval, where there are any."""
+    return (ALONE,) if (_levels(estimates)["seeds"] == 1).any() else ()
 
 
 def _levels(estimates: pd.DataFrame) -> pd.DataFrame:
@@ -348,7 +359,7 @@ def published(rows: pd.DataFrame, networks: Networks) -> Table | None:
                 "images": [f"{int(n):,}" if pd.notna(n) else "all" for n in rows["train_images"]],
                 "starts from": [start(name) for name in rows["init"]],
                 "published": rows["published_auroc"],
-                "ours (95 % interval)": [level(row) for _, row in rows.iterrows()],
+                f"ours {levels_interval(rows)}": [level(row) for _, row in rows.iterrows()],
                 "n": [counted(row) for _, row in rows.iterrows()],
             }
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.numbers import digits_seen, signed
 from analysis.report.render import number
 from analysis.statistics.catalogue import MEASURES
 
@@ -63,17 +64,29 @@ def interval(rows: pd.DataFrame) -> str:
     return "(95 % interval)" if known else "(no intervals yet)"
 
 
+def levels_interval(rows: pd.DataFrame) -> str:
+    """The same of levels, which have none where there is one seed."""
+    return "(one seed, no interval)" if (rows["seeds"] == 1).all() else "(95 % interval)"
+
+
 def without(rows: pd.DataFrame) -> str:
     """What a row without an interval says of it, where others have one."""
     return " (no interval)" if interval(rows) == "(95 % interval)" else ""
 
 
+def one_seed(row: pd.Series) -> bool:
+    """Whether a level rests on one seed: an interval over its patients would say nothing of another seed."""
+    return bool(row.get("seeds") == 1)
+
+
 def level(row: pd.Series) -> str:
-    """A level with its interval, without signs: `0.812 (0.790 to 0.833)`."""
+    """A level with its interval, without signs: `0.812 (0.790 to 0.833)`; of one seed alone, without."""
     value, low, high = (row[name] for name in ("estimate", "low", "high"))
     if pd.isna(value):
         return ""
     digits = digits_of(row["metric"])
+    if one_seed(row):
+        return number(value, digits)
     if pd.isna(low) or pd.isna(high):
         return f"{number(value, digits)} (no interval)"
     return f"{number(value, digits)} ({number(low, digits)} to {number(high, digits)})"
@@ -88,7 +101,7 @@ def difference(row: pd.Series, lacking: str = " (no interval)") -> str:
     value, low, high = (row[name] for name in ("estimate", "low", "high"))
     if pd.isna(value):
         return ""
-    digits = digits_of(row["metric"])
+    digits = digits_seen(value, digits_of(row["metric"]))
     if pd.isna(low) or pd.isna(high):
         return f"{signed(value, digits)}{lacking}"
     if varies_not(row):
@@ -105,12 +118,6 @@ def repeated(row: pd.Series) -> str:
     """The interval that holds for all claims and looks together; empty where seeds do not come in looks."""
     low, high, digits = row["repeated_low"], row["repeated_high"], digits_of(row["metric"])
     return "" if pd.isna(low) or pd.isna(high) else f"{signed(low, digits)} to {signed(high, digits)}"
-
-
-def signed(value: float, digits: int) -> str:
-    """A difference with its sign; what is rounded to zero has none."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text
 
 
 def counted(row: pd.Series) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ray.tune import Callback
 from ray.tune.search import Searcher
 
+from sweeps.execution.absence import Absence
 from sweeps.execution.devices import Devices
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import larger_share
@@ -47,6 +48,7 @@ class Watcher(Protocol):
 
     def epoch(self, cell_id: str, done: int, of: int) -> None: ...
     def finished(self, cell_id: str, status: str) -> None: ...
+    def waits(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ class CellQueue(Searcher):
         self.failed = set(states) - self.done
         self.record, self.fail_fast = record, control.fail_fast
         self.watcher, self.stop = control.watcher, control.stop
+        self.absence = Absence(control.watcher.waits, elastic=devices.ask is not None, clock=devices.clock)
         urgency = {planned.id: planned.seconds for planned in cells}
         for planned in cells:
             if planned.upstream in urgency:
@@ -122,7 +125,11 @@ class CellQueue(Searcher):
                 "share": planned.share,
                 "upstream": planned.upstream,
             }
-        return None if self.waiting or self.running else Searcher.FINISHED
+        if not (self.waiting or self.running):
+            return Searcher.FINISHED
+        if reason := self.absence.heed(self.devices.lacking(self._ready)):
+            self.stop.request(reason)
+        return None
 
     def _ready(self) -> Iterator[PlannedCell]:
         """The cells that wait for nothing but a device, in order."""

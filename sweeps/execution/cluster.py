@@ -10,6 +10,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps.planning.resources import Gpus, Resources, checked, gpus_here, same_name, with_gpus
 
+LEAVE_GPUS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Lets a process that asks for no GPU see those that its node has."""
+
 
 def resources_of(cpus: int, gpus_per_trial: float | None) -> Resources:
     """The resources of the Ray cluster that is connected, its nodes of whatever kinds.
@@ -26,9 +29,14 @@ def resources_of(cpus: int, gpus_per_trial: float | None) -> Resources:
 
 
 def _gpus_of(nodes: Sequence[dict[str, Any]]) -> Gpus:
-    """What torch finds on all of these nodes of a cluster."""
+    """What torch finds on all of these nodes of a cluster, of all their GPUs.
 
-    @ray.remote(num_cpus=0, num_gpus=0.01)
+    The look asks Ray for no GPU: a process that is given one sees that one alone, and would wait for it.
+    """
+
+    # A process of its own, which ends with the look, so that it keeps no GPU open. Older Rays hide every GPU
+    # from one that asks for none, unless they are told not to.
+    @ray.remote(num_cpus=0, num_gpus=0, max_calls=1, runtime_env={"env_vars": LEAVE_GPUS})
     def look() -> Gpus:
         count, found = gpus_here()
         none = "found no GPU where Ray counts one, expected one; check torch and the driver of this node"

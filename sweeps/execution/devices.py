@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 from sweeps.execution.placement import Demand, Node, Place, Placement
 from sweeps.planning.plan import PlannedCell
@@ -59,6 +59,23 @@ class Devices:
 
         found = self.placement.choose(demands(), self.clock())
         return (cells[found[0]], found[1]) if found else None
+
+    def lacking(self, ready: Callable[[], Iterable[PlannedCell]]) -> str:
+        """What no node has, so that nothing runs, nor could: `a node with a GPU and 2 cores`.
+
+        Empty where some node could hold a cell that is handed out or ready.
+        """
+        demands = chain(self.placement.demands(), (self.demand(planned) for planned in ready()))
+        least: Demand | None = None
+        for one in demands:
+            if self.placement.could_hold(one):
+                return ""
+            if least is None or (one.cores, one.gpu) < (least.cores, least.gpu):
+                least = one
+        if least is None:
+            return ""
+        cores = f"{least.cores:g} core{'' if least.cores == 1 else 's'}"
+        return f"a node with a GPU and {cores}" if least.gpu else f"a node with {cores}"
 
     def demand(self, planned: PlannedCell) -> Demand:
         """What a cell takes, in Ray's terms, and for how long."""

@@ -131,6 +131,13 @@ class Placement:
                 return key, min(allowed, key=lambda place: (self._amount(place, *free[place]), place))
         return None
 
+    def could_hold(self, demand: Demand) -> bool:
+        """Whether a node that is there could hold `demand`, were it free."""
+        return any(
+            demand.cores <= node.cores + SLACK and (node.gpus > 0 or not self.on_gpu)
+            for node in self.nodes.values()
+        )
+
     def demands(self) -> list[Demand]:
         """What runs."""
         return [one.demand for one in self._running.values()]

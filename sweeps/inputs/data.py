@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from sweeps.inputs.effects import meaning_problems, without_effect
 from sweeps.options import Options
@@ -52,7 +59,7 @@ def open_data(
         problems += error.problems
         checked = ()
     problems += checks.upstream_problems(label_counts(dataset, upstream, recipe))
-    with Progress(*columns("checking images"), console=console, transient=True) as bar:
+    with Progress(*columns("checking images", console.width), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
         found = survey.Survey(asked)
         try:
@@ -202,7 +209,7 @@ def prepare(dataset: Dataset, recipe: Recipe, cache: Path, console: Console, cha
     Returns:
         The data set named by the bytes that were read.
     """
-    with Progress(*columns("decoding images"), console=console, transient=True) as bar:
+    with Progress(*columns("decoding images", console.width), console=console, transient=True) as bar:
         task = bar.add_task("", total=len(dataset.frame))
         return image_cache.prepare(
             dataset,
@@ -216,11 +223,16 @@ def prepare(dataset: Dataset, recipe: Recipe, cache: Path, console: Console, cha
 
 def settle(dataset: Dataset, console: Console) -> Dataset:
     """Read the images whose bytes are not certain, with a progress bar; the data set named by them."""
-    with Progress(*columns("reading images"), console=console, transient=True) as bar:
+    with Progress(*columns("reading images", console.width), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
         return content.settled(dataset, lambda done, of: bar.update(task, completed=done, total=of))
 
 
-def columns(text: str) -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeRemainingColumn]:
-    """What the progress bar of work on images shows."""
-    return TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+BAR_WIDTH = 80
+"""Columns of a terminal from which on there is room for a bar beside its numbers."""
+
+
+def columns(text: str, width: int) -> tuple[ProgressColumn, ...]:
+    """What the progress bar of work on images shows, on a terminal of `width` columns."""
+    bar = (BarColumn(),) if width >= BAR_WIDTH else ()
+    return TextColumn(text), *bar, MofNCompleteColumn(), TimeRemainingColumn()

@@ -204,7 +204,7 @@ def _parse(
 
 
 def _read_images(folder: Path, recipe: Recipe, console: Console) -> Dataset:
-    with Progress(*data.columns("checking ImageNet"), console=console, transient=True) as bar:
+    with Progress(*data.columns("checking ImageNet", console.width), console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
         return imagenet.read(
             folder, recipe.upstream_images, lambda done, of: bar.update(task, completed=done, total=of)

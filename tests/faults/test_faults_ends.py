@@ -51,21 +51,57 @@ def test_what_is_told_to_ignore_a_hang_up_goes_on(grid_of):
     assert driver.wait(600) == 0, grid.log()
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=lambda how: how.name)
 @pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
-def test_a_ray_that_dies_is_noticed_and_the_same_command_continues(grid_of, victim):
-    grid = grid_of(f"no-{victim}", inits=("random",), epochs=300)
+def test_a_ray_that_dies_or_stands_still_is_noticed_and_the_same_command_continues(grid_of, victim, how):
+    grid = grid_of(f"no-{victim}-{how.name}", inits=("random",), epochs=300)
     driver = grid.start()
     trains(grid, driver)
     family = psutil.Process(driver.pid).children(recursive=True)
-    next(one for one in family if one.name() == victim).kill()
+    next(one for one in family if one.name() == victim).send_signal(how)
     begun = time.monotonic()
     assert driver.wait(SPARE) == 1, grid.log()
     assert time.monotonic() - begun < 5
-    assert f"Ray has ended under the sweep ({victim})" in grid.whole_log()
+    what = victim if how == signal.SIGKILL else f"{victim} was stopped"
+    assert f"Ray has ended under the sweep ({what})" in grid.whole_log()
     assert "the same command continues" in grid.whole_log()
     _, left = psutil.wait_procs(family, timeout=5)
     assert left == []
     grid.finish()
+
+
+def test_a_head_that_answers_no_more_is_not_waited_for_as_long_as_ray_would(grid_of):
+    """Its kernel still takes connections; Ray aborts its driver after a minute, without a word."""
+    grid = grid_of("silent-head", inits=("random",), epochs=3000)
+    place = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
+    environment = {**os.environ, "TMPDIR": str(place)}
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=6391", "--num-cpus=1"]
+    subprocess.run(
+        [*command, "--include-dashboard=false", f"--temp-dir={place}"],
+        env=environment, check=True, capture_output=True, timeout=SPARE, start_new_session=True,
+    )  # fmt: skip
+    ray = [one for one in psutil.process_iter() if str(place) in " ".join(told(one))]
+    try:
+        driver = grid.start("--address", "127.0.0.1:6391", env=environment)
+        trains(grid, driver)
+        next(one for one in ray if one.name() == "gcs_server").suspend()
+        begun = time.monotonic()
+        assert driver.wait(2 * SPARE) == 1, grid.log()
+        assert 40 < time.monotonic() - begun < 55
+        assert "6391 has not answered for 45 s). What was done is kept; the same command" in grid.whole_log()
+        assert [one for one in grid.processes() if one.pid == driver.pid] == []
+    finally:
+        for one in ray:
+            one.kill()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def told(process):
+    """The words of its command line; none where it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_a_reader_that_goes_away_does_not_end_the_sweep(grid_of):

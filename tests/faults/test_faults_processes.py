@@ -71,6 +71,27 @@ def test_losses_of_a_node(grid_of, undisturbed, kills, record_property):
     judge(record_property, "loss of one of two nodes", losses, witness, undisturbed(grid.seeds))
 
 
+def test_the_last_node_with_a_core_leaves_and_is_waited_for_with_words(grid_of, undisturbed, record_property):
+    from ray.cluster_utils import Cluster
+
+    grid = grid_of("no-node", seeds=2)
+    witness = Witness(grid)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        driver = grid.start("--address", cluster.address)
+        assert wait_for(lambda: witness.look() and trains(node), driver, grid), grid.log()
+        cluster.remove_node(node, allow_graceful=False)
+        waiting = "no trial can run: waiting for a node with 1 core to join the cluster, for 10 s so far"
+        assert wait_for(lambda: waiting in grid.whole_log(), driver, grid, 120), grid.log()
+        cluster.add_node(num_cpus=1)
+        assert driver.wait(PATIENCE) == 0, grid.log()
+    finally:
+        cluster.shutdown()
+    assert "a node has joined after" in grid.whole_log()
+    judge(record_property, "loss of the only node", 1, witness, undisturbed(grid.seeds))
+
+
 def test_the_flag_that_ends_trials_stands_on_the_drivers_node():
     """Wherever else it stood, a lost node would take it, and every trial after that would fail."""
     import ray

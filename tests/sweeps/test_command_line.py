@@ -115,6 +115,7 @@ def test_unusable_options_end_with_status_2_and_start_nothing(
         ("--data", "x" * 300, "file name too long"),
         ("--data", "loop", "too many levels"),
         ("--out", "a\0b", "null"),
+        ("--out", "/proc/self/nowhere", "found a folder that cannot be written"),
     ],
 )
 def test_places_that_cannot_be_end_with_status_2(option, value, named, dry, tmp_path, capsys, monkeypatch):

@@ -78,7 +78,7 @@ def test_the_labels_are_the_same_in_plan_record_tables_and_report(first):
         names = ["images", "positive", "negative", "uncertain", "blank"]
         assert list(counts[names].sum()) == kinds
         assert counts["patients"].sum() == rows["Path"].str.extract(r"/(patient\d+)/")[0].nunique()
-        assert f"-1: {kinds[3]:,} -> {became}" in text
+        assert f"uncertain (-1): {kinds[3]:,} -> {became}" in text
         for one in counts.to_dict("records"):
             numbers = [f"{one[name]:,}" for name in ("patients", *names)]
             assert re.search(r"\s+".join([one["part"], *numbers]), text)

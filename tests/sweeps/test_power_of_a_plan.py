@@ -102,7 +102,7 @@ def test_what_is_told_of_power(capsys: pytest.CaptureFixture[str]) -> None:
         next(i for i, line in enumerate(lines) if name in line) for name in ("conjecture 3", "last")
     )
     assert first < second
-    assert lines[first].count("75% (10% to 90%)") == 3
+    assert lines[first].count("75 % (10 % to 90 %)") == 3
 
     design = SimpleNamespace(
         setting=SimpleNamespace(seeds=4, sizes=(50_000, 200_000), networks={"resnet50": 0, "cbr_tiny": 0}),

@@ -107,10 +107,14 @@ def count(
 
 
 def became(counts: Sequence[PartCounts]) -> tuple[str, ...]:
-    """What became of the labels of one finding, over all its parts: `-1: 12,984 -> positive`."""
+    """What became of the labels of one finding, over all its parts: `uncertain (-1): 12,984 -> positive`."""
     uncertain, blank = sum(one.uncertain for one in counts), sum(one.blank for one in counts)
-    texts = [f"-1: {uncertain:,} -> {counts[0].uncertain_became}"] if uncertain else ["no -1"]
-    texts += [f"blank: {blank:,} -> {counts[0].blank_became}"] if blank else ["no blank"]
+    texts = (
+        [f"uncertain (-1): {uncertain:,} -> {counts[0].uncertain_became}"]
+        if uncertain
+        else ["none uncertain"]
+    )
+    texts += [f"blank: {blank:,} -> {counts[0].blank_became}"] if blank else ["none blank"]
     positive, negative = (
         sum(getattr(one, name) for one in counts) for name in ("trained_positive", "trained_negative")
     )

@@ -128,9 +128,13 @@ PLANTED: list[tuple[str, Callable[[], Analysis], str]] = [
     (
         "TS005",
         lambda: analysis(sound_cells(), labels("test", 200)),
-        r"Edema: 50\.0% positive in test, 25\.0%",
+        r"Edema: 50\.0 % positive in test, 25\.0 %",
     ),
-    ("TS005", lambda: analysis(sound_cells(), labels("official", 20)), r"Edema: 10\.0% positive in official"),
+    (
+        "TS005",
+        lambda: analysis(sound_cells(), labels("official", 20)),
+        r"Edema: 10\.0 % positive in official",
+    ),
     (
         "TS006",
         lambda: analysis(sound_cells(), {**SWEEP, "data": {"equal_images": [PAIR]}}),

@@ -97,6 +97,21 @@ def test_one_line_stands_alone() -> None:
 def test_what_is_open_says_which_way_it_leans(low: float | None, high: float | None, said: str) -> None:
     rows = verdicts("undecided", "undecided", "unknown", 0.1, low, high)  # type: ignore[arg-type]
     assert headline(rows, "photos", "On radiographs").startswith(f"On radiographs: {said}")
-    assert brackets(rows) == (
-        "Without an interval, each of these may be chance." if low is None else "In brackets: 95 % intervals."
-    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.05, 0.2, "In brackets: 95 % intervals."),
+        (None, None, "Without an interval, each of these may be chance."),
+        (
+            0.1,
+            0.1,
+            "No variation: all seeds and patients say the same, so nothing tells what is chance.",
+        ),
+    ],
+)
+def test_what_brackets_hold_is_said_where_there_are_brackets(
+    low: float | None, high: float | None, said: str
+) -> None:
+    assert brackets(verdicts("undecided", "undecided", "unknown", 0.1, low, high)) == said

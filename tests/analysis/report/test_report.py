@@ -18,8 +18,9 @@ from analysis.__main__ import main
 from analysis.claims.conjectures import grid_of
 from analysis.claims.estimates import estimate_table
 from analysis.figures.records import RECORDS
+from analysis.numbers import signed
 from analysis.report.render import number, probability, table
-from analysis.report.wording import difference, signed
+from analysis.report.wording import difference, level
 from analysis.statistics.measures import measure
 from analysis.tables.collect import collect
 
@@ -296,6 +297,16 @@ def test_numbers_are_rounded_for_reading_and_missing_is_empty() -> None:
     assert shown is not None
     assert [[cell.text for cell in row] for row in shown.rows] == [[""], ["1"]]
     assert shown.columns == ("a",)
+
+
+def test_a_level_of_one_seed_has_no_interval_and_a_small_difference_is_not_zero() -> None:
+    row = pd.Series({"metric": "test_auroc", "estimate": 0.788, "low": 0.091, "high": 0.993, "seeds": 1.0})
+    assert level(row) == "0.788"
+    assert level(row.replace(1.0, 3.0)) == "0.788 (0.091 to 0.993)"
+    spikes = pd.Series({"metric": "spikes", "estimate": 0.042, "low": -0.11, "high": 0.194})
+    assert difference(spikes) == "+0.04 (-0.11 to +0.19)"
+    assert difference(spikes.replace(0.042, 0.31)) == "+0.3 (-0.1 to +0.2)"
+    assert difference(spikes.replace(0.042, 0.0)) == "0.0 (-0.1 to +0.2)"
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

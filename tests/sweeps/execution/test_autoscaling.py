@@ -161,6 +161,30 @@ def test_the_gpus_of_every_node_are_looked_at_there(nodes_with):
     assert looked == [ID]
 
 
+@pytest.mark.slow
+def test_all_gpus_of_a_node_are_looked_at_though_a_process_has_one_of_them(monkeypatch):
+    """On a Ray that was told of three GPUs: a trial sees its own, the look sees what the node has."""
+    import ray
+
+    def seen():
+        import os
+
+        return 1, Gpus(name=os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    monkeypatch.setattr(cluster, "gpus_here", seen)
+    ray.init(address="local", num_cpus=1, num_gpus=3, include_dashboard=False, log_to_driver=False)
+    try:
+        all_taken = ray.remote(num_cpus=0, num_gpus=3)(SimpleNamespace).remote()
+        ray.get(all_taken.__ray_ready__.remote())
+        one = ray.remote(num_cpus=0, num_gpus=0.01)(lambda: seen()[1].name)
+        assert cluster._gpus_of(ray.nodes()).name == "4,5,6", "nor does it wait for one that is free"
+        ray.kill(all_taken)
+        assert ray.get(one.remote()) in {"4", "5", "6"}
+    finally:
+        ray.shutdown()
+
+
 def test_a_node_whose_gpu_cannot_be_opened_is_named_or_left_alone(nodes_with):
     looked = nodes_with(Gpus(problem="found a GPU that torch cannot open, expected a driver for this CUDA"))
     with pytest.raises(resources.GpuError, match=r"node 10\.0\.0\.2: found a GPU that torch cannot open"):

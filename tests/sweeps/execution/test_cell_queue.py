@@ -1,10 +1,12 @@
 """The order of cells, and what follows from each end of an attempt."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 import pytest
 
+from sweeps.execution.absence import LIMIT
 from sweeps.execution.cell_queue import LOSSES, NODE_LOSSES, CellQueue, Control
 from sweeps.execution.devices import Devices
 from sweeps.execution.placement import Node
@@ -32,6 +34,9 @@ class Watcher:
 
     def finished(self, cell_id, status):
         self.events.append((cell_id, status))
+
+    def waits(self, text):
+        self.events.append(text)
 
 
 class Sweep:
@@ -240,3 +245,24 @@ def test_a_node_may_die_more_often_than_a_process_but_not_for_ever():
         sweep.dies(f"t{attempts}", word)
         attempts += 1
     assert NODE_LOSSES < attempts < 2 * NODE_LOSSES
+
+
+def test_a_cluster_whose_last_gpu_leaves_is_waited_for_with_words_and_not_for_ever():
+    """Also where a trial was handed out to a node that left: Tune would wait for another in silence."""
+    there, begun = {"n": Node(cores=64, gpus=1)}, time.monotonic()
+    now = [begun]
+    sweep = Sweep([SCRATCH, dataclasses.replace(SCRATCH, seed=1)], nodes=there)
+    sweep.queue.devices.clock = sweep.queue.absence.clock = lambda: now[0]
+    assert sweep.next("t1") == SCRATCH
+    assert sweep.next("t2") is None
+    assert sweep.watcher.events == [], "the GPU is there, and busy"
+    there.clear()
+    while not sweep.stop.reason:
+        now[0] += 10
+        found = sweep.next("t2")
+    assert found is None
+    assert "waiting for a node with a GPU and 1 core to join the cluster" in sweep.watcher.events[0]
+    assert "the same command then continues" in sweep.watcher.events[0]
+    assert now[0] - begun == pytest.approx(LIMIT, abs=30)
+    assert sweep.next("t3") == FINISHED
+    assert sweep.recorded == [], "no cell has failed by it"

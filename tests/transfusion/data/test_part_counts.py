@@ -61,8 +61,8 @@ def test_counts_of_the_real_labels_are_those_of_pandas(raw, real, policy, blank)
 def test_what_became_of_the_real_labels(real):
     recipe = Recipe()
     counts = count(real, ["Edema", "Consolidation"], recipe.uncertain_policy, recipe.blank)
-    assert became(counts[:3])[:2] == ("-1: 12,984 -> positive", "blank: 137,458 -> negative")
-    assert became(counts[3:])[0] == "-1: 27,742 -> negative"
+    assert became(counts[:3])[:2] == ("uncertain (-1): 12,984 -> positive", "blank: 137,458 -> negative")
+    assert became(counts[3:])[0] == "uncertain (-1): 27,742 -> negative"
     assert sum(one.images for one in counts) == 2 * 223_414
     assert "cannot decide" not in what_it_decides(counts, "Edema")[0]
 
