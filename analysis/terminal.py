@@ -21,6 +21,9 @@ from analysis.statistics.catalogue import MEASURES
 COLOURS = {"supported": "green", "refuted": "magenta", "undecided": "bright_black"}
 
 
+NO_INTERVAL = "none"
+"""Below a heading that says of what."""
+
 NARROW = 90
 """Columns below which every claim has lines of its own instead of a row."""
 
@@ -49,7 +52,7 @@ def _coloured(verdict: str, style: str = "") -> str:
 def _numbers(row: dict[Hashable, Any]) -> tuple[str, str, str, str]:
     """Difference, interval, margin and what was found."""
     digits = digits_seen(row["estimate"], MEASURES[row["metric"]].digits)
-    interval = "none"
+    interval = NO_INTERVAL
     if pd.notna(row["low"]):
         interval = f"{signed(row['low'], digits)} to {signed(row['high'], digits)}"
     return signed(row["estimate"], digits), interval, f"{row['margin']:g}", FOUND.get(row["effect"], "")
@@ -64,6 +67,7 @@ def _lines(verdicts: pd.DataFrame) -> Iterator[str]:
             value, interval, margin, found = _numbers(row)
             yield f"  {escape(row['question'])}"
             said = f"{found}, " if found else ""
+            interval = "no interval" if interval == NO_INTERVAL else interval
             yield f"    {value} ({interval}), margin {margin}: {said}{_coloured(row['verdict'])}"
 
 

@@ -48,7 +48,7 @@ class Wrapped(argparse.HelpFormatter):
     """Wraps the paragraphs around the options to the terminal's width, and keeps lines that are set in."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        filled = []
+        filled: list[str] = []
         for set_in, lines in itertools.groupby(
             text.splitlines(), lambda line: line.startswith((" ", "examples"))
         ):

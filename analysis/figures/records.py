@@ -78,8 +78,7 @@ RECORDS: tuple[Record, ...] = (
     ),
     Record(
         name="figure5",
-        caption="AUROC by number of parameters and by depth, at the largest and the smallest size (the "
-        "study's figure 5).",
+        caption="AUROC by number of parameters and by depth (the study's figure 5).",
         part=2,
         draw=networks.by_network,
     ),
@@ -124,7 +123,7 @@ RECORDS: tuple[Record, ...] = (
     ),
     Record(
         name="range_tests",
-        caption="The learning-rate range tests at the largest size.",
+        caption="The learning-rate range tests.",
         part="methods",
         draw=training.range_tests,
     ),

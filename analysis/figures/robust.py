@@ -120,9 +120,15 @@ def _note(table: pd.DataFrame) -> str:
     plain = table[table["choice"].isna()]
     patients, seeds = plain["patients"].dropna(), plain["seeds"].dropna()
     who = f"{int(patients.max()):,} test patients, " if len(patients) else ""
+    barred = (table["low_in_margins"].notna() & table["high_in_margins"].notna()).any()
+    bars = (
+        "Bars: 95 % intervals, triangles where they or an effect lie beyond the scale."
+        if barred
+        else "There are no intervals yet. Triangles: an effect beyond the scale."
+    )
     return (
         f"n = {who}{several(int(seeds.max()) if len(seeds) else 0, 'seed')} where nothing else is said. "
-        "Bars: 95 % intervals, triangles where they or an effect lie beyond the scale. Shaded: smaller than "
+        f"{bars} Shaded: smaller than "
         "that row's margin. Filled circle: supported; filled square: refuted; open circle: undecided. "
         "Dotted: the effect as judged. An empty row does not touch the claim, or cannot be estimated; n/a: "
         "this evidence cannot tell."

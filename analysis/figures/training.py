@@ -147,7 +147,9 @@ def range_tests(drawn: Drawn) -> Drawing | Absent:
     axes.set_ylabel("loss of the step's batch (nats)")
     legend(figure)
     cells = several(table["cell_id"].nunique(), "cell")
+    tested = drawn.cells[drawn.cells["cell_id"].isin(table["cell_id"])]
+    size = int(tested["train_images"].iloc[0])
     beyond_top = " Triangles: the curve goes on above." if (curves["loss"] > top).any() else ""
     return Drawing(
-        figure, f"From scratch at the largest size. n = {cells}. Marks: the chosen rates.{beyond_top}"
+        figure, f"From scratch, {size:,} training images. n = {cells}. Marks: the chosen rates.{beyond_top}"
     )

@@ -45,7 +45,7 @@ class Layout:
 
 
 WIDE = Layout(PAGE, 2.85, 5.0, 5.15, 50, 0.30, 0.40, 0.0)
-NARROW = Layout(COLUMN, 0.12, 1.33, 1.40, 66, 0.43, 0.40, 0.19)
+NARROW = Layout(COLUMN, 0.12, 1.33, 1.40, 66, 0.46, 0.40, 0.22)
 HEAD_CHARACTERS = {PAGE: 80, COLUMN: 42}
 LINES, LINE = 2, 0.1
 """Lines of a question that a claim has room for, and the height of each further one."""

@@ -22,6 +22,7 @@ from analysis.report.wording import (
     interval,
     level,
     levels_interval,
+    one_seed,
     repeated,
     without,
 )
@@ -33,8 +34,8 @@ BY_CONJECTURE: dict[int, tuple[str, ...]] = {
     2: ("test_auroc", "test_auprc", "official_auroc", "official_study_auroc", "train_loss"),
 }
 ALONE = (
-    "A level of one seed stands without an interval: one over its patients alone would say nothing of "
-    "another seed. What can be said is in the table (columns low, high, seed_part)."
+    "What rests on one seed stands without an interval: one over its patients alone would say nothing of "
+    "another seed. The intervals over patients are in the table (columns low, high)."
 )
 GAINS = ("test_auroc", "test_auprc", "official_auroc")
 
@@ -156,8 +157,8 @@ def behind(conjecture: int, estimates: pd.DataFrame, networks: Networks) -> Fold
             {
                 "measure": [MEASURES[metric].label for metric in rows["metric"]],
                 "what": [_said(row) for _, row in rows.iterrows()],
-                "value (95 % interval)": [
-                    difference(row) if signed else level(row)
+                f"value {levels_interval(rows)}": [
+                    difference(row, "" if one_seed(row) else " (no interval)") if signed else level(row)
                     for signed, (_, row) in zip(differences, rows.iterrows(), strict=True)
                 ],
                 "n": [counted(row) for _, row in rows.iterrows()],
@@ -168,7 +169,7 @@ def behind(conjecture: int, estimates: pd.DataFrame, networks: Networks) -> Fold
     if shown is None:
         return None
     about = "gain per doubling, size by size" if conjecture == 3 else "every comparison at every size"
-    return Fold("More estimates", f"{about}, mean of the networks", (shown,))
+    return Fold("More estimates", f"{about}, mean of the networks", (shown,), _alone(estimates))
 
 
 def _said(row: pd.Series) -> str:

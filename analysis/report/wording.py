@@ -102,7 +102,7 @@ def difference(row: pd.Series, lacking: str = " (no interval)") -> str:
     if pd.isna(value):
         return ""
     digits = digits_seen(value, digits_of(row["metric"]))
-    if pd.isna(low) or pd.isna(high):
+    if one_seed(row) or pd.isna(low) or pd.isna(high):
         return f"{signed(value, digits)}{lacking}"
     if varies_not(row):
         return f"{signed(value, digits)} (no variation)"

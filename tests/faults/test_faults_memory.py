@@ -13,7 +13,7 @@ from transfusion.records import attempts
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 STARVED = """
-def before(cell, recipe, table, task, network, folder, *rest):
+def before(cell, folder):
     import json, os, time, torch
     share = json.loads((folder / "attempts.jsonl").read_text().splitlines()[-1])["share"]
     if share < 1:

@@ -69,7 +69,7 @@ def test_a_real_lack_of_memory_is_noted_and_a_larger_share_does(run, tmp_path, m
 
 
 GREEDY = """
-def before(cell, *rest):
+def before(cell, folder):
     import torch
     if cell.seed == 0:
         total = torch.cuda.get_device_properties(0).total_memory

@@ -205,9 +205,9 @@ class Patch(importlib.abc.MetaPathFinder):
         def exec_module(module):
             load(module)
             train = module._train
-            def hooked(*arguments):
-                before(*arguments)
-                return train(*arguments)
+            def hooked(cell, *rest):
+                before(cell, next(one.folder for one in rest if hasattr(one, "folder")))
+                return train(cell, *rest)
             module._train = hooked
         spec.loader.exec_module = exec_module
         return spec
@@ -217,11 +217,11 @@ sys.meta_path.insert(0, Patch())
 
 
 def before_training(folder, code):
-    """An environment in which every trial first calls the `before` of `code`, with the trial's own arguments.
+    """An environment in which every trial first calls the `before` of `code`.
 
     Args:
         folder: is made, and holds the `sitecustomize.py` that does it.
-        code: defines `before(cell, recipe, table, task, network, folder, *rest)`.
+        code: defines `before(cell, folder)`, the folder being the cell's own.
     """
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(code + HOOK)

@@ -86,7 +86,9 @@ def open_picture(file: Path, size: int, channels: int, reading: Reading) -> Pict
             return Picture(image=plain)
         return formats.read(data, Wanted(size, channels, reading.frame, reading.mode == "auto"))
     except PictureError as error:
-        raise ImageError([Problem(str(file), error.found, "an image that is read", error.advice)]) from error
+        raise ImageError(
+            [Problem(str(file), error.found, "an image that can be used", error.advice)]
+        ) from error
     except Exception as error:  # broken data may raise anything in a decoder
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         advice = "fetch the file again, or drop its row"

@@ -159,9 +159,9 @@ def _inspect_file(file: Path) -> Look:
     except PermissionError:
         return _no_permission(file)
     except Image.DecompressionBombError:
-        return _bad(file, "too many pixels", "an image that is read", "store the image smaller")
+        return _bad(file, "too many pixels", "an image that can be used", "store the image smaller")
     except PictureError as error:
-        return _bad(file, error.found, "an image that is read", error.advice)
+        return _bad(file, error.found, "an image that can be used", error.advice)
     except Exception as error:  # a broken header may raise anything in a decoder
         return _bad(file, f"no image ({type(error).__name__})", "an image", "fetch the file again")
 
@@ -179,7 +179,7 @@ def _inspect_stream(file: Path, stream: BinaryIO, size: int) -> Look:
                 if jpeg.EOI not in _end(stream, size) and not any(mark in head for mark in UNREAD):
                     return _cut(file, "JPEG")
                 name, advice = file_kind.describe(head)
-                return _bad(file, name, "an image that is read", advice)
+                return _bad(file, name, "an image that can be used", advice)
         check_size(found.width, found.height)
         if found.bits != 8:
             return _bad(file, f"a JPEG of {found.bits} bits", "8 bits", "convert it to a 16-bit PNG or TIFF")
