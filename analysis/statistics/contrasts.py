@@ -389,6 +389,8 @@ def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:
     }
     if any(len(lacking) == len(names) for lacking in unplanned.values()):
         return blocks.missing, "the grid plans no cells of one kind that it compares"
+    if contrast.across == "difference" and len({name in contrast.group for name in names}) == 1:
+        return blocks.missing, "the grid has no network of one of the two groups that it compares"
     if blocks.names and contrast.across in ("log2_depth", "log10_parameters"):
         return blocks.missing, "fewer than two networks of different, known size have finished"
     planned = planned_rows(measures, contrast)

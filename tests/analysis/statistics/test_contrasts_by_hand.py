@@ -134,6 +134,8 @@ def test_why_there_is_no_estimate() -> None:
     assert undefined == (
         2, "2 of its cells have finished without this measure (too few steps or images for it)"
     )  # fmt: skip
+    groups = Contrast("groups", "train_loss", (Term(1.0, 100),), "nats", "difference", group=("none",))
+    assert why(values, (), groups)[1] == "the grid has no network of one of the two groups that it compares"
     slope = Contrast("slope", "train_loss", (Term(1.0, 100),), "nats", "log2_depth")
     assert why(values, (), slope) == (
         0, "fewer than two networks of different, known size have finished"
