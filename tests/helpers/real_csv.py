@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,7 @@ def packaged(name: str) -> Path:
 
 def unpacked(name: str, target: Path, lines: int | None = None) -> Path:
     """The packaged file written plain to `target`, the first `lines` of it when given."""
-    with gzip.open(packaged(name), "rt") as stream:
-        text = stream.readlines()
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("".join(text[:lines]))
+    with gzip.open(packaged(name), "rb") as packed, target.open("wb") as plain:
+        plain.writelines(islice(packed, lines))
     return target

@@ -221,10 +221,11 @@ def test_a_gpu_is_measured_in_the_type_that_its_cells_will_have(monkeypatch, cap
 
 def test_a_gpu_that_others_use_is_told_with_what_they_hold(monkeypatch, capsys):
     quick_steps(monkeypatch)
+    one_at_a_time = dataclasses.replace(GPU, cores=(1,))
     with pretended(memory=16 * GB):
         for free, told in ((15.2 * GB, False), (3.3 * GB, True)):
             monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (int(free), 16 * GB))
-            status, text = checked(monkeypatch, capsys, Inside(), GPU, WELL, *TINY)
+            status, text = checked(monkeypatch, capsys, Inside(), one_at_a_time, WELL, *TINY)
             assert (status, "12.0 GiB of 16.0 GiB in use by others" in text) == (int(told), told)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from real_csv import unpacked
+from real_csv import packaged, unpacked
 
 from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert
@@ -30,6 +30,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         rows = official_rows(234, seed=0, first_patient=64_541)
         csv.writer(stream).writerows([list(chexpert.COLUMNS), *map(as_fields, rows)])
     return chexpert.read(folder.parent, views="all")
+
+
+@pytest.fixture(scope="module")
+def texts() -> pd.DataFrame:
+    """Its fields as they are written."""
+    return pd.read_csv(packaged("chexpert_train.csv.gz"), dtype=str, keep_default_na=False)
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +76,24 @@ def test_labels_and_prevalences_of_the_real_csv(
         assert np.nanmean(real.labels(finding, policy, blanks)[ours], dtype=float) == pytest.approx(expected)
 
 
-def test_columns_and_oddities_of_the_real_csv(tmp_path: Path) -> None:
+def test_columns_and_oddities_of_the_real_csv(texts: pd.DataFrame) -> None:
     """Taken from the file itself, and read without complaint by `real`."""
-    with unpacked("chexpert_train.csv.gz", tmp_path / "train.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert tuple(rows[0]) == chexpert.COLUMNS
-    assert Counter(row["AP/PA"] for row in rows if row["AP/PA"] in ("LL", "RL")) == {"LL": 16, "RL": 1}
-    assert sum(row["Sex"] == "Unknown" for row in rows) == 1
-    assert sum(row["Age"] == "0" for row in rows) == 3
-    assert sum(row["Edema"] in ("1.0", "0.0") for row in rows) == 72_972
-    assert {row[finding] for row in rows for finding in chexpert.FINDINGS} == {"1.0", "0.0", "-1.0", ""}
+    assert tuple(texts) == chexpert.COLUMNS
+    sides = Counter(texts["AP/PA"])
+    assert (sides["LL"], sides["RL"]) == (16, 1)
+    assert (texts["Sex"] == "Unknown").sum() == 1
+    assert (texts["Age"] == "0").sum() == 3
+    assert texts["Edema"].isin(["1.0", "0.0"]).sum() == 72_972
+    labels = {text for finding in chexpert.FINDINGS for text in texts[finding].unique()}
+    assert labels == {"1.0", "0.0", "-1.0", ""}
 
 
 @pytest.mark.parametrize("finding", chexpert.FINDINGS)
-def test_every_policy_of_every_finding_of_the_real_csv(real: Dataset, finding: str) -> None:
+def test_every_policy_of_every_finding_of_the_real_csv(
+    real: Dataset, texts: pd.DataFrame, finding: str
+) -> None:
     """Against a count of the fields as they are written."""
-    raw = pd.read_csv(real.root / "train.csv", usecols=[finding], dtype=str, keep_default_na=False)[finding]
-    counts = Counter(raw)
+    counts = Counter(texts[finding])
     ours = (real.frame["part"] != "official").to_numpy()
     for uncertain in ("ones", "zeros", "ignore"):
         for blank in ("zeros", "ignore"):

@@ -20,11 +20,21 @@ from transfusion.networks.network import build
 from transfusion.problems import InputError
 
 
+def thin(make):
+    """The state of the network that `make` builds: every tensor is one number, its own, in all its places, so
+    that files of it are small."""
+    with torch.device("meta"):
+        shapes = make().state_dict()
+    return {
+        name: torch.full((1,), float(number)).expand(tensor.shape) if tensor.ndim else torch.tensor(number)
+        for number, (name, tensor) in enumerate(shapes.items(), start=1)
+    }
+
+
 @pytest.fixture(scope="module")
 def resnet():
     """State dict of a ResNet-18 as torchvision names it."""
-    torch.manual_seed(0)
-    return torchvision.models.resnet18().state_dict()
+    return thin(torchvision.models.resnet18)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +71,9 @@ def test_any_prefix_below_which_all_names_fit_is_taken(prefix, resnet, tiny, tmp
 
 @pytest.mark.parametrize("prefix", ["", "backbone.", "module.encoder.0."])
 def test_places_in_a_sequence_are_names(prefix, resnet, tmp_path):
-    model = torchvision.models.resnet18()
-    model.load_state_dict(resnet)
+    with torch.device("meta"):
+        model = torchvision.models.resnet18()
+    model.load_state_dict(resnet, assign=True)
     sequence = nn.Sequential(*list(model.children())[:-1]).state_dict()
     found = read(below(prefix, sequence), tmp_path / "r.pth", "resnet18")
     for name, tensor in found.tensors.items():
@@ -182,7 +193,7 @@ def test_a_file_that_does_not_fit_is_told_by_its_own_names(resnet, tiny, tmp_pat
     ("is_", "named"), [("resnet34", "resnet18"), ("resnet18", "resnet34"), ("cbr_small", "cbr_tiny")]
 )
 def test_the_architecture_that_a_file_does_fit_is_named(is_, named, tmp_path):
-    state = build(is_).stages.state_dict()
+    state = thin(lambda: build(is_).stages)
     assert f"it fits {is_}: --weights {is_}=" in misfit(below("net.", state), tmp_path / "w.pth", named)
     assert weights_names.others(state, named) == [is_]
 
