@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: as many processes as cores run these tests
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
