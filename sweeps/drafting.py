@@ -11,11 +11,11 @@ from rich.console import Console
 from sweeps.inputs import settling
 from sweeps.inputs.settling import Inputs
 from sweeps.planning import cost, plan, speeds
-from sweeps.planning.codes import several_codes
+from sweeps.planning.codes import several_codes, several_types
 from sweeps.planning.cost import CostModel
 from sweeps.planning.estimate import Estimate, estimate
 from sweeps.planning.history import History
-from sweeps.planning.memory import Key, measured_peaks, needed_bytes, needed_on_cpu, refuse_too_large
+from sweeps.planning.memory import Key, first_share, measured_peaks, refuse_too_large
 from sweeps.planning.plan import Plan
 from sweeps.planning.resources import Resources
 from sweeps.planning.speeds import Speeds
@@ -63,10 +63,7 @@ class Planner:
 
     def share(self, cell: Cell) -> float:
         """The share of a device that a first attempt of `cell` gets."""
-        if self.at_hand.device == "cpu":
-            return self.at_hand.share(needed_on_cpu(cell))
-        need = needed_bytes(cell, self.preset.recipe, self.peaks, self.at_hand.element_bytes)
-        return self.at_hand.share(need)
+        return first_share(cell, self.preset.recipe, self.at_hand, self.peaks)
 
 
 def planner(
@@ -104,14 +101,18 @@ def show(planner: Planner, inputs: Inputs, work: Plan, expected: Estimate, conso
     console.print(plan_table(work, expected, slots, console.width))
     if at_hand.why:
         console.print(f"at most {max(at_hand.cores)} of this machine's cores: {at_hand.why}")
-    if at_hand.unused:
-        console.print(at_hand.unused, soft_wrap=True)
+    if at_hand.told:
+        console.print(at_hand.told, soft_wrap=True)
     for file in work.weights:
         console.print(file.line(), markup=False, soft_wrap=True)
     records = planner.past.records
     finished = [records[one.id] for one in work.cells if one.id in records]
-    if mixed := several_codes(finished, code_version(), len(missing)):
-        console.print(mixed, markup=False, soft_wrap=True)
+    for mixed in (
+        several_codes(finished, code_version(), len(missing)),
+        several_types(finished, at_hand.machine().precision, len(missing)),
+    ):
+        if mixed:
+            console.print(mixed, markup=False, soft_wrap=True)
 
 
 def show_notes(planner: Planner, inputs: Inputs, console: Console) -> None:

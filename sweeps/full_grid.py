@@ -23,7 +23,7 @@ from sweeps.console import sweep_console
 from sweeps.options import Options
 from sweeps.overrides import preset_of
 from sweeps.places import Places
-from sweeps.planning.resources import GpuError
+from sweeps.planning.gpus import GpuError
 from sweeps.processes.stop import INTERRUPTED, Stop, on_signals
 from sweeps.rounds import run
 from sweeps.storage.lock import LockedError

@@ -48,8 +48,6 @@ def write_sweep(
     outcome: Outcome,
 ) -> None:
     """Record a run for the report."""
-    import torch
-
     missing, dataset = work.missing(), data.dataset
     record: dict[str, Any] = {
         "schema": 1,
@@ -79,7 +77,7 @@ def write_sweep(
         },
         "hardware": {
             "cpus": os.cpu_count(),
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+            "gpus": [resources.device_name or "of several kinds"] * int(sum(resources.gpus)),
             "nodes": len(resources.cores),
         },
         "slots": max((resources.slots(planned.share) for planned in missing), default=0),

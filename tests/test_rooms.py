@@ -29,7 +29,8 @@ ROOMS: dict[str, set[str]] = {
     "transfusion.records": TRIAL_TYPES,
     "transfusion.networks": TRIAL_TYPES | {"transfusion.records"},
     "transfusion.training": TRIAL_TYPES
-    | {"transfusion.data", "transfusion.layouts", "transfusion.networks", "transfusion.records"},
+    | {"transfusion.data", "transfusion.layouts", "transfusion.networks", "transfusion.records"}
+    | {"transfusion.study"},
     "transfusion.study": {"transfusion.cell", "transfusion.data"},
     "transfusion.trial": TRIAL_TYPES
     | {"transfusion.data", "transfusion.networks", "transfusion.records", "transfusion.study"}

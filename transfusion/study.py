@@ -8,6 +8,9 @@ from typing import Literal
 from transfusion.cell import NOTHING_SUPPLIED, Recipe, Supplied
 from transfusion.data.dataset import Dataset
 
+Precision = Literal["auto", "bfloat16", "float32"]
+"""Of a backbone's arithmetic; `auto` is bfloat16 on a GPU that has it, else float32."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
@@ -32,11 +35,11 @@ class Machine:
     Attributes:
         device: `cpu` or `cuda`.
         threads: of the process, for torch on the CPU.
-        share: of the device's memory that the trial may take.
-        precision: of the backbone's arithmetic; `auto` is bfloat16 on a GPU that has it, else float32.
+        share: of a GPU's memory that the trial may take.
+        precision: of the backbone's arithmetic on a GPU; on a CPU it is float32.
     """
 
     device: str = "cpu"
     threads: int = 1
     share: float = 1.0
-    precision: Literal["auto", "float32"] = "auto"
+    precision: Precision = "auto"

@@ -159,7 +159,7 @@ class CellQueue(Searcher):
             self._again(dataclasses.replace(planned, share=larger_share(planned.share)))
         elif status == "storage":
             self.stop.request(f"storage: {(result or {})['error']}")
-        elif status in ("lost_out", "other_code"):
+        elif status in ("lost_out", "other_code", "unfit"):
             self.stop.request((result or {})["error"])
         elif not self.stop.reason:
             self.died[trial_id] = planned  # what killed it, Tune's callback tells `lost` next

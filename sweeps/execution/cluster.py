@@ -8,7 +8,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeps.planning.resources import Gpus, Resources, checked, gpus_here, same_name, with_gpus
+from sweeps.planning.gpus import Gpus, gpus_here, same_name
+from sweeps.planning.resources import Resources, checked, with_gpus
 
 LEAVE_GPUS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Lets a process that asks for no GPU see those that its node has."""

@@ -6,6 +6,7 @@ Tune's own state is disposable. What is finished is what lies on disk, so a run 
 from __future__ import annotations
 
 import dataclasses
+import platform
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +24,7 @@ from sweeps.execution.cell_queue import PLACED, CellQueue, Control
 from sweeps.execution.devices import Devices
 from sweeps.execution.stopper import Stopper
 from sweeps.places import Places
+from sweeps.planning.gpus import unfit
 from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.storage.object_store import scratch
@@ -70,6 +72,9 @@ def trainable(
         return
     if machine.device == "cuda":
         tune.report(_place())
+        if problem := unfit(machine.precision):
+            tune.report({"status": "unfit", "error": f"GPU of {platform.node()}: {problem}"})
+            return
     try:
         with _cells(config, places) as (cells, send):
             # Lightning, two seconds of imports that the driver has no use for.
@@ -131,7 +136,7 @@ def execute(work: Plan, study: Study, places: Places, resources: Resources, cont
     function = tune.with_parameters(
         trainable,
         study=study,
-        machine=machine_of(resources),
+        machine=resources.machine(),
         places=places,
         flag=stopper.flag,
         code=code_version().digest,
@@ -160,15 +165,6 @@ def execute(work: Plan, study: Study, places: Places, resources: Resources, cont
     finally:
         control.stop.executing = False
         devices.close()
-
-
-def machine_of(resources: Resources) -> Machine:
-    """What trains every cell: where some of the GPUs have no bfloat16, all compute in float32, so that no
-    difference between cells is one between cards."""
-    reduced = resources.element_bytes == 2
-    return Machine(
-        device=resources.device, threads=resources.cpus, precision="auto" if reduced else "float32"
-    )
 
 
 def _record_failure(study: Study, places: Places, planned: PlannedCell, failure: Failure, error: str) -> None:

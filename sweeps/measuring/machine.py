@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from sweeps.planning.gpus import DESKTOP_BYTES, DRIVER
 from transfusion.problems import Problem
 
 FILES = 4096
@@ -22,9 +23,6 @@ FILES_PER_TRIAL = 64
 
 SHARED_BYTES = 2**30
 """Of /dev/shm: where it is smaller than Ray's object store, Ray falls back to the disk."""
-
-DESKTOP_BYTES = 2**29
-"""Of a GPU's memory that may be in use: a screen's."""
 
 GIB = 2**30
 
@@ -82,14 +80,13 @@ def look(places: Iterable[tuple[str, Path]]) -> Facts:
         places: what lies where: (`--out`, its folder), which need not exist.
     """
     shared = Path("/dev/shm")
-    driver = Path("/proc/driver/nvidia/version")
     return Facts(
         compiler=any(shutil.which(name) for name in (os.environ.get("CC") or "cc", "gcc", "clang")),
         headers=(Path(sysconfig.get_path("include")) / "Python.h").exists(),
         shared=shutil.disk_usage(shared).total if shared.exists() else None,
         files=resource.getrlimit(resource.RLIMIT_NOFILE),
         memory=_free_memory(),
-        driver=driver.read_text().splitlines()[0] if driver.exists() else "",
+        driver=DRIVER.read_text().splitlines()[0] if DRIVER.exists() else "",
         cuda=torch.version.cuda,
         gpus=torch.cuda.device_count(),
         disks=tuple((name, path, shutil.disk_usage(_existing(path)).free) for name, path in places),

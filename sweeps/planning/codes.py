@@ -1,4 +1,4 @@
-"""Which codes trained the finished cells of a plan, where they are more than one."""
+"""Which codes trained the finished cells of a plan, and in which types, where they are more than one."""
 
 from __future__ import annotations
 
@@ -29,3 +29,22 @@ def several_codes(records: Iterable[dict[str, Any]], here: Code, missing: int) -
     if len(text) < 2:
         return ""
     return f"The cells of this plan are trained by different codes: {'; '.join(text.values())}."
+
+
+def several_types(records: Iterable[dict[str, Any]], here: str, missing: int) -> str:
+    """A sentence that names the types that cells compute in, finished ones and those to come; empty for one.
+
+    Args:
+        records: of the finished cells.
+        here: the type of the `missing` ones, as `bfloat16`.
+    """
+    cells = Counter(str(kind) for record in records if (kind := record["environment"].get("type")))
+    text = {kind: f"{count} in {kind}" for kind, count in cells.items()}
+    if missing and (len(text) > 1 or here not in text):
+        text["missing"] = f"{missing} will in {here}"
+    if not cells or len(text) < 2:
+        return ""
+    return (
+        f"The cells of this plan compute in different types: {'; '.join(text.values())}. A difference "
+        "between cells may be one between GPUs; in another --out all are trained on one kind."
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from sweeps.planning.resources import Resources
 from transfusion.architectures import ARCHITECTURES, Architecture
 from transfusion.cell import Cell, Freeze, Recipe
 from transfusion.problems import SettingError
@@ -44,6 +45,13 @@ def needed_on_cpu(cell: Cell) -> int:
     """The least of the host's memory that a trial of `cell` needs on a CPU, in bytes: without activations."""
     copies = 1 if cell.freeze == "backbone" else COPIES_OF_WEIGHTS
     return HOST_BYTES + 4 * copies * ARCHITECTURES[cell.architecture].parameters
+
+
+def first_share(cell: Cell, recipe: Recipe, at_hand: Resources, measured: Mapping[Key, int]) -> float:
+    """The share of a device that a first attempt of `cell` gets; `measured` as for `needed_bytes`."""
+    if at_hand.device == "cpu":
+        return at_hand.share(needed_on_cpu(cell))
+    return at_hand.share(needed_bytes(cell, recipe, measured, at_hand.element_bytes))
 
 
 def refuse_too_large(missing: Iterable[Cell], wanted: Iterable[Cell], memory: int | None) -> None:

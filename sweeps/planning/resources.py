@@ -7,20 +7,22 @@ trial that runs out of memory is tried again at the next larger share, up to the
 from __future__ import annotations
 
 import math
-import os
 import platform
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from sweeps.planning.gpus import GpuError, Gpus, gpus_here, unused_gpu
 from transfusion.cgroups import bounds
 from transfusion.problems import SettingError
+from transfusion.study import Machine, Precision
 
 SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
 """The classes of share: halves of halves, so that whatever runs on a GPU leaves room for one of them."""
 
+LEAST_SHARE = 0.01
+"""That a user may ask for."""
 
 HELD_BACK = 0.05
 """Share of the memory beyond which Ray ends trials (its `memory_usage_threshold`)."""
@@ -44,14 +46,14 @@ class Resources:
         cpus: cores of one trial, and its threads.
         cores: CPU cores of each node.
         gpus: GPUs of each node.
-        gpu_memory: bytes of the smallest GPU, None without one.
+        gpu_memory: bytes of the GPU that has least for us, None without one.
         fixed_share: the user's share of a GPU for every trial, or None to follow the need for memory.
-        element_bytes: of an activation in the type that is computed in.
+        reduced: all of the GPUs compute in bfloat16, and so do cells.
         elastic: nodes may join later (an autoscaling cluster): do not stop at what is there now.
         device_name: of the GPUs, or of this machine's CPU; empty where they are unknown or of several kinds.
         host_memory: bytes for all trials together where they train on this machine's CPU, else None.
         why: what allows fewer cores than the machine has; empty where nothing does.
-        unused: what is to be said of a GPU that is there and is not used; mostly empty.
+        told: what is to be said of GPUs: one that is not used, memory that others hold; mostly empty.
     """
 
     device: Literal["cpu", "cuda"]
@@ -60,12 +62,23 @@ class Resources:
     gpus: tuple[float, ...] = ()
     gpu_memory: int | None = None
     fixed_share: float | None = None
-    element_bytes: int = 4
+    reduced: bool = False
     elastic: bool = False
     device_name: str = ""
     host_memory: int | None = None
     why: str = ""
-    unused: str = ""
+    told: str = ""
+
+    @property
+    def element_bytes(self) -> int:
+        """Of an activation, in the type that cells compute in."""
+        return 2 if self.reduced else 4
+
+    def machine(self, share: float = 1.0) -> Machine:
+        """What trains a cell at this share: where some of the GPUs have no bfloat16, all compute in float32,
+        so that no difference between cells is one between cards."""
+        precision: Precision = "bfloat16" if self.reduced else "float32"
+        return Machine(device=self.device, threads=self.cpus, share=share, precision=precision)
 
     def share(self, need: int | None = None) -> float:
         """The smallest share that holds `need` bytes; without a GPU that of the trial's cores at least.
@@ -101,133 +114,12 @@ class Resources:
         return total
 
 
-@dataclass(frozen=True)
-class Gpus:
-    """What torch finds of the GPUs of one node.
-
-    Attributes:
-        memory: bytes of the smallest, None without one.
-        reduced: all of them compute in bfloat16.
-        problem: why torch cannot use one that is there; empty where it can.
-        name: of all of them, empty where they are of several kinds.
-    """
-
-    memory: int | None = None
-    reduced: bool = False
-    problem: str = ""
-    name: str = ""
-
-
-GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/dxg", "/dev/nvmap", "/dev/kfd")
-"""One of them is there where torch may find a GPU: NVIDIA's driver, that of Windows' Linux, of Jetson, AMD's.
-Without any of them torch is not imported to count them."""
-
-
-DRIVER = Path("/proc/driver/nvidia/version")
-
-HIDDEN = ("", "-1", "NoDevFiles")
-"""Values of CUDA_VISIBLE_DEVICES by which a user hides every GPU."""
-
-
-class GpuError(SettingError):
-    """A GPU that is there but cannot be used."""
-
-
-def gpus_here() -> tuple[int, Gpus]:
-    """How many GPUs the driver counts on this node, and what torch finds of them.
-
-    The driver's count comes from NVML, which also answers where CUDA cannot open the device.
-    """
-    if "torch" not in sys.modules and not any(Path(file).exists() for file in GPU_FILES):
-        return 0, Gpus()
-    import torch
-
-    count = torch.cuda.device_count()
-    if not count:
-        return 0, Gpus()
-    found: list[Any] = []
-    try:
-        for index in range(count):
-            found.append(torch.cuda.get_device_properties(index))
-    except (RuntimeError, AssertionError) as error:
-        return count, Gpus(problem=_hidden(count, len(found), error) if found else _unusable(error))
-    built = [
-        name for name in torch.cuda.get_arch_list() if name.startswith(("sm_", "compute_"))
-    ]  # AMD's: gfx
-    for one in found:
-        if built and not runs_on((one.major, one.minor), built):
-            return count, Gpus(
-                problem=f"found {one.name} of compute capability {one.major}.{one.minor}, expected one that "
-                f"torch {torch.__version__} is built for ({' '.join(built)}); install a torch that is built "
-                "for this GPU (https://pytorch.org/get-started), hide it by CUDA_VISIBLE_DEVICES, or train "
-                "on the CPU by --gpus-per-trial 0"
-            )
-    reduced = all(one.major >= BFLOAT16_MAJOR for one in found)
-    return count, Gpus(
-        min(one.total_memory for one in found), reduced, name=same_name(one.name for one in found)
-    )
-
-
-def same_name(names: Iterable[str]) -> str:
-    """The name that all have; empty where they differ."""
-    kinds = set(names)
-    return kinds.pop() if len(kinds) == 1 else ""
-
-
 def cpu_name() -> str:
     """The CPU's model, as far as the system tells it."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text().splitlines() if facts.exists() else []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.processor() or platform.machine())
-
-
-BFLOAT16_MAJOR = 8
-"""Compute capability from which on a GPU computes in bfloat16."""
-
-
-def runs_on(capability: tuple[int, int], built: Sequence[str]) -> bool:
-    """Whether a GPU of this compute capability runs what is built for `built`, as `sm_86` or `compute_90`.
-
-    Machine code (`sm_`) runs on its own major version from its minor one on, intermediate code (`compute_`)
-    on every later one.
-    """
-    for name in built:
-        kind, _, digits = name.partition("_")
-        number = int("".join(character for character in digits if character.isdigit()))
-        lowest = divmod(number, 10)
-        if kind == "compute" and capability >= lowest:
-            return True
-        if kind == "sm" and capability[0] == lowest[0] and capability[1] >= lowest[1]:
-            return True
-    return False
-
-
-def _hidden(count: int, opened: int, error: BaseException) -> str:
-    message = " ".join(str(error).split()).rstrip(".")
-    return (
-        f"found {count} GPUs of which torch can open {opened} ({message}), expected all; of cards in MIG "
-        "slices a process opens one: name the slice, or the whole cards to use, by CUDA_VISIBLE_DEVICES "
-        "(nvidia-smi -L lists both)"
-    )
-
-
-def unused_gpu(driver: Path = DRIVER) -> str:
-    """Why no GPU is used where NVIDIA's driver runs; empty without it, or where the user has hidden all."""
-    if not driver.exists() or os.environ.get("CUDA_VISIBLE_DEVICES") in HIDDEN:
-        return ""
-    return "NVIDIA's driver runs here, but torch counts no GPU, so cells train on the CPU; --check says why"
-
-
-def _unusable(error: BaseException) -> str:
-    import torch
-
-    message = " ".join(str(error).split()).rstrip(".")
-    return (
-        f"found a GPU that torch {torch.__version__} (CUDA {torch.version.cuda}) cannot open ({message}), "
-        "expected a driver for this CUDA; update the driver, install a torch that is built for the driver's "
-        "CUDA (https://pytorch.org/get-started), or train on the CPU by --gpus-per-trial 0"
-    )
 
 
 def of_machine(cpus: int, gpus_per_trial: float | None) -> Resources:
@@ -237,27 +129,27 @@ def of_machine(cpus: int, gpus_per_trial: float | None) -> Resources:
         SettingError: the options leave no room for a single trial, or torch cannot use the GPU.
     """
     here = bounds()
-    count, found = (0, Gpus()) if gpus_per_trial == 0 else gpus_here()
+    count, found = (0, Gpus()) if gpus_per_trial == 0 else gpus_here(less_used=True)
     at_hand = with_gpus(found, checked(cpus, gpus_per_trial, (here.cores,), (float(count),), found.memory))
     at_hand = replace(at_hand, why=here.why)
     if at_hand.device == "cuda":
         return at_hand
     memory = max(0, here.free - int(HELD_BACK * here.memory) - RAY_BYTES)
-    unused = unused_gpu() if gpus_per_trial is None and not count else ""
-    return replace(at_hand, device_name=cpu_name(), host_memory=memory, unused=unused)
+    told = unused_gpu() if gpus_per_trial is None and not count else ""
+    return replace(at_hand, device_name=cpu_name(), host_memory=memory, told=told)
 
 
 def with_gpus(found: Gpus, resources: Resources) -> Resources:
-    """`resources` in the type that the GPUs compute in, with their name.
+    """`resources` in the type that the GPUs compute in, with their name, where trials train on them.
 
     Raises:
         GpuError: torch cannot use one of them.
     """
     if found.problem:
         raise GpuError(f"GPU: {found.problem}")
-    on_gpu = resources.device == "cuda"
-    size = 2 if found.reduced and on_gpu else 4
-    return replace(resources, element_bytes=size, device_name=found.name if on_gpu else "")
+    if resources.device == "cpu":
+        return resources
+    return replace(resources, reduced=found.reduced, device_name=found.name, told=found.told)
 
 
 def to_come(cpus: int, gpus_per_trial: float | None, worker: Mapping[str, float]) -> Resources:
@@ -278,9 +170,10 @@ def check_options(cpus: int, gpus_per_trial: float | None) -> None:
     """
     if cpus < 1:
         raise SettingError(f"--cpus-per-trial: found {cpus}, expected at least 1 core")
-    if gpus_per_trial is not None and not 0 <= gpus_per_trial <= 1:
+    if gpus_per_trial and not LEAST_SHARE <= gpus_per_trial <= 1:
         raise SettingError(
-            f"--gpus-per-trial: found {gpus_per_trial:g}, expected a share of one GPU between 0 and 1"
+            f"--gpus-per-trial: found {gpus_per_trial:g}, expected a share of one GPU from {LEAST_SHARE:g} "
+            "to 1, or 0 for the CPU; a trial trains on one GPU at most"
         )
 
 

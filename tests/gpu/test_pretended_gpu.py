@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 
+import pandas as pd
 import pytest
 import torch
 from imagenet_folder import write_images
@@ -18,7 +19,7 @@ from transfusion.layouts import imagenet
 from transfusion.networks import weights
 from transfusion.networks.network import Network, build
 from transfusion.records import attempts, results
-from transfusion.training import acceleration
+from transfusion.training import acceleration, module
 from transfusion.training.fitting import Hooks
 from transfusion.training.module import TrainingModule
 from transfusion.training.process_state import cap_memory
@@ -267,6 +268,38 @@ def test_long_training_is_compiled_also_where_it_goes_on(run, monkeypatch, resum
     assert len(made) == (1 + 3 + 3 - 2 if resumed else 1 + 3 + 3)
     for name in ("train_loss", "selection_loss", "test_auroc"):
         assert record["metrics"][name] == plain["metrics"][name]
+
+
+def test_a_loss_that_is_no_number_in_bfloat16_is_a_divergence_with_its_curve(run, monkeypatch, tmp_path):
+    """The first step of the second epoch; the call before it is the first selection's."""
+    original, calls = module.masked_loss, []
+
+    def loss(logits, targets):
+        calls.append(1)
+        steps = CELL.train_images // RECIPE.batch_size
+        return original(logits, targets) * (float("nan") if len(calls) == steps + 2 else 1.0)
+
+    monkeypatch.setattr(module, "masked_loss", loss)
+    record, gpu = run(status="failed")
+    assert types_of(gpu, "convolution.") == {"bfloat16"}
+    assert record["failure"] == "diverged"
+    assert "nan at step 4 in epoch 2" in record["error"]
+    curve = pd.read_parquet(tmp_path / "cells" / record["cell_id"] / "steps.parquet")
+    assert len(curve) == CELL.train_images // RECIPE.batch_size
+
+
+def test_host_memory_that_cannot_be_pinned_is_a_lack_of_memory(run, monkeypatch):
+    """It is a thread that gathers and pins."""
+
+    def refused(_):
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", refused)
+    before = threading.active_count()
+    run(share=0.25, status="out_of_memory")
+    record, _ = run(status="failed")
+    assert record["failure"] == "out_of_memory"
+    assert threading.active_count() == before
 
 
 def test_what_mixes_devices_raises():

@@ -13,6 +13,7 @@ from transfusion.cell import Cell
 from transfusion.records import attempts, results
 from transfusion.records.failures import DivergedError, failure_of
 from transfusion.training import fitting
+from transfusion.training.module import TrainingModule
 
 CELL = Cell(architecture="cbr_tiny", train_images=48)
 
@@ -141,6 +142,29 @@ def test_a_divergence_keeps_the_curve_up_to_there(run, tmp_path, quick):
     assert len(steps) >= 1
     assert np.isfinite(steps["train_loss"]).all()
     assert record["metrics"]["learning_rate"] >= 1e28
+
+
+def test_weights_that_the_last_step_ruins_are_a_divergence(run, tmp_path, quick, monkeypatch):
+    """All training losses are finite: no further one tells."""
+    import pandas as pd
+
+    step = TrainingModule.on_validation_epoch_start
+
+    def ruined(module):
+        if module.epoch == quick.epochs - 1:
+            with torch.no_grad():
+                next(module.network.parameters()).fill_(float("nan"))
+        step(module)
+
+    monkeypatch.setattr(TrainingModule, "on_validation_epoch_start", ruined)
+    record = run(quick)
+    assert (record["status"], record["failure"]) == ("failed", "diverged")
+    assert f"not finite after epoch {quick.epochs}" in record["error"]
+    (folder,) = (tmp_path / "cells").iterdir()
+    assert len(pd.read_parquet(folder / "epochs.parquet")) == quick.epochs - 1
+    steps = pd.read_parquet(folder / "steps.parquet")["train_loss"]
+    assert len(steps) % quick.epochs == 0
+    assert np.isfinite(steps).all()
 
 
 def test_the_log_of_attempts_survives_a_line_that_was_cut_off(tmp_path):

@@ -8,13 +8,12 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-Precision = Literal["auto", "float32"]
+from transfusion.study import Precision
 
 COMPILE_SECONDS = 600.0
 """Training that is expected to take longer is compiled; a guess, as compiling has not been timed on a GPU."""
@@ -29,9 +28,10 @@ AHEAD = 3
 
 def reduced_type(device: torch.device, precision: Precision = "auto") -> torch.dtype | None:
     """The type of the backbone's arithmetic; None where it is that of its weights, float32."""
-    if precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
-        return torch.bfloat16  # in hardware (compute capability 8.0 on): emulated, it is slower than float32
-    return None
+    if device.type != "cuda" or precision == "float32":
+        return None
+    # In hardware (compute capability 8.0 on): emulated, it is slower than float32.
+    return torch.bfloat16 if precision == "bfloat16" or torch.cuda.is_bf16_supported(False) else None
 
 
 def type_name(device: torch.device, precision: Precision = "auto") -> str:

@@ -64,7 +64,7 @@ def fit(module: TrainingModule, epochs: int, device: torch.device, checkpoint: P
     A module that has its `ladder` is trained at the rate of that.
 
     Raises:
-        DivergedError: if a training loss is not finite.
+        DivergedError: if a training loss, or after it a logit of the selection part, is not finite.
         StoppedError: if the hooks ask to stop before the last epoch is over.
     """
     resumed, done = checkpoint.exists(), 0

@@ -175,6 +175,11 @@ class TrainingModule(pl.LightningModule):
         self.steps.extend(losses.tolist())
         train_loss = float(np.average(losses, weights=self.step_sizes))
         logits, targets = (torch.cat(part).cpu() for part in zip(*self.selection, strict=True))
+        if not torch.isfinite(logits).all():  # as the losses of the next epoch would be, if there were one
+            raise DivergedError(
+                f"logits of the selection part are not finite after epoch {self.epoch + 1}, whose training "
+                f"losses all are; learning rate {rate:.3g}"
+            )
         selection_loss = float(masked_loss(logits, targets))
         area = auroc(targets[:, 0].numpy(), logits[:, 0].numpy()) if targets.is_floating_point() else None
         score = (0.0 if area is None else area, -selection_loss)

@@ -18,6 +18,7 @@ from transfusion.architectures import Architecture
 from transfusion.cell import Recipe
 from transfusion.networks.network import build
 from transfusion.records.failures import failure_of
+from transfusion.study import Machine
 from transfusion.training import acceleration
 from transfusion.training.augmentation import training_inputs
 from transfusion.training.fitting import Hooks, find_learning_rate, fit
@@ -42,16 +43,6 @@ NO_CHECKPOINT = Hooks(checkpoint_seconds=1e9)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where to train: `cpu` or `cuda`, threads of the CPU, share of the GPU's memory, arithmetic."""
-
-    device: str
-    threads: int = 1
-    share: float = 1.0
-    precision: acceleration.Precision = "auto"
-
-
-@dataclass(frozen=True)
 class Measured:
     """Speed and memory of a few training steps.
 
@@ -71,7 +62,7 @@ class Measured:
 class Probe:
     """One network as a cell trains it: its network, module, loop and optimiser, on noise for images."""
 
-    def __init__(self, architecture: Architecture, recipe: Recipe, place: Place) -> None:
+    def __init__(self, architecture: Architecture, recipe: Recipe, place: Machine) -> None:
         reset(0, place.threads)
         forget_peak()
         if place.device == "cuda":
@@ -130,7 +121,7 @@ class Probe:
         return TrainingModule(self.network, task, self.recipe, seed=0)
 
 
-def head_step_seconds(recipe: Recipe, place: Place) -> float:
+def head_step_seconds(recipe: Recipe, place: Machine) -> float:
     """Seconds of a step of a frozen backbone's head on features, which trains on the CPU."""
     reset(0, place.threads)
     features = np.random.default_rng(0).random((recipe.batch_size, HEAD_FEATURES), np.float32)
@@ -139,7 +130,7 @@ def head_step_seconds(recipe: Recipe, place: Place) -> float:
     return _epoch_seconds(TrainingModule(head, task, _short(recipe), seed=0), CPU) / HEAD_STEPS
 
 
-def product_macs_per_second(place: Place) -> float:
+def product_macs_per_second(place: Machine) -> float:
     """Multiply-adds a second of a matrix product in the type of the backbone, the best of some."""
     reset(0, place.threads)
     device = torch.device(place.device)

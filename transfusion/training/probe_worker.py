@@ -14,8 +14,8 @@ from typing import Any
 
 from transfusion.cell import Recipe
 from transfusion.records.failures import failure_of
+from transfusion.study import Machine
 from transfusion.training.probe import (
-    Place,
     Probe,
     head_step_seconds,
     product_macs_per_second,
@@ -47,7 +47,7 @@ class Answers:
             release()
         if asked["what"] == "release":
             return {}
-        place, recipe = Place(**asked["place"]), Recipe(**asked["recipe"])
+        place, recipe = Machine(**asked["place"]), Recipe(**asked["recipe"])
         if asked["what"] == "memory":
             return {"gpus": used_by_others()}
         if asked["what"] == "device":

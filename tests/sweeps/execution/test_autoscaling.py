@@ -8,7 +8,7 @@ from sweeps import connection
 from sweeps.execution import autoscaling, cluster
 from sweeps.execution.placement import Node
 from sweeps.planning import resources
-from sweeps.planning.resources import Gpus
+from sweeps.planning.gpus import GpuError, Gpus
 from transfusion.problems import SettingError
 
 WORKER = {"CPU": 8.0, "GPU": 1.0}
@@ -135,7 +135,7 @@ def nodes_with(monkeypatch):
             "Resources": {"CPU": 2.0},
         }
         dead = {**gpu, "Alive": False, "NodeID": "c" * 56, "Resources": {"CPU": 64.0, "GPU": 8.0}}
-        looked = []
+        looked, asked = [], []
 
         class Look:
             def options(self, scheduling_strategy):
@@ -146,19 +146,23 @@ def nodes_with(monkeypatch):
                 return found
 
         monkeypatch.setattr(cluster.ray, "nodes", lambda: [head, gpu, dead])
-        monkeypatch.setattr(cluster.ray, "remote", lambda **_: lambda function: Look())
+        monkeypatch.setattr(
+            cluster.ray, "remote", lambda **options: lambda function: asked.append(options) or Look()
+        )
         monkeypatch.setattr(cluster.ray, "get", lambda answers: answers)
-        return looked
+        return looked, asked
 
     return there
 
 
 def test_the_gpus_of_every_node_are_looked_at_there(nodes_with):
-    looked = nodes_with(Gpus(memory=16 * 2**30, reduced=True, name="Some GPU"))
+    looked, asked = nodes_with(Gpus(memory=16 * 2**30, reduced=True, name="Some GPU"))
     found = cluster.resources_of(1, None)
     assert (found.cores, found.gpus, found.device_name) == ((2, 8), (0.0, 1.0), "Some GPU")
     assert (found.gpu_memory, found.element_bytes) == (16 * 2**30, 2)
     assert looked == [ID]
+    (options,) = asked
+    assert options["num_gpus"] == 0, "all cards of the node, and no waiting for one that is in use"
 
 
 @pytest.mark.slow
@@ -186,8 +190,10 @@ def test_all_gpus_of_a_node_are_looked_at_though_a_process_has_one_of_them(monke
 
 
 def test_a_node_whose_gpu_cannot_be_opened_is_named_or_left_alone(nodes_with):
-    looked = nodes_with(Gpus(problem="found a GPU that torch cannot open, expected a driver for this CUDA"))
-    with pytest.raises(resources.GpuError, match=r"node 10\.0\.0\.2: found a GPU that torch cannot open"):
+    looked, _ = nodes_with(
+        Gpus(problem="found a GPU that torch cannot open, expected a driver for this CUDA")
+    )
+    with pytest.raises(GpuError, match=r"node 10\.0\.0\.2: found a GPU that torch cannot open"):
         cluster.resources_of(1, None)
     looked.clear()
     assert cluster.resources_of(1, 0).device == "cpu"

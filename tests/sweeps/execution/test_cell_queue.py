@@ -203,6 +203,16 @@ def test_a_storage_error_stops_the_sweep_and_records_nothing():
     assert (sweep.recorded, sweep.watcher.events) == ([], [])
 
 
+@pytest.mark.parametrize("status", ["unfit", "other_code", "lost_out"])
+def test_what_no_cell_is_to_blame_for_stops_the_sweep_and_records_nothing(status):
+    sweep = Sweep([SCRATCH, dataclasses.replace(SCRATCH, seed=1)])
+    sweep.next("t1")
+    sweep.queue.on_trial_complete("t1", {"status": status, "error": "the driver is too old"})
+    assert sweep.stop.reason == "the driver is too old"
+    assert sweep.next("t2") == FINISHED
+    assert (sweep.recorded, sweep.watcher.events) == ([], [])
+
+
 def test_one_failure_stops_the_others_only_when_asked():
     other = dataclasses.replace(SCRATCH, seed=1)
     for fail_fast in (False, True):

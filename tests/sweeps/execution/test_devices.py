@@ -7,11 +7,11 @@ import pytest
 
 from sweeps.execution import ray_session
 from sweeps.execution.devices import LONGEST_REQUEST, Devices
-from sweeps.execution.executor import machine_of
 from sweeps.execution.placement import Node, Place
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import Resources
 from transfusion.cell import Cell
+from transfusion.study import Machine
 
 GPUS = Resources(device="cuda", cpus=2, cores=(8,), gpus=(2.0,), elastic=True)
 CELL = Cell(architecture="cbr_tiny", train_images=1)
@@ -70,10 +70,10 @@ def test_a_trial_is_where_ray_says_that_it_is():
     assert devices.choose(lambda: [planned("whole", 1.0)])[1] == Place("n", 1)
 
 
-@pytest.mark.parametrize(("element_bytes", "precision"), [(2, "auto"), (4, "float32")])
-def test_all_cells_compute_in_one_type_also_on_cards_of_which_some_have_no_bfloat16(element_bytes, precision):
-    machine = machine_of(replace(GPUS, element_bytes=element_bytes))
-    assert (machine.device, machine.threads, machine.precision) == ("cuda", 2, precision)
+@pytest.mark.parametrize(("reduced", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_all_cells_compute_in_one_type_also_on_cards_of_which_some_have_no_bfloat16(reduced, precision):
+    machine = replace(GPUS, reduced=reduced).machine(0.5)
+    assert machine == Machine(device="cuda", threads=2, share=0.5, precision=precision)
 
 
 @pytest.mark.parametrize("gpus", [0, 3])

@@ -11,7 +11,7 @@ from pretended_cuda import pretended
 from sweeps import full_grid
 from sweeps.command_line import options_of
 from sweeps.inputs.data import most_images
-from sweeps.measuring import check, machine
+from sweeps.measuring import check, machine, measure
 from sweeps.measuring.probing import ProbeError, Workers
 from sweeps.overrides import preset_of
 from sweeps.planning import speeds
@@ -34,9 +34,11 @@ GPU = Resources(
     cores=(16,),
     gpus=(1.0,),
     gpu_memory=16 * GB,
-    element_bytes=2,
+    reduced=True,
     device_name="Some GPU",
 )
+ALONE = dataclasses.replace(GPU, cores=(1,))
+"""For one trial at a time."""
 WELL = machine.Facts(
     compiler=True, headers=True, shared=8 * GB, files=(65536, 65536), memory=64 * GB, driver="", cuda=None,
     gpus=0, disks=(("--out", Path("/out"), 100 * GB), ("--cache", Path("/scratch"), 100 * GB)),
@@ -96,7 +98,7 @@ class Told(Inside):
 
 def checked(monkeypatch, capsys, workers, at_hand, facts, *arguments):
     """Exit status and words of a check with these workers on these resources."""
-    monkeypatch.setattr(check, "Workers", lambda: workers)
+    monkeypatch.setattr(measure, "Workers", lambda: workers)
     monkeypatch.setattr(check.resources, "of_machine", lambda *_: at_hand)
     monkeypatch.setattr(check.machine, "look", lambda places: facts)
     status = full_grid.main(["--check", *arguments])
@@ -146,7 +148,7 @@ def test_a_gpu_is_measured_alone_at_its_share_and_compiled_where_the_plan_would(
         monkeypatch, capsys, workers, GPU, WELL, "--preset", "chexpert", "--architectures", "cbr_tiny"
     )
     assert (status, "Nothing is wrong" in text) == (0, True), text
-    share = check.Check(chexpert(), (), GPU).share("cbr_tiny")
+    share = measure.Check(chexpert(), (), GPU).share("cbr_tiny")
     assert workers.asked[2:] == [
         ("warm_up", 1, 1.0),
         ("train", 1, 1.0),
@@ -184,8 +186,8 @@ def test_a_machine_that_others_use_is_told_to_be_one(monkeypatch, capsys):
 
 
 def quick_steps(monkeypatch):
-    monkeypatch.setattr(check, "LEAST_STEPS", 1)
-    monkeypatch.setattr(check, "MOST_STEPS", 1)
+    monkeypatch.setattr(measure, "LEAST_STEPS", 1)
+    monkeypatch.setattr(measure, "MOST_STEPS", 1)
     monkeypatch.setitem(probe.PRODUCT, "cuda", 64)
     monkeypatch.setattr(probe, "HEAD_STEPS", 1)
 
@@ -195,7 +197,7 @@ TINY = ("--preset", "smoke", "--architectures", "cbr_tiny", "--recipe", "image_s
 
 def test_what_does_not_fit_a_share_is_measured_at_the_next(monkeypatch, capsys):
     quick_steps(monkeypatch)
-    monkeypatch.setattr(check.Check, "share", lambda *_: 0.25)
+    monkeypatch.setattr(measure.Check, "share", lambda *_: 0.25)
     workers = Inside()
     with pretended(memory=160 * 2**20):
         status, text = checked(monkeypatch, capsys, workers, GPU, WELL, *TINY)
@@ -207,25 +209,24 @@ def test_what_does_not_fit_a_share_is_measured_at_the_next(monkeypatch, capsys):
     assert 2**20 < kept.memory < 40 * 2**20
 
 
-@pytest.mark.parametrize("element_bytes", [2, 4])
-def test_a_gpu_is_measured_in_the_type_that_its_cells_will_have(monkeypatch, capsys, element_bytes):
+@pytest.mark.parametrize("reduced", [True, False])
+def test_a_gpu_is_measured_in_the_type_that_its_cells_will_have(monkeypatch, capsys, reduced):
     """Beside an older card in float32, whatever it could do."""
     quick_steps(monkeypatch)
-    at_hand = dataclasses.replace(GPU, element_bytes=element_bytes, cores=(1,))
+    at_hand = dataclasses.replace(ALONE, reduced=reduced)
     with pretended():
         status, text = checked(monkeypatch, capsys, Inside(), at_hand, WELL, *TINY)
     assert status == 0, text
     (kept,) = speeds.recall(at_hand).measured
-    assert kept.type == {2: "bfloat16", 4: "float32"}[element_bytes]
+    assert kept.type == ("bfloat16" if reduced else "float32")
 
 
 def test_a_gpu_that_others_use_is_told_with_what_they_hold(monkeypatch, capsys):
     quick_steps(monkeypatch)
-    one_at_a_time = dataclasses.replace(GPU, cores=(1,))
     with pretended(memory=16 * GB):
         for free, told in ((15.2 * GB, False), (3.3 * GB, True)):
             monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (int(free), 16 * GB))
-            status, text = checked(monkeypatch, capsys, Inside(), one_at_a_time, WELL, *TINY)
+            status, text = checked(monkeypatch, capsys, Inside(), ALONE, WELL, *TINY)
             assert (status, "12.0 GiB of 16.0 GiB in use by others" in text) == (int(told), told)
 
 
@@ -287,16 +288,16 @@ def test_the_disk_of_the_cache_has_to_hold_the_features_of_as_many_frozen_cells_
         for freeze in ("none", "backbone")
     ]
     preset = chexpert()
-    whole = check.Check(preset, tuple(cells), GPU)
+    whole = measure.Check(preset, tuple(cells), GPU)
     large = 10 * 200_000 * 2048 * 2
     assert [check.features_bytes(whole, trials) for trials in (1, 2, 9)] == [
         large,
         large * 41 // 40,
         large * 41 // 40,
     ]
-    assert check.features_bytes(check.Check(preset, tuple(cells[::2]), GPU), 2) == 0
+    assert check.features_bytes(measure.Check(preset, tuple(cells[::2]), GPU), 2) == 0
     without = dataclasses.replace(preset, recipe=dataclasses.replace(preset.recipe, frozen_views=0))
-    assert check.features_bytes(check.Check(without, tuple(cells), GPU), 2) == 0
+    assert check.features_bytes(measure.Check(without, tuple(cells), GPU), 2) == 0
     images = most_images(cells, preset.recipe) * 224**2
     assert check.needs(whole, []).disks["--cache"] == images + large
 
@@ -404,4 +405,4 @@ def test_guesses_for_a_gpu_are_ranges_of_what_is_guessed_alone():
 
 def test_the_default_plan_is_all_that_a_check_needs():
     assert preset_of(options_of(["--check"])) == demo()
-    assert set(check.Check(demo(), tuple(demo().cells()), CPU).networks) == set(STUDIED)
+    assert set(measure.Check(demo(), tuple(demo().cells()), CPU).networks) == set(STUDIED)

@@ -6,10 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sweeps import full_grid
-from sweeps.planning import resources
 from sweeps.planning.memory import MARGIN, estimate, measured_peaks, needed_bytes
-from sweeps.planning.resources import Resources, checked, larger_share, of_machine, runs_on, unused_gpu
+from sweeps.planning.resources import Resources, checked, larger_share, of_machine
 from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import Cell, Recipe
 from transfusion.networks.network import build, parameters
@@ -58,6 +56,7 @@ def test_without_a_gpu_a_larger_share_takes_more_of_a_nodes_cores():
         (8, None, (4,), (0.0,), "--cpus-per-trial 8"),
         (1, 2.0, (4,), (1.0,), "--gpus-per-trial"),
         (1, -0.5, (4,), (1.0,), "--gpus-per-trial"),
+        (1, 1e-5, (4,), (1.0,), "from 0.01 to 1"),
         (1, 0.5, (4,), (0.0,), "no GPU"),
     ],
 )
@@ -111,123 +110,6 @@ def test_the_need_is_counted_in_the_type_that_is_used_and_without_gradients_wher
     frozen = estimate("resnet18", 224, 32, "backbone")
     assert weights < frozen < estimate("resnet18", 224, 32) / 1.5
     assert estimate("resnet18", 224, 256, "backbone") == pytest.approx(4 * frozen, rel=0.2)
-
-
-@pytest.fixture
-def a_gpu_that(monkeypatch):
-    """A function from a capability, or an error in its place, to one GPU that the driver counts."""
-
-    def there(found, built=("sm_75", "sm_80", "sm_86", "sm_90", "compute_90")):
-        def properties(_index):
-            if isinstance(found, Exception):
-                raise found
-            return SimpleNamespace(name="Some GPU", major=found[0], minor=found[1], total_memory=16 * GB)
-
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-        monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
-        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: list(built))
-
-    return there
-
-
-TOO_OLD = RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update it.")
-
-
-@pytest.mark.parametrize("error", [TOO_OLD, AssertionError("Invalid device id")])
-def test_a_gpu_that_cuda_cannot_open_is_refused_with_advice_or_left_alone(a_gpu_that, error):
-    a_gpu_that(error)
-    with pytest.raises(SettingError, match="update the driver") as refused:
-        of_machine(1, None)
-    assert str(error).rstrip(".") in str(refused.value)
-    assert of_machine(1, 0).device == "cpu"
-
-
-def test_a_command_on_a_driver_too_old_ends_with_status_2(a_gpu_that, tmp_path, capsys, phantom_folder):
-    a_gpu_that(TOO_OLD)
-    command = [
-        "--preset",
-        "smoke",
-        "--data",
-        str(phantom_folder),
-        "--out",
-        str(tmp_path / "out"),
-        "--dry-run",
-    ]
-    assert full_grid.main(command) == 2
-    said = capsys.readouterr().err
-    assert "too old" in said
-    assert "--gpus-per-trial 0" in said
-    assert full_grid.main([*command, "--gpus-per-trial", "0"]) == 0
-
-
-@pytest.mark.parametrize("capability", [(3, 7), (6, 1), (7, 0)])
-def test_a_gpu_older_than_torch_is_built_for_is_refused(a_gpu_that, capability):
-    a_gpu_that(capability)
-    with pytest.raises(SettingError, match=f"capability {capability[0]}.{capability[1]}, expected"):
-        of_machine(1, None)
-    assert of_machine(1, 0).device == "cpu"
-
-
-@pytest.mark.parametrize(("capability", "bytes_each"), [((7, 5), 4), ((8, 0), 2), ((8, 9), 2), ((12, 0), 2)])
-def test_gpus_that_torch_is_built_for_are_taken_and_counted_in_their_type(a_gpu_that, capability, bytes_each):
-    a_gpu_that(capability)
-    found = of_machine(1, None)
-    assert (found.device, found.gpu_memory, found.element_bytes) == ("cuda", 16 * GB, bytes_each)
-
-
-def test_an_amd_gpu_is_left_to_its_own_torch(a_gpu_that):
-    a_gpu_that((9, 0), built=("gfx90a", "gfx1100"))
-    assert of_machine(1, None).device == "cuda"
-
-
-def test_slices_of_which_torch_opens_fewer_than_the_driver_counts_are_told_as_such(a_gpu_that, monkeypatch):
-    a_gpu_that((9, 0))
-    properties = torch.cuda.get_device_properties
-
-    def opened(index):
-        if index:
-            raise RuntimeError("CUDA error: invalid device ordinal")
-        return properties(index)
-
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", opened)
-    with pytest.raises(SettingError, match=r"2 GPUs of which torch can open 1.*MIG.*CUDA_VISIBLE_DEVICES"):
-        of_machine(1, None)
-    assert of_machine(1, 0).device == "cpu"
-
-
-def test_two_kinds_of_cards_count_by_the_smaller_and_in_the_type_that_both_have(a_gpu_that, monkeypatch):
-    cards = [("A100", 8, 80 * GB), ("T4", 7, 15 * GB)]
-    a_gpu_that((8, 0))
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(
-        torch.cuda,
-        "get_device_properties",
-        lambda index: SimpleNamespace(
-            name=cards[index][0], major=cards[index][1], minor=5, total_memory=cards[index][2]
-        ),
-    )
-    found = of_machine(1, None)
-    assert (found.gpus, found.gpu_memory, found.element_bytes, found.device_name) == ((2.0,), 15 * GB, 4, "")
-
-
-def test_a_driver_whose_gpus_torch_does_not_count_is_not_passed_over_in_silence(monkeypatch, tmp_path):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    driver = tmp_path / "version"
-    assert unused_gpu(driver) == ""
-    driver.write_text("NVRM version: 580.65")
-    assert "--check says why" in unused_gpu(driver)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert unused_gpu(driver) == "", "the user wants none"
-    monkeypatch.setattr(resources, "unused_gpu", lambda: "NVIDIA")
-    assert (of_machine(1, None).unused, of_machine(1, 0).unused) == ("NVIDIA", "")
-
-
-def test_machine_code_runs_on_its_own_major_version_only():
-    assert runs_on((8, 9), ["sm_80"])
-    assert not runs_on((8, 0), ["sm_86"])
-    assert not runs_on((12, 0), ["sm_90a"])
-    assert runs_on((12, 0), ["sm_90", "compute_90"])
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])

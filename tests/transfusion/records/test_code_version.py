@@ -14,7 +14,7 @@ import analysis
 from analysis.report.codes import codes, several
 from analysis.tables.collect import collect
 from sweeps import which_code
-from sweeps.planning.codes import several_codes
+from sweeps.planning.codes import several_codes, several_types
 from transfusion.cell import Cell, Recipe
 from transfusion.records import results
 from transfusion.records.code_version import Code, code_version, digest, of_folder
@@ -164,3 +164,17 @@ def test_a_node_with_another_code_is_told():
     assert own.describe_unlike(own) == ""
     assert own.describe_unlike(dataclasses.replace(own, commit=None)) == "", "a wheel of the same code"
     assert own.digest in own.describe_unlike(dataclasses.replace(own, digest="0" * 12))
+
+
+def test_types_are_told_where_cells_compute_in_more_than_one():
+    def done(*kinds):
+        return [{"environment": {"type": kind} if kind else {}} for kind in kinds]
+
+    assert several_types(done("bfloat16", "bfloat16", ""), "bfloat16", missing=4) == ""
+    assert several_types([], "float32", missing=4) == ""
+    assert several_types(done("bfloat16"), "float32", missing=0) == ""
+    for there, missing, words in (
+        (done("bfloat16", "bfloat16"), 4, "2 in bfloat16; 4 will in float32."),
+        (done("bfloat16", "float32"), 0, "1 in bfloat16; 1 in float32."),
+    ):
+        assert f"different types: {words}" in several_types(there, "float32", missing)

@@ -1,0 +1,60 @@
+"""What a round of a sweep hands on to Ray, and records of itself at its end."""
+
+import json
+from contextlib import ExitStack
+from types import SimpleNamespace
+
+import pytest
+import torch
+from rich.console import Console
+
+from sweeps import connection, sweep
+from sweeps.execution import executor, ray_session, ray_watch
+from sweeps.options import Options
+from sweeps.places import Places
+from sweeps.planning.estimate import Estimate
+from sweeps.planning.plan import Plan
+from sweeps.planning.resources import Resources
+from sweeps.presets import smoke
+from sweeps.processes.stop import Stop
+from sweeps.record import Outcome, write_sweep
+
+NOTHING = Plan((), {}, frozenset(), {}, None)
+GPUS = Resources(device="cuda", cpus=1, cores=(8,), gpus=(3.0,), device_name="Some GPU")
+CPU = Resources(device="cpu", cpus=1, cores=(8,))
+
+
+@pytest.mark.parametrize(("at_hand", "gpus"), [(GPUS, 3), (CPU, 0)], ids=["three GPUs", "a CPU"])
+def test_ray_starts_with_the_gpus_that_the_plan_reckons_with(monkeypatch, tmp_path, at_hand, gpus):
+    """It would count for itself otherwise, and start trials on GPUs that torch does not open."""
+    told, ran = [], []
+    watch = SimpleNamespace(end_family=lambda: None, close=lambda: None)
+    monkeypatch.setattr(ray_session, "start", lambda address, _, gpus: told.append((address, gpus)))
+    monkeypatch.setattr(ray_session, "end", lambda: None)
+    monkeypatch.setattr(ray_watch, "RayWatch", lambda _: watch)
+    monkeypatch.setattr(connection, "install", lambda stop: None)
+    monkeypatch.setattr(connection.marked, "end_own", lambda: None)
+    monkeypatch.setattr(
+        executor, "execute", lambda work, study, places, resources, control: ran.append(resources)
+    )
+    one = sweep.Sweep(Options(), smoke(), Places(tmp_path, tmp_path), Console(quiet=True), Stop())
+    inputs = SimpleNamespace(origin=SimpleNamespace(supplied=None, imagenet=None), dataset=None)
+    with ExitStack() as connected:
+        sweep.train(one, SimpleNamespace(at_hand=at_hand), inputs, NOTHING, connected)
+    assert (told, ran) == ([(None, gpus)], [at_hand])
+
+
+@pytest.mark.parametrize(("at_hand", "names"), [(GPUS, ["Some GPU"] * 3), (CPU, [])])
+def test_the_record_names_what_trained_and_asks_no_driver(monkeypatch, tmp_path, dataset, at_hand, names):
+    """With `--gpus-per-trial 0` beside a driver that is too old, a finished sweep would end in an error."""
+
+    def refused(*_):
+        raise RuntimeError("The NVIDIA driver on your system is too old")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", refused)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", refused)
+    data = SimpleNamespace(name="data", dataset=dataset, notes=(), embedded=True, counts=())
+    ended = Outcome(wall_seconds=1.0, stopped="")
+    write_sweep(tmp_path / "sweep.json", smoke(), data, at_hand, NOTHING, Estimate(0, 0, 0, None), ended)
+    assert json.loads((tmp_path / "sweep.json").read_text())["hardware"]["gpus"] == names
