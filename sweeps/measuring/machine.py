@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import torch
 
 from sweeps.planning.gpus import DESKTOP_BYTES, DRIVER
+from transfusion.cgroups import bounds
 from transfusion.problems import Problem
 
 FILES = 4096
@@ -85,7 +85,7 @@ def look(places: Iterable[tuple[str, Path]]) -> Facts:
         headers=(Path(sysconfig.get_path("include")) / "Python.h").exists(),
         shared=shutil.disk_usage(shared).total if shared.exists() else None,
         files=resource.getrlimit(resource.RLIMIT_NOFILE),
-        memory=_free_memory(),
+        memory=bounds().free,
         driver=DRIVER.read_text().splitlines()[0] if DRIVER.exists() else "",
         cuda=torch.version.cuda,
         gpus=torch.cuda.device_count(),
@@ -182,15 +182,6 @@ def _file_problems(facts: Facts, needs: Needs) -> list[Problem]:
         f"nofile={need}; LimitNOFILE of a service)"
     )
     return [Problem("open files (ulimit -n)", f"{soft:,}", f"at least {need:,}", advice)]
-
-
-def _free_memory() -> int:
-    """Free bytes, of the container where one sets a limit."""
-    free = int(psutil.virtual_memory().available)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
-        free = min(free, max(0, int(text) - int(used.read_text())))
-    return free
 
 
 def _existing(path: Path) -> Path:

@@ -134,7 +134,6 @@ def one(check: Check, architecture: Architecture, workers: Workers, peak: float)
                 if error.kind != "out_of_memory" or check.at_hand.device == "cpu":
                     raise
                 share = larger_share(share)
-                together = [alone]
     except ProbeError as error:
         advice = ""
         if error.kind == "out_of_memory":

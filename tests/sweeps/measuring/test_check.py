@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import resource
+import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,8 +15,8 @@ from pretended_cuda import pretended
 from sweeps import full_grid
 from sweeps.command_line import options_of
 from sweeps.inputs.data import most_images
-from sweeps.measuring import check, machine, measure
-from sweeps.measuring.probing import ProbeError, Workers
+from sweeps.measuring import check, machine, measure, shown
+from sweeps.measuring.probing import ProbeError
 from sweeps.overrides import preset_of
 from sweeps.planning import speeds
 from sweeps.planning.cost import CostModel, efficiency
@@ -22,6 +26,7 @@ from sweeps.planning.resources import Resources
 from sweeps.planning.speeds import Speed, Speeds
 from sweeps.presets import STUDIED, chexpert, demo
 from sweeps.progress import expectation
+from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import Cell, Recipe
 from transfusion.training import probe, probe_worker
 from transfusion.training.probe_worker import Answers
@@ -57,7 +62,7 @@ class Inside:
     """Stands for worker processes: this one, which measures one after the other."""
 
     def __init__(self):
-        self.answers, self.asked = {}, []
+        self.answers, self.asked, self.released = {}, [], 0
 
     def __enter__(self):
         return self
@@ -66,6 +71,7 @@ class Inside:
         pass
 
     def release(self):
+        self.released += 1
         self.answers.clear()
 
     def ask(self, count, question):
@@ -140,6 +146,10 @@ def test_the_table_has_every_architecture_and_one_that_dies_does_not_end_the_che
     kept = speeds.recall(CPU)
     assert {one.architecture for one in kept.measured} == set(STUDIED) - {"resnet34"}
     assert {(one.images_per_second, one.trials) for one in kept.measured} == {(40.0, 2)}
+    assert kept.macs_per_second == 1e12
+    assert workers.released == len(STUDIED), "after each, also after one that died"
+    peak = 100 * 3 * ARCHITECTURES["resnet50"].macs(24) / 1e12
+    assert f"resnet50 yes float32 100.0 80.0 {peak:.2f}" in text
 
 
 def test_a_gpu_is_measured_alone_at_its_share_and_compiled_where_the_plan_would(monkeypatch, capsys):
@@ -158,6 +168,7 @@ def test_a_gpu_is_measured_alone_at_its_share_and_compiled_where_the_plan_would(
     ]
     assert "1.50 x" in text
     assert "compiling took 31 to 31 s" in text
+    assert speeds.recall(GPU).macs_per_second is None, "a plan guesses training itself, of a GPU"
     workers = Told()
     checked(monkeypatch, capsys, workers, GPU, WELL, "--preset", "smoke")
     assert "compile" not in {what for what, *_ in workers.asked}, "a sweep of seconds would not compile"
@@ -280,6 +291,28 @@ def test_what_is_wrong_with_a_machine_is_named_with_what_to_do(facts, needs, wor
         assert word in str(found[0])
 
 
+def test_limits_that_there_are_not_are_no_problem():
+    unlimited = resource.RLIM_INFINITY
+    assert machine.problems(dataclasses.replace(WELL, files=(unlimited, unlimited)), NEEDS) == []
+    (found,) = machine.problems(dataclasses.replace(WELL, files=(1024, unlimited)), NEEDS)
+    assert "ulimit -n 4096 before the command" in str(found)
+    plain = dataclasses.replace(WELL, compiler=False, headers=False)
+    assert machine.problems(plain, NEEDS) == [], "no cell would be compiled"
+
+
+def test_the_facts_are_those_of_this_machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(machine, "bounds", lambda: SimpleNamespace(free=7 * GB))
+    facts = machine.look([("--out", tmp_path / "not" / "there")])
+    ((name, path, free),) = facts.disks
+    assert (name, path) == ("--out", tmp_path / "not" / "there")
+    assert 0 < free <= shutil.disk_usage(tmp_path).total
+    assert facts.memory == 7 * GB, "of the container, where that has less than the machine"
+    assert not facts.compiler
+    monkeypatch.setenv("CC", sys.executable)
+    assert machine.look([]).compiler
+
+
 def test_the_disk_of_the_cache_has_to_hold_the_features_of_as_many_frozen_cells_as_run_at_once():
     """A ResNet-50 has 2,048 features; 200,000 images in 10 views are 8.2 GB in float16."""
     cells = [
@@ -300,6 +333,55 @@ def test_the_disk_of_the_cache_has_to_hold_the_features_of_as_many_frozen_cells_
     assert check.features_bytes(measure.Check(without, tuple(cells), GPU), 2) == 0
     images = most_images(cells, preset.recipe) * 224**2
     assert check.needs(whole, []).disks["--cache"] == images + large
+
+
+def test_what_the_plan_needs_of_the_machine_is_that_of_as_many_trials_as_run_at_once():
+    wanted = tuple(chexpert().cells())[:60]
+    whole = measure.Check(chexpert(), wanted, GPU)
+    parameters = [ARCHITECTURES[name].parameters for name in whole.networks]
+    assert len(parameters) > 1
+    speed = Speed("cbr_tiny", 224, 32, 100.0, 100.0, 4, 0.25, "bfloat16", GB)
+    found = [measure.Found("cbr_tiny", speed, host_memory=GB), measure.Found("resnet50", problem="none")]
+    needs = check.needs(whole, found)
+    assert (needs.on_gpu, needs.compiled, needs.trials, needs.memory) == (True, True, 4, GB)
+    kept = check.RECORD_BYTES * len(wanted) + 4 * sum(parameters)  # of all pretrained, at most
+    checkpoints = 4 * 4 * 4 * max(parameters)  # weights, Adam's moments and the best ones, of 4 trials
+    assert needs.disks["--out"] == kept + checkpoints
+    quick = dataclasses.replace(speed, alone=1e9)
+    assert not check.needs(whole, [measure.Found("cbr_tiny", quick)]).compiled
+    preset = demo()
+    embedded = check.needs(measure.Check(preset, tuple(preset.cells()), CPU), []).disks["--cache"]
+    frozen = check.features_bytes(measure.Check(preset, tuple(preset.cells()), CPU), 1)
+    assert embedded == preset.phantom.images * preset.recipe.image_size**2 + frozen
+    assert not check.needs(measure.Check(preset, tuple(preset.cells()), CPU), []).on_gpu
+
+
+def test_speeds_that_cannot_be_kept_are_told(monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(check.speeds, "keep", full)
+    status, text = checked(monkeypatch, capsys, Told(), CPU, WELL, "--preset", "smoke")
+    assert status == 0
+    assert "could not be kept ([Errno 28] No space left on device); plans go on guessing" in text
+
+
+def test_gpus_of_several_kinds_are_measured_and_not_kept(monkeypatch, capsys):
+    at_hand = dataclasses.replace(GPU, device_name="", gpus=(2.0,))
+    status, text = checked(monkeypatch, capsys, Told(), at_hand, WELL, "--preset", "smoke")
+    assert status == 0
+    assert text.startswith("2 x GPUs of several kinds")
+    assert "not kept: the GPUs here are of several kinds" in text
+
+
+def test_seconds_of_compiling_are_those_of_what_was_compiled():
+    found = [
+        measure.Found("cbr_tiny", compiled="yes", compile_seconds=20.0),
+        measure.Found("resnet18", compiled="no compiler", compile_seconds=1.0),
+        measure.Found("resnet50", compiled="yes", compile_seconds=50.0),
+    ]
+    assert shown.after(found) == "; compiling took 20 to 50 s"
+    assert shown.after(found[1:2]) == ""
 
 
 def test_a_gpu_that_cannot_be_opened_is_told_with_its_driver_and_points_to_the_check(
@@ -337,17 +419,6 @@ def test_speeds_serve_one_kind_of_machine_and_newer_ones_take_the_place_of_older
     for damaged in ("", "{", "[]", '{"version": 1}', '{"version": 99, "measured": []}'):
         path.write_text(damaged)
         assert speeds.recall(CPU) == speeds.NOTHING
-
-
-def test_a_worker_that_dies_or_hangs_is_an_answer():
-    question = {"what": "release"}
-    with Workers(patience=0.0) as workers, pytest.raises(ProbeError, match="no answer in time"):
-        workers.ask(1, question)
-    with Workers() as workers:
-        workers.start(1)
-        workers._started[0].process.kill()
-        with pytest.raises(ProbeError, match="killed, as the system does where memory ends"):
-            workers.ask(1, question)
 
 
 # -- what the plan makes of it
