@@ -77,6 +77,7 @@ def planner(
         selection_images=len(dataset.rows("selection")),
         macs_per_second=throughput(at_hand, known),
         device_name=at_hand.device_name if at_hand.device == "cuda" else "",
+        least_part=at_hand.least_part,
     ).corrected(past.records, known)
     peaks = {**(known.peaks() if at_hand.device == "cuda" else {}), **measured_peaks(past.records)}
     return Planner(preset, at_hand, past, model, peaks, gpu_price)

@@ -78,11 +78,11 @@ def _hours(one: PlannedCell, planner: Planner) -> float:
     """Hours of a cell, measured where it is done."""
     record = planner.past.records.get(one.id, {})
     measured = record.get("metrics", {}).get("seconds")
-    on_gpu = planner.at_hand.device == "cuda"
+    seconds, share = one.seconds, one.share
     if measured is not None:
-        share = record["environment"].get("share", one.share)
-        return float(measured) * (share if on_gpu else planner.at_hand.cpus) / 3600
-    return one.seconds * (one.share if on_gpu else planner.at_hand.cpus) / 3600
+        seconds, share = float(measured), record["environment"].get("share", share)
+    at_hand = planner.at_hand
+    return seconds * (at_hand.part(share) if at_hand.device == "cuda" else at_hand.cpus) / 3600
 
 
 def table(plan: LookPlan, found: Sequence[LookCost], hours: str) -> Table:

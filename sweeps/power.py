@@ -92,7 +92,8 @@ def _conditions(planner: Planner, work: Plan, grid: Sequence[PlannedCell]) -> It
 
 
 def _hours(one: PlannedCell, planner: Planner) -> float:
-    part = one.share if planner.at_hand.device == "cuda" else planner.at_hand.cpus
+    at_hand = planner.at_hand
+    part = at_hand.part(one.share) if at_hand.device == "cuda" else at_hand.cpus
     return one.seconds * part / 3600
 
 

@@ -31,7 +31,6 @@ LIBRARIES = (
     "torchvision",
     "statsmodels.api",
     "sklearn.metrics",
-    "hypothesis",
 )
 FLIPPED = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,

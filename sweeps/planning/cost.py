@@ -104,6 +104,7 @@ class CostModel:
         factors: measured over expected training time by (architecture, image size).
         head_step_seconds: measured, None before.
         device_name: of the GPUs; empty on a CPU, and where it is unknown or of several kinds.
+        least_part: `Resources.least_part`.
     """
 
     device: Device
@@ -113,6 +114,7 @@ class CostModel:
     factors: Factors = field(default_factory=dict)
     head_step_seconds: float | None = None
     device_name: str = ""
+    least_part: float = 0.0
 
     def measured(self, speeds: Speeds) -> CostModel:
         """This model, corrected by what `--check` has kept of this kind of machine."""
@@ -120,7 +122,8 @@ class CostModel:
         found: dict[tuple[Architecture, int], list[float]] = {}
         for speed in speeds.measured:
             recipe = Recipe(image_size=speed.image_size, batch_size=speed.batch_size)
-            expected = plain.training_seconds(speed.architecture, recipe, speed.batch_size, speed.share)
+            part = max(speed.share, 1 / speed.trials)
+            expected = plain.training_seconds(speed.architecture, recipe, speed.batch_size, part)
             took = speed.batch_size / speed.images_per_second
             found.setdefault((speed.architecture, speed.image_size), []).append(took / expected)
         factors = {key: statistics.median(values) for key, values in found.items()}
@@ -149,8 +152,8 @@ class CostModel:
                 if recipe.frozen_views:
                     heads.append(took / steps_of(cell.train_images, recipe))
                 continue
-            share = environment.get("share", 1.0)
-            expected = plain.training_seconds(cell.architecture, recipe, cell.train_images, share)
+            part = max(environment.get("share", 1.0), self.least_part)
+            expected = plain.training_seconds(cell.architecture, recipe, cell.train_images, part)
             found.setdefault((cell.architecture, recipe.image_size), []).append(took / expected)
         factors = {key: statistics.median(values) for key, values in found.items()}
         step = statistics.median(heads) if heads else before.head_step_seconds
@@ -166,11 +169,11 @@ class CostModel:
             return 1.0
         return self.factors.get((architecture, image_size), statistics.median(self.factors.values()))
 
-    def image_seconds(self, architecture: Architecture, recipe: Recipe, share: float = 1.0) -> float:
-        """Seconds of arithmetic to train on one image once, on this share of a GPU."""
+    def image_seconds(self, architecture: Architecture, recipe: Recipe, part: float = 1.0) -> float:
+        """Seconds of arithmetic to train on one image once, with this part of a GPU's arithmetic."""
         macs = ARCHITECTURES[architecture].macs(recipe.image_size)
         speed = self.macs_per_second * efficiency(self.device, architecture, recipe.image_size)
-        part = share if self.device == "cuda" else 1.0
+        part = part if self.device == "cuda" else 1.0
         return self.factor(architecture, recipe.image_size) * 3 * macs / (speed * part)
 
     def step_seconds(self, architecture: Architecture, recipe: Recipe) -> float:
@@ -182,10 +185,10 @@ class CostModel:
         return self.factor(architecture, recipe.image_size) * seconds
 
     def training_seconds(
-        self, architecture: Architecture, recipe: Recipe, images: int, share: float = 1.0
+        self, architecture: Architecture, recipe: Recipe, images: int, part: float = 1.0
     ) -> float:
         """Seconds of one epoch of training on so many images."""
-        per_image = self.image_seconds(architecture, recipe, share)
+        per_image = self.image_seconds(architecture, recipe, part)
         return images * per_image + steps_of(images, recipe) * self.step_seconds(architecture, recipe)
 
     def seconds(self, cell: Cell, recipe: Recipe, share: float = 1.0) -> float:
@@ -196,7 +199,7 @@ class CostModel:
         """
         done = passes(cell, recipe, self.selection_images, self.evaluation_images)
         parameters = ARCHITECTURES[cell.architecture].parameters
-        image = self.image_seconds(cell.architecture, recipe, share)
+        image = self.image_seconds(cell.architecture, recipe, max(share, self.least_part))
         return (
             SECONDS_PER_CELL
             + parameters * INITIAL_SECONDS_PER_PARAMETER

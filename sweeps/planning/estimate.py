@@ -21,7 +21,7 @@ class Estimate:
         work_seconds: of all cells, one after the other.
         wall_seconds: with as many at once as fit; no less than the longest chain of upstream and dependent,
             which on a GPU is as slow as its share only while there is other work.
-        gpu_hours: shares of GPUs times hours; 0 without a GPU.
+        gpu_hours: parts of GPUs times hours; 0 without a GPU.
         price: of all GPUs at hand for the whole wall time, None without a price.
         guessed: networks of missing cells that nothing has measured on this kind of machine.
         cells: how many cells that is of; `measured` of the others.
@@ -75,10 +75,11 @@ def _estimate(cells: Sequence[PlannedCell], resources: Resources, gpu_price: flo
     wall = max(packed, longest)
     on_gpu = resources.device == "cuda"
     if on_gpu:  # a share is what a trial gets beside neighbours; in the end a chain has its GPU to itself
-        whole = {planned.id: planned.seconds * planned.share for planned in cells}
+        whole = {planned.id: planned.seconds * resources.part(planned.share) for planned in cells}
         alone = max((whole.get(one.upstream or "", 0.0) + whole[one.id] for one in cells), default=0.0)
         wall = min(wall, packed + alone)
     wall += SECONDS_PER_RUN if cells else 0.0
-    gpu_hours = sum(planned.seconds * planned.share for planned in cells) / 3600 if on_gpu else 0.0
+    parts = sum(planned.seconds * resources.part(planned.share) for planned in cells)
+    gpu_hours = parts / 3600 if on_gpu else 0.0
     price = sum(resources.gpus) * wall / 3600 * gpu_price if gpu_price is not None else None
     return Estimate(work, wall, gpu_hours, price)

@@ -95,6 +95,16 @@ class Resources:
             return 1.0
         return next((one for one in SHARES if need <= one * self.gpu_memory), 1.0)
 
+    @property
+    def least_part(self) -> float:
+        """Of a GPU's arithmetic, what any trial gets: more than its share where cores bound how many run."""
+        at_once = self.slots(SHARES[0]) if self.device == "cuda" else 0
+        return min(1.0, sum(self.gpus) / at_once) if at_once else 0.0
+
+    def part(self, share: float) -> float:
+        """Of a GPU's arithmetic, what a trial of this share gets while as many run as can."""
+        return max(share, self.least_part)
+
     def request(self, share: float) -> dict[str, float]:
         """The resources of a trial with this share, in Ray's terms."""
         if self.device == "cuda":

@@ -13,6 +13,7 @@ from sweeps import power
 from sweeps.command_line import options_of
 from sweeps.overrides import preset_of
 from sweeps.planning.plan import Plan, PlannedCell
+from sweeps.planning.resources import Resources
 from sweeps.presets import demo
 from transfusion.cell import Cell
 from transfusion.problems import SettingError
@@ -66,7 +67,8 @@ def small_plan() -> Plan:
 
 @pytest.mark.parametrize(("device", "part"), [("cuda", 0.5), ("cpu", 2.0)])
 def test_the_plan_is_handed_over_as_plain_values(device: str, part: float) -> None:
-    planner = SimpleNamespace(at_hand=SimpleNamespace(device=device, cpus=2), preset=demo())
+    at_hand = Resources(device=device, cpus=2, cores=(64,), gpus=(1.0,))
+    planner = SimpleNamespace(at_hand=at_hand, preset=demo())
     counts = [
         SimpleNamespace(
             part=name, finding="Edema", patients=147, trained_positive=100 + k, trained_negative=300

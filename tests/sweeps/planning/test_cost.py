@@ -53,6 +53,23 @@ def test_a_share_of_a_gpu_takes_longer_for_its_images_alone():
     assert GPU.seconds(TUNED, RECIPE, share=0.25) == pytest.approx(expected)
 
 
+def test_where_two_cores_feed_a_gpu_each_of_two_trials_gets_half_of_it():
+    """Whatever their share of its memory; a check that measured two, and cells that ran so, say the same."""
+    few = dataclasses.replace(GPU, least_part=0.5)
+    assert few.seconds(TUNED, RECIPE, share=1 / 16) == GPU.seconds(TUNED, RECIPE, share=0.5)
+    assert few.seconds(TUNED, RECIPE, share=1.0) == GPU.seconds(TUNED, RECIPE, share=1.0)
+    took = 3 * GPU.training_seconds("cbr_tiny", RECIPE, 16, 0.5)
+    speed = Speed("cbr_tiny", 24, 16, 16 / took, 1.0, 2, 1 / 16, "bfloat16", 0)
+    assert few.measured(Speeds((speed,))).factors == {("cbr_tiny", 24): pytest.approx(3)}
+    took = 3 * GPU.training_seconds("cbr_tiny", RECIPE, 40, 0.5)
+    record = {
+        "status": "done", "schema": 1,
+        "cell": dataclasses.asdict(TUNED), "recipe": dataclasses.asdict(RECIPE),
+        "environment": {"device": "cuda", "share": 1 / 16}, "metrics": {"images_per_second": 40 / took},
+    }  # fmt: skip
+    assert few.corrected({"a": record}).factors == {("cbr_tiny", 24): pytest.approx(3)}
+
+
 def test_an_architecture_that_nobody_measured_takes_the_median_of_the_others():
     factors = {("resnet18", 24): 2.0, ("resnet34", 24): 3.0, ("resnet50", 24): 10.0}
     model = dataclasses.replace(CPU, factors=factors)

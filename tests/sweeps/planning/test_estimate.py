@@ -53,6 +53,9 @@ def test_shares_pack_each_at_its_own_and_no_share_is_too_large():
     assert estimate(cells[:2], GPUS).gpu_hours == pytest.approx(60 / 3600)
     halves = [planned(str(k), 50, share=0.5) for k in range(4)]
     assert estimate(halves, CORES).wall_seconds == pytest.approx(100 + SECONDS_PER_RUN)
+    few = Resources(device="cuda", cpus=1, cores=(2,), gpus=(1.0,))
+    small = [planned(str(k), 50, share=1 / 16) for k in range(4)]
+    assert estimate(small, few).gpu_hours == pytest.approx(4 * 50 * 0.5 / 3600), "half of the GPU each"
     nowhere = Resources(device="cuda", cpus=9, cores=(8,), gpus=(1.0,))
     assert estimate(cells[2:], nowhere).wall_seconds == pytest.approx(100 + SECONDS_PER_RUN)
 

@@ -138,6 +138,19 @@ def test_what_fits_a_share_fits_under_its_cap():
             assert MARGIN * estimate("resnet50", 224, 32) <= share * total - CONTEXT_BYTES
 
 
+def test_where_cores_bound_the_trials_each_gets_more_of_a_gpus_arithmetic_than_its_share():
+    def part(share, cores, gpus, cpus=1):
+        at_hand = Resources(device="cuda", cpus=cpus, cores=cores, gpus=gpus, gpu_memory=GB)
+        return at_hand.part(share)
+
+    assert part(1 / 16, (64,), (1.0,)) == 1 / 16
+    assert [part(share, (2,), (1.0,)) for share in (1 / 16, 0.5, 1.0)] == [0.5, 0.5, 1.0]
+    assert part(1 / 16, (16,), (4.0,)) == part(1 / 16, (16,), (1.0,), cpus=4) == 0.25
+    assert part(1 / 16, (2, 64), (0.0, 2.0)) == 1 / 16, "the second node alone"
+    assert part(1 / 16, (0,), (0.0,)) == 1 / 16, "nothing is there yet"
+    assert CPU.least_part == 0
+
+
 def test_nodes_of_different_kinds_are_counted_each_by_its_own_devices():
     mixed = Resources(device="cuda", cpus=2, cores=(4, 32, 64), gpus=(0.0, 1.0, 8.0), gpu_memory=16 * GB)
     assert mixed.slots(1.0) == 9
