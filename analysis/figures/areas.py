@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.canvas import (
+    ONE_SEED,
     Absent,
     Drawing,
     area_count,
@@ -16,6 +17,7 @@ from analysis.figures.canvas import (
     cut,
     legend,
     new_figure,
+    of_seeds,
     size_axis,
     title,
 )
@@ -56,7 +58,7 @@ def _by_size(drawn: Drawn, others: list[Arm], name: str) -> Drawing | Absent:
         return Absent(f"the grid has no {style.network}")
     if not others:
         return Absent(f"the grid plans no {style.network} that is pretrained so")
-    rows = drawn.levels[drawn.levels["architecture"] == FOCUS]
+    rows = of_seeds(drawn.levels[drawn.levels["architecture"] == FOCUS])
     lines = {arm: _line(rows, arm) for arm in [("random", "none"), *others]}
     if not any(len(lines[arm]) for arm in others):
         return Absent(f"no {style.network} that is pretrained so has finished")
@@ -88,9 +90,10 @@ def _arm(axes: Axes, drawn: Drawn, arm: Arm, line: pd.DataFrame, shift: float) -
     style = drawn.networks[FOCUS]
     at = line["train_images"].to_numpy(float) * shift
     low, high = (np.abs(line[end] - line["estimate"]).to_numpy(float) for end in ("low", "high"))
+    bars = [np.nan_to_num(low), np.nan_to_num(high)] if np.isfinite(low).any() else None
     axes.fill_between(at, line["low"], line["high"], color=style.colour, alpha=0.07, linewidth=0)
     axes.errorbar(
-        at, line["estimate"], yerr=[np.nan_to_num(low), np.nan_to_num(high)], color=style.colour,
+        at, line["estimate"], yerr=bars, color=style.colour,
         marker=style.marker, capsize=2, elinewidth=0.9, label=arm_name(*arm),
         **arm_style(*arm, natural=drawn.natural, in_domain=drawn.in_domain),
     )  # fmt: skip
@@ -144,7 +147,7 @@ def gains(drawn: Drawn) -> Drawing | Absent:
     """What pretraining gains over training from scratch, by size, a line per network; a panel per origin."""
     planned = set(drawn.cells["init"])
     inits = [init for init in [*drawn.pretrained, drawn.in_domain] if init in planned]
-    found = {init: rows for init in inits if len(rows := drawn.gains(init))}
+    found = {init: of_seeds(rows) for init in inits if len(rows := drawn.gains(init))}
     if not inits:
         return Absent("the grid plans no pretrained cells")
     if not found:
@@ -166,9 +169,10 @@ def gains(drawn: Drawn) -> Drawing | Absent:
         mean = rows[rows["architecture"].isna()].sort_values("train_images")
         axes.axhspan(-drawn.margin, drawn.margin, color="#000000", alpha=0.06, linewidth=0)
         axes.axhline(0, color="#555555", linewidth=0.8)
-        reach = (mean["high"] - mean["estimate"]).fillna(0.0)
+        reach = mean["high"] - mean["estimate"]
+        bars = reach.fillna(0.0) if reach.notna().any() else None
         axes.errorbar(
-            mean["train_images"], mean["estimate"], yerr=reach, color=MEAN, linewidth=2, elinewidth=1.2,
+            mean["train_images"], mean["estimate"], yerr=bars, color=MEAN, linewidth=2, elinewidth=1.2,
             capsize=3, label="mean of networks",
         )  # fmt: skip
         axes.set_ylabel("gain in AUROC")
@@ -179,17 +183,15 @@ def gains(drawn: Drawn) -> Drawing | Absent:
     absent = [init_name(init) for init in inits if init not in found]
     return Drawing(
         figure,
-        f"{drawn.area}. {area_count(pd.concat(found.values()))} Bars: 95 % interval of the mean of networks"
-        f"{_over(pd.concat(found.values()))}. "
+        f"{drawn.area}. {area_count(pd.concat(found.values()))} {_bars(pd.concat(found.values()))} "
         f"Shaded: smaller than the margin of {drawn.margin:g}."
         + (f" Not finished: {', '.join(absent)}." if absent else ""),
     )
 
 
-def _over(rows: pd.DataFrame) -> str:
-    """What the intervals leave out, if anything."""
-    alone = (rows["seed_part"] == "unknown").all()
-    return ", over patients alone, so that they decide nothing (one seed)" if alone else ""
+def _bars(rows: pd.DataFrame) -> str:
+    """What the bars are, or why there are none."""
+    return "Bars: 95 % interval of the mean of networks." if rows["low"].notna().any() else ONE_SEED
 
 
 def _no_curve(drawn: Drawn, rows: pd.DataFrame) -> Absent | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ CHARACTERS_PER_INCH = 21.5
 
 NOTE_LINE = 0.11
 """Height of one of its lines, in inches."""
+
+AXIS, DIGIT = 2.6, 0.062
+"""Inches: the length of an axis below a column's panel; of a digit of its ticks, which have 7 points."""
+
+ONE_SEED = "No intervals: with one seed one would be of patients alone, and say nothing of another seed."
 
 TITLE_CHARACTERS, LEGEND_CHARACTERS = 38, 46
 """That a column's width holds."""
@@ -166,13 +172,23 @@ def cut(axes: Axes, at: Sequence[float], ends: Sequence[float], colour: str) -> 
             axes.plot([x], [edge], marker, color=colour, markersize=4, clip_on=False, zorder=5)
 
 
+def crowded(ticks: Sequence[int]) -> bool:
+    """Whether the sizes, written out, would run into each other on a logarithmic axis of a column's width."""
+    span = np.log(ticks[-1] / ticks[0]) if len(ticks) > 1 else 1.0
+    return any(
+        np.log(high / low) / span * AXIS < (len(f"{low:,}") + len(f"{high:,}")) / 2 * DIGIT
+        for low, high in itertools.pairwise(ticks)
+    )
+
+
 def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
-    """A logarithmic axis with a tick at every data set size."""
+    """A logarithmic axis with a tick at every data set size, in short where neighbours stand close."""
     ticks = sorted(set(sizes))
+    told = short_count if crowded(ticks) else "{:,.0f}".format
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: told(value)))
     axes.set_xlabel("training images")
     if len(ticks) == 1:
         axes.set_xlim(ticks[0] / 2, ticks[0] * 2)  # else points that are moved aside would seem far away
@@ -192,20 +208,18 @@ def area_count(rows: pd.DataFrame) -> str:
     return f"n = {patients:,} patients, {positives:,} positive images, {seeds}."
 
 
+def of_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with the intervals of those alone that rest on several seeds."""
+    several_seeds = rows["seeds"] > 1
+    return rows.assign(low=rows["low"].where(several_seeds), high=rows["high"].where(several_seeds))
+
+
 def area_note(rows: pd.DataFrame) -> str:
     """The n behind levels of an area, and what their bars and bands hold."""
-    count, sources = area_count(rows), set(rows["seed_part"])
+    count = area_count(rows)
     if not rows["patients"].notna().any():
         return f"{count} Dots: single seeds."
-    parts = "patients and seeds"
-    if sources == {"runs"}:
-        parts = "patients and the scatter of single runs around learning curves (one seed)"
-    elif {"runs", "unknown"} <= sources:
-        parts = (
-            "patients; with one seed also over the scatter of single runs where learning curves show it, "
-            "from scratch, and not where the upstream network's luck is unknown (those bars are too short)"
-        )
-    elif "unknown" in sources:
-        parts = "patients alone where there is one seed (the between-seed part is unknown)"
-    dots = " Dots: single seeds." if (rows["seeds"] > 1).any() else ""
-    return f"{count} Bars and bands: 95 % interval over {parts}.{dots}"
+    if not (rows["seeds"] > 1).any():
+        return f"{count} {ONE_SEED}"
+    alone = " None where there is one seed." if (rows["seeds"] == 1).any() else ""
+    return f"{count} Bars and bands: 95 % interval over patients and seeds.{alone} Dots: single seeds."

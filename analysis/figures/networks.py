@@ -11,7 +11,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.figures.areas import CUT, beyond, room
-from analysis.figures.canvas import Absent, Drawing, apart, area_note, cut, legend, log_ticks, new_figure
+from analysis.figures.canvas import (
+    Absent,
+    Drawing,
+    apart,
+    area_note,
+    cut,
+    legend,
+    log_ticks,
+    new_figure,
+    of_seeds,
+)
 from analysis.figures.palette import PUBLISHED
 
 if TYPE_CHECKING:
@@ -23,7 +33,7 @@ LEAST_APART = 1.12
 
 def by_network(drawn: Drawn) -> Drawing | Absent:
     """Figures 5a and 5b: AUROC from scratch by parameters and depth, at the largest and smallest size."""
-    rows = drawn.levels[drawn.levels["init"] == "random"]
+    rows = of_seeds(drawn.levels[drawn.levels["init"] == "random"])
     networks = drawn.cells.drop_duplicates("architecture").set_index("architecture")
     networks = networks[["parameters", "depth"]].astype(float).dropna()
     rows = rows[rows["architecture"].isin(networks.index)]

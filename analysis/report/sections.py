@@ -24,7 +24,7 @@ from analysis.tables.store import sweep_note
 
 ONE_SEED = (
     "With one seed neither claims nor levels have an interval, since both are about what another seed would "
-    "show; bars in figures are then of patients, and of the scatter of single runs where a figure says so."
+    "show. Those of levels over patients alone are in the table estimates."
 )
 
 Record = list[tuple[str, Any]]

@@ -18,7 +18,7 @@ from PIL import Image
 import analysis
 from analysis.claims.analysed import read_back
 from analysis.claims.drawn import Drawn
-from analysis.figures.canvas import Absent, Drawing, area_note
+from analysis.figures.canvas import Absent, Drawing, area_note, crowded, of_seeds
 from analysis.figures.draw import draw_one
 from analysis.figures.records import RECORDS
 from analysis.statistics.curves import spikes
@@ -167,6 +167,7 @@ def test_a_bar_that_leaves_the_panel_is_marked(drawn: Drawn) -> None:
     analysed = drawn.analysis
     estimates = analysed.estimates.copy()
     mine = (estimates["architecture"] == "cbr_large_wide") & (estimates["metric"] == "test_auroc")
+    estimates["seeds"] = 2
     estimates.loc[mine & (estimates["train_images"] == 100), "low"] = 0.05
     wide = Drawn(dataclasses.replace(analysed, estimates=estimates))
     for name, marks in (("figure6", 3), ("figure5", 2)):
@@ -249,8 +250,17 @@ def test_two_networks_have_a_tick_each(tmp_path: Path) -> None:
     assert sum(low <= tick <= high for tick in parameters.xaxis.get_majorticklocs()) >= 3
 
 
-def test_bars_of_different_kinds_in_one_panel_are_told_apart() -> None:
-    rows = pd.DataFrame({"seeds": [1, 1], "patients": 147, "positives": 68, "seed_part": ["runs", "unknown"]})
-    assert "those bars are too short" in area_note(rows)
-    assert "too short" not in area_note(rows[:1])
-    assert "patients alone" in area_note(rows[1:])
+def test_what_rests_on_one_seed_has_no_bar_and_that_is_said() -> None:
+    rows = pd.DataFrame(
+        {"seeds": [1, 3], "patients": 147, "positives": 68, "estimate": 0.8, "low": 0.09, "high": 0.99}
+    )
+    assert "No intervals: with one seed" in area_note(rows[:1])
+    assert area_note(rows[1:]).endswith("over patients and seeds. Dots: single seeds.")
+    assert "None where there is one seed." in area_note(rows)
+    assert of_seeds(rows)["low"].isna().tolist() == [True, False]
+
+
+def test_sizes_that_would_run_into_each_other_are_told_in_short() -> None:
+    assert crowded([5_000, 50_000, 100_000, 200_000, 2_000_000])
+    assert not crowded([5_000, 50_000, 100_000, 200_000])
+    assert not crowded([400])
