@@ -23,6 +23,11 @@ ANOTHER_BOOT = "00000000-0000-0000-0000-000000000000"
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(lock, "PAUSE", 0.1)
+
+
 def at_once(say=lambda text: None, dead_after=0.3):
     return Waiting(wait=False, say=say, dead_after=dead_after)
 
