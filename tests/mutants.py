@@ -32,6 +32,10 @@ LIBRARIES = (
     "statsmodels.api",
     "sklearn.metrics",
 )
+OPTIONS = (
+    *("-q", "-x", "-n", "0", "-p", "no:cacheprovider"),
+    *("-W", "ignore:Module already imported"),  # as the libraries are, on purpose
+)
 FLIPPED = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -110,7 +114,7 @@ def noticed(tree: Path, tests: list[str], seconds: float) -> bool:
         sys.dont_write_bytecode = True
         status = 70
         try:
-            status = int(pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]))
+            status = int(pytest.main([*OPTIONS, *tests]))
         finally:
             os._exit(status)
     end = time.monotonic() + seconds
@@ -166,9 +170,8 @@ def main() -> int:
                     unnoticed.append(f"{node.lineno}: {ast.unparse(node)} -> {ast.unparse(wrong)}")
             module.write_text(text, encoding="utf-8")
             place = module.relative_to(tree)
-            print(
-                f"{place}: {len(chosen) - len(unnoticed)} of {len(chosen)}, {took:.0f} s, {' '.join(tests)}"
-            )
+            found_of = f"{len(chosen) - len(unnoticed)} of {len(chosen)}"
+            print(f"{place}: {found_of}, {took:.0f} s, {' '.join(tests)}", flush=True)
             for one in unnoticed:
                 print(f"    {place}:{one}", flush=True)
             found += len(chosen) - len(unnoticed)
