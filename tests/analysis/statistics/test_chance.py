@@ -40,6 +40,18 @@ def test_the_mean_over_variances_is_what_sampling_them_gives() -> None:
     assert chance.upper_tail(-2.0) == pytest.approx(1 - chance.upper_tail(2.0))
 
 
+def test_what_patients_explain_is_the_least_also_where_all_seeds_share_nothing() -> None:
+    """The variance between seeds is no less than 0.6, so that errors are larger than Student's t says."""
+    chance, plain = Chance(0.0, 12.0, 0.8, 0.6, 2.0), Chance(0.0, 12.0, 0.8, 0.0, 2.0)
+    seeds = np.maximum(0.8 * 2 / np.random.default_rng(2).chisquare(2, 400_000), 0.6)
+    for distance in (0.25, 0.5, 1.0):
+        p = ndtr(-distance / np.sqrt(seeds))
+        tail = chance.upper_tail(distance)
+        assert tail == pytest.approx(p.mean(), abs=4 * p.std() / np.sqrt(len(p)))
+        assert tail > plain.upper_tail(distance) * 1.01
+        assert chance.quantile(tail) == pytest.approx(distance, rel=1e-6)
+
+
 @pytest.mark.parametrize("seeds", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("freedom", [1, 2, 4])
 def test_true_nulls_are_rejected_no_more_often_than_the_level_says(freedom: int, seeds: float) -> None:
