@@ -8,6 +8,7 @@ import pytest
 
 from analysis.statistics.contrasts import Contrast, Term, absent, coefficients, estimate, joint, limits
 from analysis.statistics.measures import Measures
+from analysis.statistics.seeds import between_runs
 
 INFINITE = float("inf")
 DEPTHS = {"shallow": 4, "middle": 8, "deep": 16}
@@ -142,3 +143,59 @@ def test_why_there_is_no_estimate() -> None:
     )  # fmt: skip
     crossed = {("deep", 100, "random", 0): 1.0, ("deep", 200, "random", 1): 1.0}
     assert why(crossed, (), gain) == (2, "the grid plans some of the cells that it compares only")
+
+
+def test_what_has_not_finished_is_told_before_what_could_not_be_fitted() -> None:
+    """A slope of nothing, and a group against others that are still to come."""
+    values = {(name, 100, "random", 0): 1.0 for name in DEPTHS}
+    slope = Contrast("slope", "train_loss", (Term(1.0, 100),), "nats", "log2_depth")
+    group = Contrast("group", "train_loss", (Term(1.0, 100),), "nats", "difference", group=("deep",))
+    late = ("deep", 100, "random", 0)
+    for contrast, unfinished in ((slope, tuple(values)), (group, (late,))):
+        measures = cells(values | dict.fromkeys(unfinished, float("nan")), "train_loss", unfinished)
+        assert estimate(measures, contrast) is None
+        count = len(unfinished)
+        assert absent(measures, contrast) == (
+            count, f"{count} of the cells that it asks for have not finished"
+        )  # fmt: skip
+    other = Contrast("group", "train_loss", (Term(1.0, 100),), "nats", "difference", group=tuple(DEPTHS))
+    assert "no network of one of the two groups" in absent(cells(values, "train_loss"), other)[1]
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_cell_that_failed_is_counted_as_doubtful_wherever_it_stands(row: int) -> None:
+    measures = cells({("deep", 100, "random", s): 0.5 + 0.1 * s for s in range(3)}, "train_loss")
+    measures.cells.loc[row, ["train_loss", "status"]] = [float("nan"), "failed"]
+    found = estimate(measures, Contrast("level", "train_loss", (Term(1.0, 100),), "nats"))
+    assert found is not None
+    assert found.doubtful == 1
+    rest = [0.5 + 0.1 * s for s in range(3) if s != row]
+    assert found.estimate == pytest.approx(np.mean(rest))
+    assert found.high > 0.69, "and the interval spans the reading with that cell at ln 2"
+
+
+def test_patients_and_the_scatter_of_single_runs_add_up_by_satterthwaite() -> None:
+    """One seed, three networks: freedom (p + s)^2 / (p^2 / (f + 2) + d) - 2, with p and f of the patients."""
+    rng = np.random.default_rng(0)
+    sizes = (100, 200, 400, 800)
+    values = {
+        (name, size, "random", 0): 0.7 + 0.02 * step + 0.01 * rng.normal()
+        for name in DEPTHS
+        for step, size in enumerate(sizes)
+    }
+    measures = cells(values, "test_auroc")
+    count = len(values)
+    measures.covariance["test_auroc"] = 1e-4 * np.eye(count) + 2e-4
+    measures.patients["test_auroc"] = 500
+    measures.positives["test_auroc"] = 9
+    measures.freedom["test_auroc"] = 8
+    level = Contrast("level", "test_auroc", (Term(1.0, 400),), "AUROC")
+    found = estimate(measures, level)
+    part = between_runs(measures, "test_auroc", coefficients(measures, level))
+    assert found is not None
+    assert (found.seed_part, part.source) == ("runs", "runs")
+    patients = 1e-4 / 3 + 2e-4
+    variance = patients + part.variance
+    assert found.standard_error == pytest.approx(np.sqrt(variance))
+    expected = variance**2 / (patients**2 / (8 + 2) + part.denominator) - 2
+    assert found.degrees_of_freedom == pytest.approx(expected, rel=1e-6)
