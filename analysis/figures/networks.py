@@ -27,6 +27,8 @@ from analysis.figures.palette import PUBLISHED
 if TYPE_CHECKING:
     from analysis.claims.drawn import Drawn
 
+STAR = 0.01
+"""Area that an axis shows beyond a published one."""
 LEAST_APART = 1.12
 """Ratio of neighbouring depths that have a tick each."""
 
@@ -44,7 +46,9 @@ def by_network(drawn: Drawn) -> Drawing | Absent:
     sizes = sorted({int(rows["train_images"].max()), int(rows["train_images"].min())}, reverse=True)
     rows = rows[rows["train_images"].isin(sizes)]
     figure, panels = new_figure(2, height=2.2, sharey=True)
-    panels[0].set_ylim(*room(rows))
+    stars = [value.auroc for value in _published(drawn, networks)]
+    low, high = room(rows)
+    panels[0].set_ylim(min([low, *(star - STAR for star in stars)]), max([high, *(s + STAR for s in stars)]))
     for axes, column, label, letter in zip(
         panels, ("parameters", "depth"), ("parameters", "depth (layers with weights)"), "ab", strict=True
     ):
@@ -77,8 +81,9 @@ def _points(axes: Axes, drawn: Drawn, rows: pd.DataFrame, at: pd.Series, largest
     for one in rows.itertuples():
         style, x = drawn.networks[one.architecture], at[one.architecture] * moved[one.architecture]
         low, high = (abs(end - one.estimate) if np.isfinite(end) else 0.0 for end in (one.low, one.high))
+        bar = [[low], [high]] if low or high else None
         axes.errorbar(
-            [x], [one.estimate], yerr=[[low], [high]], color=style.colour, marker=style.marker, markersize=5,
+            [x], [one.estimate], yerr=bar, color=style.colour, marker=style.marker, markersize=5,
             fillstyle="full" if one.train_images == largest else "none", capsize=2, elinewidth=0.9,
         )  # fmt: skip
         cut(axes, [x, x], [one.low, one.high], style.colour)

@@ -248,6 +248,9 @@ def test_two_networks_have_a_tick_each(tmp_path: Path) -> None:
     assert list(depth.xaxis.get_majorticklocs()) == [5, 50]
     low, high = parameters.get_xlim()
     assert sum(low <= tick <= high for tick in parameters.xaxis.get_majorticklocs()) >= 3
+    (star,) = (line for line in depth.lines if line.get_marker() == "*")
+    low, high = depth.get_ylim()
+    assert low < star.get_ydata()[0] < high, "what the legend names is drawn"
 
 
 def test_what_rests_on_one_seed_has_no_bar_and_that_is_said() -> None:
