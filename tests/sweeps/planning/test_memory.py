@@ -1,10 +1,20 @@
 """Memory by arithmetic: what a trial takes at least on a CPU, and weights and activations on a device."""
 
+from dataclasses import replace
+
 import pytest
 
-from sweeps.planning.memory import HOST_BYTES, estimate, needed_on_cpu, refuse_too_large
+from sweeps.planning.memory import (
+    HOST_BYTES,
+    estimate,
+    first_share,
+    needed_bytes,
+    needed_on_cpu,
+    refuse_too_large,
+)
+from sweeps.planning.resources import Resources
 from transfusion.architectures import ARCHITECTURES
-from transfusion.cell import Cell
+from transfusion.cell import Cell, Recipe
 from transfusion.problems import SettingError
 
 SMALL = Cell(architecture="cbr_tiny", train_images=10)
@@ -50,3 +60,15 @@ def test_on_a_device_activations_count_by_the_batch_that_is_at_hand():
     assert estimate(name, size, 8, "backbone") == weights(SMALL) + 32 * an_image
     assert estimate(name, size, 128, "backbone") == weights(SMALL) + 64 * an_image
     assert estimate(name, size, 128, "none", 2) == 5 * weights(SMALL) + 128 * an_image
+
+
+def test_the_first_share_holds_the_need_in_the_type_that_is_used():
+    """A card of which float32 needs more than a half, and bfloat16 less; a measured peak counts instead."""
+    recipe = Recipe()
+    need = needed_bytes(LARGE, recipe, {}, 4)
+    card = Resources(device="cuda", cpus=1, cores=(16,), gpus=(1.0,), gpu_memory=2 * need - 2)
+    assert first_share(LARGE, recipe, card, {}) == 1.0
+    assert first_share(LARGE, recipe, replace(card, reduced=True), {}) == 0.5
+    assert first_share(LARGE, recipe, card, {("resnet50", 224, 32, "none"): 2**20}) == 1 / 16
+    cores = Resources(device="cpu", cpus=1, cores=(16,), host_memory=2 * needed_on_cpu(LARGE))
+    assert first_share(LARGE, recipe, cores, {}) == 0.5
