@@ -2,13 +2,14 @@
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 from rich.console import Console
 
-from sweeps import connection, sweep
+from sweeps import connection, full_grid, sweep
 from sweeps.execution import executor, ray_session, ray_watch
 from sweeps.options import Options
 from sweeps.places import Places
@@ -58,3 +59,19 @@ def test_the_record_names_what_trained_and_asks_no_driver(monkeypatch, tmp_path,
     ended = Outcome(wall_seconds=1.0, stopped="")
     write_sweep(tmp_path / "sweep.json", smoke(), data, at_hand, NOTHING, Estimate(0, 0, 0, None), ended)
     assert json.loads((tmp_path / "sweep.json").read_text())["hardware"]["gpus"] == names
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_gone_when_its_trials_begin_stops_the_sweep(
+    monkeypatch, capsys, tmp_path, phantom_folder
+):
+    """By the real command and a Ray that is told of a GPU: here there is no driver at all."""
+    monkeypatch.setattr(connection.resources, "of_machine", lambda *_: replace(GPUS, gpus=(1.0,)))
+    command = ["--preset", "smoke", "--architectures", "cbr_tiny", "--inits", "random"]
+    command += ["--data", str(phantom_folder), "--out", str(tmp_path)]
+    assert full_grid.main(command) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Stopped: GPU of" in said
+    assert "cannot open" in said
+    assert list(tmp_path.glob("cells/*/result.json")) == []
