@@ -170,7 +170,7 @@ def test_memory_that_others_hold_is_none_for_trials(nvidia_smi):
 @pytest.mark.parametrize(
     "said",
     [
-        (f"GPU-{UUID}, 300\n",),
+        (f"GPU-{UUID}, 300\n", f"GPU-{UUID}, 300\n"),
         (f"GPU-{UUID}, 9000\n", f"GPU-{UUID}, 0\n"),
         (f"GPU-{UUID}, [N/A]\n",),
         ("GPU-another, 16000\n", "GPU-another, 16000\n"),
