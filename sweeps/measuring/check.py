@@ -59,7 +59,7 @@ def run(options: Options, console: Console) -> int:
             markup=False, soft_wrap=True,
         )  # fmt: skip
     found, measured, others = measure(check, console)
-    console.print(table(found, at_hand))
+    console.print(table(found, at_hand, console.width))
     wrong = list(map(str, others))
     wrong += [f"{one.architecture}: {one.problem}" for one in found if one.problem]
     wrong += dict.fromkeys(

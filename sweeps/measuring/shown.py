@@ -26,17 +26,18 @@ def header(check: Check, facts: Facts) -> str:
     )
 
 
-def table(found: Sequence[Found], at_hand: Resources) -> TextTable:
-    """One row for every network of the plan."""
+WIDE = 70
+"""Columns of a terminal that a row for every network needs; below, each has lines of its own."""
+
+
+def table(found: Sequence[Found], at_hand: Resources, width: int = WIDE) -> TextTable:
+    """One row for every network of the plan; a line for each of its numbers on a narrow terminal."""
     on_gpu = at_hand.device == "cuda"
     grid = TextTable(
-        title="The check", title_justify="left", caption_justify="left", caption_style="", box=SIMPLE,
-        collapse_padding=True, pad_edge=False,
+        title="The check", title_justify="left", caption_justify="left", caption_style="",
+        box=SIMPLE if width >= WIDE else None, collapse_padding=True, pad_edge=False,
+        show_header=width >= WIDE,
     )  # fmt: skip
-    grid.add_column("architecture", no_wrap=True)
-    names = ["fits", "type", "alone", "together", "peak", "GiB", "trials"]
-    for name in [*names, *(["compiled"] if on_gpu else [])]:
-        grid.add_column(name, justify="right", no_wrap=True)
     device = "a GPU" if on_gpu else "this machine"
     grid.caption = (
         f"alone, together: images a second of one trial, and of all trials that {device} takes at once\n"
@@ -44,25 +45,40 @@ def table(found: Sequence[Found], at_hand: Resources) -> TextTable:
         f"GiB: memory of {'the GPU' if on_gpu else 'the process'}, at most, of one trial"
         + (f"\ncompiled: images a second over those of alone{after(found)}" if on_gpu else "")
     )
+    grid.add_column("architecture", no_wrap=True)
+    names = ["fits", "type", "alone", "together", "peak", "GiB", "trials", *(["compiled"] if on_gpu else [])]
+    for name in names if width >= WIDE else [""]:
+        grid.add_column(name, justify="right", no_wrap=True)
     for row in found:
-        if row.speed is None:
-            grid.add_row(row.architecture, "no", *["-"] * (len(grid.columns) - 2))
+        values = _values(row, on_gpu) or ["no", *["-"] * (len(names) - 1)]
+        if width >= WIDE:
+            grid.add_row(row.architecture, *values)
             continue
-        speed = row.speed
-        columns = [
-            "yes",
-            speed.type,
-            f"{speed.alone:,.1f}",
-            f"{speed.images_per_second * speed.trials:,.1f}",
-            f"{row.share_of_peak:.2f}",
-            f"{speed.memory / GIB:.1f}",
-            str(speed.trials),
-        ]
-        if on_gpu:
-            gain = f"{speed.compiled / speed.alone:.2f} x"
-            columns.append({"no": "no", "yes": gain}.get(row.compiled, "cannot"))
-        grid.add_row(row.architecture, *columns)
+        grid.add_row(f"{row.architecture}:")
+        for name, value in zip(names, values, strict=True):
+            if value != "-":
+                grid.add_row(f"  {name}", value)
     return grid
+
+
+def _values(row: Found, on_gpu: bool) -> list[str]:
+    """What was measured of a network; nothing where it does not fit."""
+    if row.speed is None:
+        return []
+    speed = row.speed
+    values = [
+        "yes",
+        speed.type,
+        f"{speed.alone:,.1f}",
+        f"{speed.images_per_second * speed.trials:,.1f}",
+        f"{row.share_of_peak:.2f}",
+        f"{speed.memory / GIB:.1f}",
+        str(speed.trials),
+    ]
+    if on_gpu:
+        gain = f"{speed.compiled / speed.alone:.2f} x"
+        values.append({"no": "no", "yes": gain}.get(row.compiled, "cannot"))
+    return values
 
 
 def after(found: Sequence[Found]) -> str:

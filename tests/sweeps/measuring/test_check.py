@@ -374,6 +374,16 @@ def test_gpus_of_several_kinds_are_measured_and_not_kept(monkeypatch, capsys):
     assert "not kept: the GPUs here are of several kinds" in text
 
 
+def test_a_narrow_terminal_shows_every_number_whole(monkeypatch, capsys):
+    _, wide = checked(monkeypatch, capsys, Told(), CPU, WELL, "--preset", "smoke")
+    monkeypatch.setenv("COLUMNS", "40")
+    _, narrow = checked(monkeypatch, capsys, Told(), CPU, WELL, "--preset", "smoke")
+    assert "\u2026" not in narrow
+    numbers = [word for word in wide.split("cbr_tiny", 1)[1].splitlines()[0].split() if word[0].isdigit()]
+    assert len(numbers) == 5
+    assert set(numbers) <= set(narrow.split("cbr_tiny:", 1)[1].split())
+
+
 def test_seconds_of_compiling_are_those_of_what_was_compiled():
     found = [
         measure.Found("cbr_tiny", compiled="yes", compile_seconds=20.0),
