@@ -26,7 +26,7 @@ from transfusion.problems import InputError
 
 FOLDER = "CheXpert-v1.0-small"
 NOBODY = 65_534
-IMAGES, OFFICIAL = 250, 60
+IMAGES, OFFICIAL = 250, 16
 
 
 @pytest.fixture(scope="module")
