@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.statistics.contrasts import Contrast, Term, absent, coefficients, estimate, joint, limits
+from analysis.statistics.contrasts import (
+    Contrast,
+    Term,
+    absent,
+    coefficients,
+    estimate,
+    estimate_as_it_is,
+    joint,
+    limits,
+)
 from analysis.statistics.measures import Measures
 from analysis.statistics.seeds import between_runs
 
@@ -172,6 +181,15 @@ def test_a_cell_that_failed_is_counted_as_doubtful_wherever_it_stands(row: int) 
     rest = [0.5 + 0.1 * s for s in range(3) if s != row]
     assert found.estimate == pytest.approx(np.mean(rest))
     assert found.high > 0.69, "and the interval spans the reading with that cell at ln 2"
+
+
+@pytest.mark.parametrize("row", [0, 2])
+def test_a_cell_that_collapsed_is_counted_also_where_it_stays_as_it_ended(row: int) -> None:
+    measures = cells({("deep", 100, "random", s): 0.5 + 0.1 * s for s in range(3)}, "train_loss")
+    measures.cells["collapsed"] = [k == row for k in range(3)]
+    found = estimate_as_it_is(measures, Contrast("level", "train_loss", (Term(1.0, 100),), "nats"))
+    assert found is not None
+    assert (found.doubtful, found.estimate) == (1, pytest.approx(0.6))
 
 
 def test_patients_and_the_scatter_of_single_runs_add_up_by_satterthwaite() -> None:
