@@ -163,17 +163,15 @@ def main() -> int:
             chosen = random.Random(f"{options.seed} {module.name}").sample(
                 pairs, min(options.each, len(pairs))
             )
-            unnoticed = []
+            unnoticed, place = [], module.relative_to(tree)
             for node, wrong in chosen:
                 module.write_text(replaced(text, node, wrong), encoding="utf-8")
                 if not noticed(tree, tests, 10 + 3 * took):
                     unnoticed.append(f"{node.lineno}: {ast.unparse(node)} -> {ast.unparse(wrong)}")
+                    print(f"    {place}:{unnoticed[-1]}", flush=True)
             module.write_text(text, encoding="utf-8")
-            place = module.relative_to(tree)
             found_of = f"{len(chosen) - len(unnoticed)} of {len(chosen)}"
             print(f"{place}: {found_of}, {took:.0f} s, {' '.join(tests)}", flush=True)
-            for one in unnoticed:
-                print(f"    {place}:{one}", flush=True)
             found += len(chosen) - len(unnoticed)
             survivors += unnoticed
     print(f"{options.room}: {found} of {found + len(survivors)} faults noticed")
