@@ -230,7 +230,8 @@ def test_grids_that_have_hardly_begun(tmp_path: Path, kept: int) -> None:
         assert list((tmp_path / "figures").iterdir()) == []
         assert "Not drawn: training loss of ResNet-50" in text
         assert "no cell has finished" in text
-    assert "the grid has no" not in text  # the networks are planned: not finished is another thing
+    # The networks of figures are planned: not finished is another thing. Groups of claims may not be.
+    assert "the grid has no" not in text.replace("the grid has no network of one of the two groups", "")
 
 
 @pytest.mark.usefixtures("unsaved")

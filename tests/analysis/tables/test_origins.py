@@ -178,7 +178,8 @@ def test_long_names_and_names_with_dollars_stay_inside_of_their_figures(name, tm
         {
             "metric": "test_auroc", "contrast": f"{name} minus scratch", "sizes": "one",
             "architecture": [None, None], "train_images": [10, 20], "estimate": [0.1, 0.2],
-            "high": [0.2, 0.3], "seeds": 1, "patients": 9, "positives": 3, "seed_part": "runs",
+            "low": [0.0, 0.1], "high": [0.2, 0.3], "seeds": 1, "patients": 9, "positives": 3,
+            "seed_part": "runs",
         }
     )  # fmt: skip
     drawn = SimpleNamespace(
