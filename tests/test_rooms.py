@@ -91,7 +91,7 @@ ROOMS: dict[str, set[str]] = {
     "analysis.numbers": set(),
     "analysis.tables": {"analysis.names"},
     "analysis.statistics": {"analysis.names", "analysis.tables"},
-    "analysis.claims": {"analysis.names", "analysis.tables", "analysis.statistics"},
+    "analysis.claims": {"analysis.names", "analysis.numbers", "analysis.tables", "analysis.statistics"},
     "analysis.checks": {"analysis.names", "analysis.tables", "analysis.statistics", "analysis.claims"},
     "analysis.calibration": {"analysis.names", "analysis.tables", "analysis.statistics", "analysis.claims"},
     "analysis.figures": {"analysis.names", "analysis.numbers", "analysis.tables"},

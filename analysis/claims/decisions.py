@@ -27,6 +27,9 @@ SECONDS = "train_seconds"
 COMPARED = {"networks": ["architecture"], "arms": ["init", "freeze"]}
 """What is decided between -> the axes that the two differ in."""
 
+DECIDED = {"networks": "networks", "arms": "initialisations"}
+"""The same in words."""
+
 
 def decision_table(measures: Measures) -> pd.DataFrame:
     """The table `decisions`: a row for each kind of decision and size that has any."""
@@ -97,11 +100,13 @@ def sentences(table: pd.DataFrame) -> list[str]:
             f" and {_hours(hours[size])}" if size in hours else "" for size in (small["train_images"], large)
         ]
         said.append(
-            f"{int(small['train_images']):,} images{cost[0]} choose between two {compared} as {int(large):,} "
-            f"images{cost[1]} do in {share:.0f} % of {int(small['pairs'])} pairs{interval}."
+            f"{int(small['train_images']):,} images{cost[0]} choose between two {DECIDED[compared]} as "
+            f"{int(large):,} images{cost[1]} do in {share:.0f} % of {int(small['pairs'])} pairs{interval}."
         )
     return said
 
 
 def _hours(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} seconds"
     return f"{hours:.1f} hours" if hours >= 0.1 else f"{60 * hours:.1f} minutes"

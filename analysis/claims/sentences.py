@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,15 +10,11 @@ import numpy as np
 from analysis.claims.conjectures import PER_DOUBLING, Claim
 from analysis.claims.judged import Judged
 from analysis.claims.needed import MOST_SEEDS, Needed
+from analysis.numbers import signed
 from analysis.statistics.catalogue import MEASURES
 from analysis.statistics.contrasts import POWER, Estimate
 
 ONE_SEED = "One seed only: what its runs have in common cannot be told from an effect. Two more seeds would."
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """`+0.012`; full precision is in the tables."""
-    return f"{value:+.{digits}f}"
 
 
 def unit_of(claim: Claim) -> str:
@@ -148,7 +145,7 @@ def _what_would_decide(need: Needed, found: Estimate, told: str) -> str:
         return f"{more}{cost} would decide it with 80 %."
     if need.at_best >= POWER:
         return f"It would take more than {MOST_SEEDS} more seeds to decide it with 80 %."
-    none = f"No number of seeds would decide it with 80 % (at best {100 * need.at_best:.0f} %)"
+    none = f"No number of seeds would decide it with 80 % (at best {math.floor(100 * need.at_best)} %)"
     if need.patients is None:
         return f"{none}. {need.obstacle if need.obstacle != told else ''}".rstrip()
     return (

@@ -392,7 +392,10 @@ def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:
     if contrast.across == "difference" and len({name in contrast.group for name in names}) == 1:
         return blocks.missing, "the grid has no network of one of the two groups that it compares"
     if blocks.names and contrast.across in ("log2_depth", "log10_parameters"):
-        return blocks.missing, "fewer than two networks of different, known size have finished"
+        return (
+            blocks.missing,
+            "fewer than two networks of different, known size have all of the cells that it asks for",
+        )
     planned = planned_rows(measures, contrast)
     cells = measures.cells.iloc[np.unique(planned[planned >= 0])]
     done = cells["status"] == "done"

@@ -15,8 +15,8 @@ THRESHOLD = 6.0
 LOWEST_HEIGHT = 1.1
 SPIKE_DEFINITION = (
     f"A spike: the loss, averaged in at most {BINS:,} bins, rises above its running median by more than "
-    f"{THRESHOLD:g} robust standard deviations (of the log loss) and by at least {LOWEST_HEIGHT - 1:.0%}. "
-    f"Recovery: steps from the peak until it is back at the running median"
+    f"{THRESHOLD:g} robust standard deviations (of the log loss) and by at least "
+    f"{100 * (LOWEST_HEIGHT - 1):.0f} %. Recovery: steps from the peak until it is back at the running median"
 )
 FINAL_GAIN = 0.95
 EQUAL_FEWEST = 5

@@ -148,7 +148,7 @@ def test_why_there_is_no_estimate() -> None:
     assert why(values, (), groups)[1] == "the grid has no network of one of the two groups that it compares"
     slope = Contrast("slope", "train_loss", (Term(1.0, 100),), "nats", "log2_depth")
     assert why(values, (), slope) == (
-        0, "fewer than two networks of different, known size have finished"
+        0, "fewer than two networks of different, known size have all of the cells that it asks for"
     )  # fmt: skip
     crossed = {("deep", 100, "random", 0): 1.0, ("deep", 200, "random", 1): 1.0}
     assert why(crossed, (), gain) == (2, "the grid plans some of the cells that it compares only")
