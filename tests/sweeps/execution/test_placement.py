@@ -175,6 +175,26 @@ def test_each_that_waits_reserves_a_device_of_its_own():
     assert placement.choose([("a", WHOLE), ("long", long)], 0.0) is not None
 
 
+def test_nodes_of_different_kinds_hold_what_each_has():
+    placement = Placement(on_gpu=True, nodes={"a": Node(cores=8, gpus=2), "b": Node(cores=8, gpus=1)})
+    places = set()
+    for attempt in range(3):
+        _, place = placement.choose([(0, WHOLE)], 0.0)
+        placement.start(str(attempt), WHOLE, place, 0.0)
+        places.add(place)
+    assert places == {Place("a", 0), Place("a", 1), Place("b", 0)}
+    assert placement.choose([(0, WHOLE)], 0.0) is None
+
+
+def test_a_reservation_counts_what_runs_on_its_own_node():
+    """The node `b` has room for the whole one at 10 s, whatever takes cores of `a` until 100."""
+    placement = Placement(on_gpu=True, nodes={"a": Node(cores=8, gpus=1), "b": Node(cores=2, gpus=1)})
+    placement.start("on a", HALF, Place("a", 0), 0.0)
+    placement.start("on b", Demand(cores=1, gpu=0.5, seconds=10), Place("b", 0), 0.0)
+    whole, long = Demand(cores=2, gpu=1.0, seconds=10), Demand(cores=1, gpu=0.5, seconds=150)
+    assert placement.choose([("whole", whole), ("long", long)], 0.0) == ("long", Place("a", 0))
+
+
 def test_small_shares_pack_so_that_a_gpu_stays_whole():
     placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=2)})
     places = []
@@ -223,6 +243,7 @@ def test_every_cell_runs_once_and_no_device_holds_more_than_it_has(cells, machin
     truth = {n: error if n % 2 else 1.0 for n in demands}
     starts = run(demands, nodes, ready, truth.get)
     assert sorted(key for key, *_ in starts) == sorted(demands)
+    assert all(place.gpu < nodes[place.node].gpus for _, place, *_ in starts)
     for moment in {start for *_, start, _ in starts}:
         there = [(key, place) for key, place, start, end in starts if start <= moment < end]
         for _place, group in itertools.groupby(sorted(there, key=lambda one: one[1]), lambda one: one[1]):
