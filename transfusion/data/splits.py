@@ -255,11 +255,12 @@ def allocate(sizes: np.ndarray, shares: Mapping[str, float]) -> dict[str, np.nda
 def _too_few_patients(finding: str, strata: np.ndarray, shares: Mapping[str, float]) -> Problem:
     positive, negative = int((strata & POSITIVE > 0).sum()), int((strata & NEGATIVE > 0).sum())
     needed = sum(NEEDED[part] for part in (*shares, "train"))
-    apart = f"{NEEDED['test']} of them for the test" if "test" in shares else "one of them for each part"
+    apart = f"{NEEDED['test']} of each for the test" if "test" in shares else "1 of each for each part"
+    some = f"{positive:,} patients" if positive > 1 else "1 patient" if positive else "no patient"
     return Problem(
         f"finding {finding!r}",
-        f"{positive:,} patients with a positive and {negative:,} with a negative image",
-        f"at least {needed} patients of either, {apart}",
+        f"{some} with a positive image and {f'{negative:,}' if negative else 'none'} with a negative one",
+        f"at least {needed} patients with a positive and at least {needed} with a negative image, {apart}",
         "add patients, choose another finding (--finding), or read labels otherwise (--uncertain, --blank)",
     )
 

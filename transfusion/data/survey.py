@@ -144,7 +144,8 @@ def constant_images(files: Sequence[str], images: int) -> tuple[list[Problem], l
         "open one: if it is empty there too, fetch the images again; if not, name the range of its values "
         "(--intensity LOW:HIGH), or store the images as gray"
     )
-    return [Problem(files[0], text, "images that show something", advice)], []
+    found = f"the same value in every pixel, and so in {len(files):,} of {images:,} images ({names})"
+    return [Problem(files[0], found, "a picture", advice)], []
 
 
 def _without_extra(root: Path, images: Sequence[str], looks: Sequence[Look]) -> Problem | None:

@@ -13,6 +13,9 @@ NO_IMAGES = re.compile(r"mask|seg|annot|label|heat|thumb|overlay|cache", re.IGNO
 SHOWN = 4
 """Names that are told of a folder."""
 
+NOTHING = "nothing"
+"""What a folder without entries holds."""
+
 MOST_ENTRIES = 20_000
 """Of a larger folder, names are not compared."""
 
@@ -33,7 +36,7 @@ def missing(file: Path) -> str:
 def listed(names: tuple[str, ...]) -> str:
     """`'a', 'b', 'c', 'd' and 12 more`, or `nothing`."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(map(repr, names[:SHOWN])) + more if names else "nothing"
+    return ", ".join(map(repr, names[:SHOWN])) + more if names else NOTHING
 
 
 def entries(folder: Path) -> tuple[str, ...]:

@@ -136,17 +136,19 @@ class Parsed:
     problems: list[Problem]
 
 
+WRITTEN = "CheXpert-v1.0-small/train/patientNNNNN/studyN/NAME.jpg"
+
+
 def parse(rows: Rows) -> Parsed:
     """The frame of a `Dataset` but for `part`; rows without a place are left out and reported."""
     texts = rows.columns["Path"]
-    problems = path_problems(texts, rows.where)
+    problems = path_problems(texts, rows.where, f"write it as {WRITTEN}")
     pieces = _pieces(list(map(normalised, texts)))
     placed = pieces["image"].notna().to_numpy()
     if unplaced := [i for i in np.flatnonzero(~placed).tolist() if texts[i]]:
         more = f" and {len(unplaced) - 1:,} more such paths" if len(unplaced) > 1 else ""
-        expected = "CheXpert-v1.0-small/train/patientNNNNN/studyN/NAME.jpg"
         advice = "correct the path, or say that it is a table of your own (--dataset table)"
-        problems.append(Problem(rows.where(unplaced), f"{texts[unplaced[0]]}{more}", expected, advice))
+        problems.append(Problem(rows.where(unplaced), f"{texts[unplaced[0]]}{more}", WRITTEN, advice))
     codes, views = pd.factorize(pd.Series(rows.columns["Frontal/Lateral"], dtype=object))
     for code, view in enumerate(views):
         if view not in ("Frontal", "Lateral"):

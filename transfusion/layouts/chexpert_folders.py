@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from transfusion.layouts.recognise import contents
+from transfusion.layouts.recognise import but, contents
 from transfusion.problems import InputError, Problem
 
 FOLDERS = ("CheXpert-v1.0-small", "CheXpert-v1.0")
@@ -44,7 +44,7 @@ def folder_of(data: Path) -> Path:
         text, advice = "a file", f"{advice}, or say that it is a table of your own (--dataset table)"
     elif data.is_dir() and not text.startswith("no permission"):
         there, instead = contents(data, "chexpert")
-        text, advice = f"{text}, but {there}", instead or advice
+        text, advice = but(text, there), instead or advice
     raise InputError([Problem(str(data), text, expected, advice)])
 
 

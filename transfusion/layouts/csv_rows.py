@@ -215,7 +215,7 @@ def _body(path: Path, reader: Any, header_row: int, width: int, places: dict[str
                     chunk = []
     except csv.Error as error:
         place, expected = f"{path}, row {number + 1}", "fields whose quotes open and close"
-        advice = "export the file anew, or correct the quotes"
+        advice = f"close or delete the quote in row {number + 1}, or export the file anew"
         raise InputError(
             [Problem(place, f"{error} (at line {reader.line_num})", expected, advice)]
         ) from error
@@ -322,7 +322,8 @@ def shape_problems(rows: Rows, lengths: np.ndarray, surplus: bool) -> list[Probl
         advice = (
             "complete the row, or fetch the file again"
             if short
-            else "put quotes around fields with separators"
+            else 'put double quotes around a field that holds a comma itself ("a,b.png"), '
+            "or delete the extra field"
         )
         at = rows.where(np.flatnonzero(lengths == length))
         problems.append(

@@ -135,8 +135,8 @@ def lines_above(text: str, columns: Sequence[str]) -> str:
     """What to do where the header stands below lines of something else; empty where it does not."""
     for number, line in enumerate(text[:BEGINNING].splitlines()[:50]):
         if number and columns and all(name in line for name in columns):
-            lines = f"the {number} lines" if number > 1 else "the line"
-            return f"delete {lines} above the header, which is in line {number + 1}"
+            lines = "line 1" if number == 1 else f"lines 1 {'and' if number == 2 else 'to'} {number}"
+            return f"delete {lines}; the header is line {number + 1}"
     return ""
 
 

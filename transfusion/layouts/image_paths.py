@@ -53,8 +53,14 @@ def normalised(text: str) -> str:
     return text
 
 
-def path_problems(texts: Sequence[str], where: Where) -> list[Problem]:
-    """Blank paths, and paths that leave the folder of the images."""
+def path_problems(texts: Sequence[str], where: Where, instead: str = "") -> list[Problem]:
+    """Blank paths, and paths that leave the folder of the images.
+
+    Args:
+        texts: the paths.
+        where: their rows.
+        instead: what to do about one that leaves, in a layout whose paths are written in one way only.
+    """
     blank = [position for position, text in enumerate(texts) if text == ""]
     problems = []
     if blank:
@@ -65,9 +71,20 @@ def path_problems(texts: Sequence[str], where: Where) -> list[Problem]:
     groups = [outside] if len(outside) > SAID_ONCE else [[position] for position in outside]
     for rows in filter(None, groups):
         expected = "a path inside the data folder, separated by /"
-        advice = "write the path from the folder of the table on"
-        if "://" in texts[rows[0]]:
-            advice = "fetch the images, and write their paths from the folder of the table on"
+        name = posixpath.basename(normalised(texts[outside[0]])) or "IMAGE"
+        advice = f"write it as seen from the folder of the table, for example {name} or images/{name}"
+        if instead:
+            advice = instead
+        elif "://" in texts[rows[0]]:
+            advice = (
+                "download the images into the folder of the table, and write their names in place of the "
+                f"addresses, for example {name}"
+            )
+        elif normalised(texts[rows[0]]).startswith("../"):
+            advice = (
+                f"move the image into the folder of the table and write its name alone, for example {name}, "
+                "or move the table to a folder above all images"
+            )
         elif len(rows) > 1:
             advice = "cut what stands before the folder of the data off all of them"
         more = f" and {len(rows) - 1:,} more such paths" if len(rows) > 1 else ""

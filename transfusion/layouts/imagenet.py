@@ -16,7 +16,7 @@ from transfusion.data.dataset import Dataset, content_fingerprint, patient_hashe
 from transfusion.data.survey import read_as, survey
 from transfusion.images.inspection import look_at, said_once
 from transfusion.images.reading import AS_STATED
-from transfusion.layouts.recognise import contents
+from transfusion.layouts.recognise import but, contents
 from transfusion.problems import InputError, Problem
 
 TRAINING_FOLDERS = ("train", "ILSVRC/Data/CLS-LOC/train", ".")
@@ -67,7 +67,10 @@ def read(folder: Path, images: int, progress: Callable[[int, int], None] | None 
     wanted, present = images + held_out(images), sum(map(len, paths.values()))
     if len(classes) < 2 or present < wanted:
         found = f"{_counted(present, 'image')} of {_counted(len(classes), 'class')}"
-        expected = f"{wanted} images ({images} and a tenth to choose the epoch) of 2 classes or more"
+        expected = (
+            f"at least {wanted:,} images ({images:,} to train on, {held_out(images):,} to choose the epoch) "
+            "of 2 classes or more"
+        )
         advice = "ask for fewer (--recipe upstream_images=N), or add images"
         if len(classes) < 2:
             advice = "name the folder that holds all classes (--imagenet), or unpack a second class"
@@ -119,7 +122,7 @@ def _training_folder(folder: Path) -> Path:
     advice = "name the folder that ImageNet was unpacked to (--imagenet)"
     if folder.is_dir():
         held, instead = contents(folder, "imagenet")
-        found, advice = f"{found}, but {held}", instead or advice
+        found, advice = but(found, held), instead or advice
     raise InputError([Problem(str(folder), found, expected, advice)])
 
 

@@ -20,7 +20,7 @@ from transfusion.data.identifiers import id_problems
 from transfusion.layouts.csv_rows import Rows, nearest, read_rows
 from transfusion.layouts.csv_text import read_text
 from transfusion.layouts.image_paths import Located, folded, locate, normalised, path_problems, stem
-from transfusion.layouts.recognise import contents
+from transfusion.layouts.recognise import but, contents
 from transfusion.problems import InputError, Problem
 
 FINDINGS = (
@@ -74,7 +74,7 @@ def read(data: Path, *, distinct_ids: bool = False) -> Dataset:
     rows = read_rows(entries, COLUMNS, (FOLLOW_UP,))
     names = rows.columns["Image Index"]
     labels, problems = _parse_findings(rows)
-    problems += path_problems(names, rows.where)
+    problems += path_problems(names, rows.where, "write the name of the image alone")
     patients = pd.Series(rows.columns["Patient ID"])
     problems += id_problems(patients, partial(rows.where, column="Patient ID"), distinct_ids)
     located, found = _located(data, rows)
@@ -114,7 +114,7 @@ def _entries_of(data: Path) -> Path:
             text, advice = "a file", f"{advice}, or say that it is a table of your own (--dataset table)"
         elif data.is_dir():
             there, instead = contents(data, "nih")
-            text, advice = f"no list of entries, but {there}", instead or advice
+            text, advice = but("no list of entries", there), instead or advice
         raise InputError([Problem(str(data), text, f"{' or '.join(ENTRIES)} in it", advice)])
     if len({file.read_bytes() for file in found}) > 1:
         text = f"{' and '.join(file.name for file in found)}, which differ"
@@ -178,8 +178,10 @@ def _official(data: Path, rows: Rows, patients: pd.Series) -> tuple[np.ndarray, 
             of = f"{len(strangers)} of the {len(listed[list_name])} names in {list_name}"
             notes.append(f"{of} are not among the entries and are left out ({first} is the first)")
             if strangers == listed[list_name]:
-                expected, advice = f"an image of {rows.path.name}", "fetch both again, or remove the list"
-                problems.append(Problem(str(file), f"{first} and no name of an entry", expected, advice))
+                found = f"only images that {rows.path.name} does not list, {first} first"
+                expected = f"images of {rows.path.name}"
+                advice = "download both files of the same release, or delete this one"
+                problems.append(Problem(str(file), found, expected, advice))
     both = names.isin(listed[TEST_LIST] & listed[TRAINING_LIST]).to_numpy()
     if both.any():
         expected, advice = "each image on one list", f"remove it from {TEST_LIST} or from {TRAINING_LIST}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transfusion.images.surroundings import entries, listed
+from transfusion.images.surroundings import NOTHING, entries, listed
 
 LISTS = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv", "sample_labels.csv")
 CSVS = ("train.csv", "valid.csv")
@@ -41,6 +41,11 @@ def contents(folder: Path, layout: str) -> tuple[str, str]:
             "--path-column ... --patient-column ... --finding ..."
         )
     return listed(names), ""
+
+
+def but(lacks: str, there: str) -> str:
+    """What was found in a folder that lacks something: the rest of it, or that it is empty."""
+    return "an empty folder" if there == NOTHING else f"{lacks}, but {there}"
 
 
 def _below(folder: Path, layout: str) -> str:

@@ -71,7 +71,7 @@ def test_small_sets_have_both_classes_in_every_part_or_are_refused(rows, test, s
     pure = min(len(classes[0] - classes[1]), len(classes[1] - classes[0]))
     possible = len(classes[0] & classes[1]) + pure >= sum(NEEDED.values())
     if not possible:
-        with pytest.raises(InputError, match="expected at least 4 patients of either"):
+        with pytest.raises(InputError, match="expected at least 4 patients with a positive"):
             assigned(dataset, shares)
         return
     done = assigned(dataset, shares)
@@ -128,7 +128,7 @@ def test_three_positive_patients_are_refused_with_the_number_needed(tmp_path, ca
     error = capsys.readouterr().err
     assert "1 problem" in error
     assert "3 patients with a positive" in error
-    assert "at least 4 patients of either" in error
+    assert "at least 4 patients with a positive and at least 4 with a negative image" in error
 
 
 def test_large_sets_keep_their_hash_and_their_identity():
