@@ -98,7 +98,7 @@ def missing_valid_csv(data: Path) -> list[str]:
 
 def no_csv_at_all(data: Path) -> list[str]:
     shutil.rmtree(data / FOLDER)
-    return [str(data), "neither train.csv nor valid.csv", "--data"]
+    return [str(data), "an empty folder", "--data"]
 
 
 def missing_columns(data: Path) -> list[str]:
