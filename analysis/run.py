@@ -84,7 +84,8 @@ def run(
         beside = [one.name for one in out.parent.iterdir() if one.is_dir()] if out.parent.is_dir() else []
         near = get_close_matches(out.name, beside, 1)
         found = f"no such folder, but {out.parent / near[0]}" if near else "no such folder"
-        raise EvidenceError(f"{out}: found {found}; expected the --out folder of a sweep")
+        advice = "correct the path, or run the sweep first"
+        raise EvidenceError(f"{out}: found {found}; expected the --out folder of a sweep; {advice}")
     place = out if to is None else Path(to)
     with alone(place):
         if place != out:

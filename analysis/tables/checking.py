@@ -26,7 +26,24 @@ FIRST = 5
 """How many rows, or values, a problem names."""
 MOST_ROWS_COMPARED = 50_000_000
 """A longer table is not searched for repeated rows: only a sweep's own steps are so many."""
-ADVICE = "Correct these tables, or write them anew. Columns, types and meanings: analysis/tables/schema.py"
+ADVICE = "Columns, types and meanings of all tables: analysis/tables/schema.py"
+LOSS = "write the cross-entropy, which is never below 0, or leave the field null"
+TO_WRITE = {
+    "freeze": 'write the word "none" (all layers are trained) or "backbone" (the head alone is trained)',
+    "label": "write 0 or 1 as used in training, or null where it was masked, or delete these rows",
+    "split": 'write "test" (hold-out patients) or "official" (official validation set), '
+    "and delete rows of other parts",
+    "train_loss": LOSS,
+    "selection_loss": LOSS,
+    "loss": LOSS,
+}
+"""What to do about a column whose name and values do not say it."""
+COPIES = "if they are copies, delete all but one"
+REPEATED = {
+    "trials": f"{COPIES}; if they are different cells, give each its own cell_id, in the other tables too",
+    "predictions": f"{COPIES}; if they are different images, give each its own name",
+}
+"""What to do about rows with the same keys; `COPIES` in other tables."""
 
 
 def check(out: Path) -> None:
@@ -37,11 +54,14 @@ def check(out: Path) -> None:
     """
     folder = evidence_folder(out)
     files = {table: folder / f"{table}.parquet" for table in REQUIRED}
-    problems = [text for table, file in files.items() if file.exists() for text in _table(table, file)]
+    lacking = [text for table, file in files.items() if file.exists() for text in _missing(table, file)]
+    problems = lacking + [
+        text for table, file in files.items() if file.exists() for text in _table(table, file)
+    ]
     if not problems:
         problems = [*_strangers(files), *_findings(files["trials"]), *_contradictions(files)]
     if problems:
-        raise EvidenceError("\n".join([*problems, ADVICE]))
+        raise EvidenceError("\n".join([*problems, ADVICE] if lacking else problems))
 
 
 def wrong_values(row: dict[str, Any], table: str) -> list[str]:
@@ -94,6 +114,23 @@ def _possible(value: Any, column: Column) -> bool:
     return (column.low is None or value >= column.low) and (column.high is None or value <= column.high)
 
 
+def _missing(table: str, file: Path) -> Iterator[str]:
+    """Columns that the table lacks, and what to write into them."""
+    try:
+        names = pq.read_schema(file).names
+    except (pa.ArrowException, OSError):
+        return  # `_table` says so
+    if missing := [name for name in REQUIRED[table] if name not in names]:
+        yield (
+            f"{file}: found columns {', '.join(names)}; the table {table} needs {', '.join(missing)} as well"
+            + "".join(f"; in {name}, {TO_WRITE[name]}" for name in missing if name in TO_WRITE)
+        )
+
+
+def _advice(column: Column) -> str:
+    return f"; {TO_WRITE[column.name]}" if column.name in TO_WRITE else ""
+
+
 def _table(table: str, file: Path) -> Iterator[str]:
     """What is wrong with one table by itself."""
     try:
@@ -102,10 +139,6 @@ def _table(table: str, file: Path) -> Iterator[str]:
         yield f"{file}: found no readable Parquet file ({problem}); expected the table {table}: copy it again"
         return
     names = stored.schema_arrow.names
-    if missing := [name for name in REQUIRED[table] if name not in names]:
-        yield (
-            f"{file}: found columns {', '.join(names)}; the table {table} needs {', '.join(missing)} as well"
-        )
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield f"{file}: found the columns {', '.join(twice)} twice, expected each once"
         return
@@ -116,7 +149,10 @@ def _table(table: str, file: Path) -> Iterator[str]:
         found = stored.schema_arrow.field(column.name).type
         if not _fits(found, column):
             first = _first(stored, column.name)
-            yield f"{file}: column {column.name}: found {_word(found)}{first}, expected {column.expected()}"
+            yield (
+                f"{file}: column {column.name}: found {_word(found)}{first}, expected {column.expected()}"
+                f"{_advice(column)}"
+            )
             continue
         problems = list(_column(file, stored, column, column.name in NEVER_NULL[table]))
         yield from problems
@@ -163,7 +199,7 @@ def _column(file: Path, stored: pq.ParquetFile, column: Column, never_null: bool
         start += count
     for value, where in list(rows.items())[:FIRST]:
         yield f"{file}: column {column.name}, {_rows(where)}: found {value}, expected {column.expected()}" + (
-            " (a share, not per cent)" if column.high == 1 else _spelled(value, column)
+            " (a share, not per cent)" if column.high == 1 else _spelled(value, column) + _advice(column)
         )
     if len(rows) > FIRST:
         count = sum(map(len, list(rows.values())[FIRST:]))
@@ -261,10 +297,15 @@ def _common(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _repeated(table: str, file: Path, stored: pq.ParquetFile, sound: set[str]) -> Iterator[str]:
     """Rows that say the same cell, or the same of it, again."""
     if table == "trials":
-        yield from _same(file, _keys(stored, ("cell_id",), sound), "one row for each")
-        yield from _same(file, _conditions(stored, sound), "one cell for each condition and seed of the grid")
+        expected = f"one row for each; {REPEATED[table]}"
+        yield from _same(file, _keys(stored, ("cell_id",), sound), expected)
+        expected = (
+            "one cell for each condition and seed of the grid; if they are repeats, give each its own seed"
+        )
+        yield from _same(file, _conditions(stored, sound), f"{expected}; {COPIES}")
     elif table in UNIQUE and stored.metadata.num_rows <= MOST_ROWS_COMPARED:
-        yield from _same(file, _keys(stored, UNIQUE[table], sound), "one row for each")
+        expected = f"one row for each; {REPEATED.get(table, COPIES)}"
+        yield from _same(file, _keys(stored, UNIQUE[table], sound), expected)
 
 
 def _keys(stored: pq.ParquetFile, names: tuple[str, ...], sound: set[str]) -> pd.DataFrame | None:
@@ -375,10 +416,19 @@ def _contradictions(files: dict[str, Path]) -> Iterator[str]:
         wrong = groups.filter(pc.fill_null(pc.not_equal(low, high), False))
         if wrong.num_rows:
             one = wrong.slice(0, 1).to_pylist()[0]
+            same = pc.and_(
+                pc.equal(data.column("split"), one["split"]), pc.equal(data.column("image"), one["image"])
+            )
+            rows = data.filter(same).select(["cell_id", name]).to_pylist()
+            said = " and ".join(
+                f"{value} in cell {next(row['cell_id'] for row in rows if row[name] == value)}"
+                for value in (one[f"{name}_min"], one[f"{name}_max"])
+            )
+            images = f"{wrong.num_rows:,} image{'s' if wrong.num_rows > 1 else ''}"
             yield (
-                f"{file}: column {name}: found {one[name + '_min']} and {one[name + '_max']} for the image "
-                f"{one['image']} ({one['split']}) in different cells, and so for {wrong.num_rows:,} images; "
-                f"expected {meaning} of an image in all cells of the grid; leave out the cells of other data"
+                f"{file}: column {name}: found {said} for the image {one['image']} ({one['split']}), and so "
+                f"for {images}; expected {meaning} of an image in all cells of the grid; "
+                f"write the same {name} in all cells, or leave out the cells of other data"
             )
 
 

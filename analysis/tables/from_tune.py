@@ -92,7 +92,8 @@ def read_experiment(experiment: Path, out: Path, renamed: Mapping[str, str] | No
     if not folders:
         raise EvidenceError(
             f"{experiment}: found no params.json below it; expected the folder of a Ray Tune experiment, "
-            "written with Tune's own JSON logger (which TUNE_DISABLE_AUTO_CALLBACK_LOGGERS=1 turns off)"
+            "a folder with params.json and result.json in it for each trial; name that folder, or, where "
+            "Tune wrote none, unset TUNE_DISABLE_AUTO_CALLBACK_LOGGERS and run Tune again"
         )
     trials: list[dict[str, Any]] = []
     epochs: list[dict[str, Any]] = []
@@ -148,6 +149,9 @@ def _nothing_known(experiment: Path, told: Experiment) -> str:
         f"say which is which, perhaps {' '.join(near)}"
         if near
         else "say which is which: --metric OURS=THEIRS"
+        if told.others
+        else 'report one of these in the training function (tune.report({"test_auroc": ...})) '
+        "and run Tune again"
     )
     return (
         f"{experiment}: found the metrics {_listed(told.others) or 'of Tune itself only'}; "
@@ -219,16 +223,21 @@ def _trial(folder: Path, reports: list[dict[str, Any]]) -> dict[str, Any]:
         config = json.loads(_text(file))
     except ValueError as problem:
         raise EvidenceError(
-            f"{file}: found no valid JSON ({problem}); expected the trial's configuration"
+            f"{file}: found no valid JSON ({problem}); expected the trial's configuration; copy the file "
+            "again from where Tune ran"
         ) from problem
     axes = _axes(config) if isinstance(config, dict) else None
     if axes is None:
         keys = _listed(tuple(sorted(config))) if isinstance(config, dict) else f"{str(config)[:40]!r} alone"
         found = keys or "nothing"
+        advice = (
+            "add them to the params.json of every trial, or put them into the param_space and run Tune again"
+            if isinstance(config, dict)
+            else "copy the file again from where Tune ran: it looks cut"
+        )
         raise EvidenceError(
             f"{file}: found {found}; expected the trial's configuration with {', '.join(AXES)} "
-            f"(and {', '.join(REQUIRED['trials'][3:6])}) at the top or one level below: put them "
-            "into the param_space"
+            f"(and {', '.join(REQUIRED['trials'][3:6])}) at the top or one level below; {advice}"
         )
     last = reports[-1] if reports else {}
     last = {**last, **{new: last.get(old) for old, new in RENAMED.items() if new not in last}}

@@ -126,7 +126,8 @@ def _nothing_in(out: Path) -> str:
         return f"{out}: found no results, but some in {inside[0]}; name that folder: {out / inside[0]}"
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
     expected = "the --out folder of a sweep, with cells or evidence in it"
-    return f"{out}: found {shown or 'nothing'}; expected {expected}"
+    advice = "run the sweep first, or name the folder that you gave to its --out"
+    return f"{out}: found {shown or 'nothing'}; expected {expected}; {advice}"
 
 
 def read(out: Path, table: str, *, names_as_categories: bool = False, filters: Any = None) -> pa.Table:
