@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from transfusion.networks.network import build
 from transfusion.problems import InputError, Problem
 
 TIMEOUT_SECONDS = 20
+
+NEAR = re.compile(r"missing: (\S+) \(nearest: (\S+)\)")
+"""How `weights_names` tells of a name that is perhaps only spelled otherwise."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,11 @@ def read(file: Path, architecture: Architecture) -> Weights:
     if fitted.problems:
         raise InputError([_misfit(file, found, fitted, architecture)])
     if strange := [theirs for name, theirs in fitted.names.items() if not _is_plain(found[theirs], name)]:
-        text = f"quantised, whole, sparse, complex or empty tensors: {_some(strange)}"
+        kinds = dict.fromkeys(_kind(found[theirs]) for theirs in strange)
+        text = "; ".join(
+            f"{kind} in {_some([theirs for theirs in strange if _kind(found[theirs]) == kind])}"
+            for kind in kinds
+        )
         expected = "plain numbers of 16 bits or more with a fraction"
         raise InputError([Problem(str(file), text, expected, "save the weights as float32")])
     with torch.device("meta"):
@@ -85,9 +93,12 @@ def read(file: Path, architecture: Architecture) -> Weights:
         if name.endswith("running_var") and (tensor < 0).any()
     ]
     if infinite or negative:
-        problems = [f"not finite: {_some(infinite)}"] if infinite else []
-        problems += [f"variances below 0: {_some(negative)}"] if negative else []
-        expected, advice = f"the weights of {architecture}", "fetch the file again, or name another"
+        problems = (
+            [f"values that are not a number (NaN) or infinite in {_some(infinite)}"] if infinite else []
+        )
+        problems += [f"variances below 0 in {_some(negative)}"] if negative else []
+        expected = "finite numbers" + (", and variances of at least 0" if negative else "")
+        advice = f"download the file again, or name another (--weights {architecture}=FILE)"
         raise InputError([Problem(str(file), "; ".join(problems), expected, advice)])
     first = next(iter(own))
     gray = given[first].shape[1] == 1
@@ -102,19 +113,58 @@ def _misfit(
 ) -> Problem:
     """What a file has, and what of it does not fit, in a few of its own names."""
     below = f" below {fitted.prefix!r}" if fitted.prefix else ""
-    text = f"{len(found)} tensors ({_some(list(found))})"
+    text = f"{len(found)} tensor{'s' if len(found) != 1 else ''} ({_some(list(found))})"
     if fitted.names:
         text += f", {len(fitted.names)} of them named as ours{below}: " + "; ".join(fitted.problems)
     else:
         text += ", none of them named as a layer of it"
     advice = f"name a file of {architecture} (--weights {architecture}=FILE)"
     if "two networks" in text:
-        advice = "save the one that you mean as a file of its own"
-    elif any("nearest: " in problem for problem in fitted.problems):
-        advice = f"rename these tensors and torch.save them anew, or {advice}"
+        wanted, other = re.findall("below '([^']*)'", fitted.problems[0])
+        keep = f'torch.save({{n: t for n, t in w.items() if n.startswith("{wanted or other}")}}, "one.pth")'
+        also = f' (or "{other}")' if wanted and other else ""
+        advice = f"save the one that you mean, in Python, and name one.pth: {_loading(file)}; {keep}{also}"
+    elif near := _near(fitted.problems):
+        ours, theirs = near[0]
+        move = f'w["{fitted.prefix}{ours}"] = w.pop("{fitted.prefix}{theirs}")'
+        if len(fitted.problems) > 2:  # more than one name: the first is an example
+            rename = f"rename these tensors ({move}, and so on) and torch.save them anew"
+        else:
+            rename = (
+                f"rename it, in Python, and name renamed.pth: {_loading(file)}; {move}; "
+                'torch.save(w, "renamed.pth")'
+            )
+        advice = f"{rename}; or {advice}"
     if "two networks" not in text and (fits := weights_names.others(found, architecture)):
         advice = f"it fits {fits[0]}: --weights {fits[0]}={file}"
     return Problem(str(file), text, f"the weights of {architecture}", advice)
+
+
+def _near(problems: Sequence[str]) -> list[tuple[str, str]]:
+    """Our names that a file lacks, each with its own that comes nearest."""
+    found = [NEAR.fullmatch(problem) for problem in problems]
+    return [(one[1], one[2]) for one in found if one is not None]
+
+
+def _loading(file: Path) -> str:
+    """Python that reads the tensors of a file, whatever its format and however they are nested."""
+    return (
+        "from pathlib import Path; import torch; from transfusion.networks.weights_file import tensors; "
+        f'w = tensors(Path("{file}"))'
+    )
+
+
+def _kind(tensor: Tensor) -> str:
+    """Why a tensor is not plain numbers."""
+    if tensor.is_meta:
+        return "a shape without numbers"
+    if tensor.is_quantized:
+        return "quantised numbers"
+    if tensor.layout != torch.strided:
+        return "sparse tensors"
+    if tensor.is_complex():
+        return "complex numbers"
+    return "numbers of 8 bits" if tensor.is_floating_point() else "whole numbers (quantised?)"
 
 
 def _is_plain(tensor: Tensor, name: str) -> bool:

@@ -69,10 +69,13 @@ ADVICE = {
     "KERAS": "convert it to PyTorch: kernels from H, W, in, out to out, in, H, W; gamma, beta and moving "
     "statistics to weight, bias, running_mean and running_var; and torch.save the result",
     "UNPACK": "unpack it and name the file inside",
-    "NAMES": "arrays without PyTorch's names: torch.save a dictionary from names to tensors",
+    "NAMES": "nothing in it says of which layer each array is; torch.save a dictionary from the network's "
+    'names to them: torch.save({"conv1.weight": torch.from_numpy(ARRAY), ...}, NEW)',
     "SAVE": "save model.state_dict() and name that file",
     "AGAIN": "fetch it again, and compare size and sha256 with the source's",
     "PAGE": "fetch the file itself, not the page about it (its download or raw link, logged in if need be)",
+    "TEXT": "read that text: it is probably the server's answer in place of the file; "
+    "then fetch the file itself",
     "SCRIPT": "save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)",
     "ONNX": "export the PyTorch model that it was made of: torch.save(model.state_dict(), NEW)",
 }
@@ -92,7 +95,8 @@ def tensors(file: Path) -> dict[str, Tensor]:
         raise InputError([_problem(file, *other)])
     loaded = _safetensors(content, file) if content[8:9] == b"{" else _saved(content, file)
     if not isinstance(loaded, Mapping):
-        raise InputError([_problem(file, f"a {type(loaded).__name__}", ADVICE["SAVE"])])
+        single = "a single number" if isinstance(loaded, int | float) else f"a {type(loaded).__name__}"
+        raise InputError([_problem(file, single, ADVICE["SAVE"])])
     found = dict(_flat(loaded))
     if not found:
         held = _some([f"{name} ({type(value).__name__})" for name, value in loaded.items()])
@@ -151,12 +155,22 @@ def _other(content: bytes, file: Path) -> tuple[str, str] | None:
     if start[:1] in (b"{", b"[") or _is_text(content[:2000]):
         if b"weight_map" in content[:100_000]:
             return "an index of files of weights", (
-                "join the files that it names, and name the result: "
-                "torch.save({**load_file(FIRST), **load_file(SECOND)}, NEW) with safetensors.torch.load_file"
+                "join the files that it names, in Python in their folder, and name joined.pth: "
+                f"{_joining(file)}"
             )
         words = " ".join(start[:80].decode(errors="replace").split())
-        return f"a text ({words})", ADVICE["PAGE"]
+        return f"a text ({words})", ADVICE["TEXT"]
     return None
+
+
+def _joining(file: Path) -> str:
+    """Python that joins the files of an index, which are safetensors or written by torch.save."""
+    names = f'set(json.load(open("{file.name}"))["weight_map"].values())'
+    if "safetensors" in file.name:
+        imports, load = "import json, torch; from safetensors.torch import load_file", "load_file(f)"
+    else:
+        imports, load = "import json, torch", "torch.load(f, weights_only=True)"
+    return f'{imports}; torch.save({{n: t for f in {names} for n, t in {load}.items()}}, "joined.pth")'
 
 
 def _other_zip(content: bytes) -> tuple[str, str] | None:

@@ -139,7 +139,7 @@ def _checked(
     ]
     first = next(iter(own))
     shapes = [
-        f"shape of {theirs}: found {tuple(tensors[below[theirs]].shape)}, expected {tuple(own[ours].shape)}"
+        f"shape of {theirs}: {tuple(tensors[below[theirs]].shape)} in place of {tuple(own[ours].shape)}"
         for theirs, ours in naming.items()
         if theirs in below
         and not theirs.endswith(OPTIONAL)
