@@ -3,19 +3,13 @@
 import dataclasses
 
 import pytest
+from counted_cells import FROZEN, RECIPE, TUNED
 
 from sweeps.planning import cost
 from sweeps.planning.cost import CostModel, efficiency
 from sweeps.planning.speeds import Speed, Speeds
 from transfusion.architectures import ARCHITECTURES
-from transfusion.cell import Cell, Recipe
 
-RECIPE = Recipe(
-    image_size=24, epochs=3, batch_size=16, range_test_steps=8, frozen_views=2, upstream_images=40,
-    upstream_epochs=5,
-)  # fmt: skip
-TUNED = Cell(architecture="cbr_tiny", train_images=40, init="photos")
-FROZEN = dataclasses.replace(TUNED, freeze="backbone")
 TINY = ARCHITECTURES["cbr_tiny"]
 CPU = CostModel(device="cpu", evaluation_images=100, selection_images=10, macs_per_second=1e9)
 GPU = dataclasses.replace(CPU, device="cuda", macs_per_second=1e12)

@@ -3,16 +3,11 @@
 import dataclasses
 
 import pytest
+from counted_cells import FROZEN, RECIPE, TUNED
 
-from transfusion.cell import Cell, Recipe
+from transfusion.cell import Cell
 from transfusion.training.schedule import Passes, epochs_of, passes, steps_of
 
-RECIPE = Recipe(
-    image_size=24, epochs=3, batch_size=16, range_test_steps=8, frozen_views=2, upstream_images=40,
-    upstream_epochs=5,
-)  # fmt: skip
-TUNED = Cell(architecture="cbr_tiny", train_images=40, init="photos")
-FROZEN = dataclasses.replace(TUNED, freeze="backbone")
 UPSTREAM = Cell(kind="upstream", finding="photos", architecture="cbr_tiny", train_images=40)
 
 
