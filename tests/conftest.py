@@ -39,6 +39,17 @@ MOST_NEED = 18
 """Seeds of the undisturbed grid that the faulty ones are compared with; one that has more extends it."""
 
 
+LONGEST = (
+    "test_end_to_end.py",
+    "test_pretended_gpu.py",
+    "test_report.py",
+    "test_figures.py",
+    "test_command_line.py",
+    "test_check.py",
+)
+"""Files of many seconds each, in the order in which they start."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills", type=int, default=20, metavar="N",
@@ -157,6 +168,11 @@ def done(common: Path) -> Path:
 def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are drawn and stand in the report, but not also in files of their own, which takes longest."""
     monkeypatch.setattr("analysis.figures.draw.save", lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no process of pytest is left with one of them at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
