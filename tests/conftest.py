@@ -41,8 +41,8 @@ MOST_NEED = 18
 
 LONGEST = (
     "test_end_to_end.py",
+    "test_report.py",  # makes what many others read, some of which would wait for it
     "test_pretended_gpu.py",
-    "test_report.py",
     "test_figures.py",
     "test_command_line.py",
     "test_check.py",
