@@ -13,7 +13,7 @@ from analysis.claims.look_record import LooksError, fixed_by
 from analysis.claims.look_record import fix as fix_looks
 from analysis.interface import FIGURES, estimate, figure, measured
 from analysis.run import Summary, run
-from analysis.statistics.contrasts import Contrast, Term
+from analysis.statistics.terms import Contrast, Term
 from analysis.tables.schema import EvidenceError
 from analysis.tables.store import Evidence, load
 

@@ -17,10 +17,11 @@ from analysis.claims.analysed import read_back
 from analysis.claims.drawn import Drawn
 from analysis.figures import draw
 from analysis.figures.records import RECORDS
-from analysis.statistics import contrasts
+from analysis.statistics import contrasts, paired
 from analysis.statistics.catalogue import MEASURES, Margins
-from analysis.statistics.contrasts import Across, Contrast, Replicate, Term
-from analysis.statistics.measures import Measures, measure
+from analysis.statistics.from_evidence import measure
+from analysis.statistics.measures import Measures
+from analysis.statistics.terms import Across, Contrast, Replicate, Term
 from analysis.tables.store import Evidence
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def estimate(evidence: Evidence, contrast: Contrast) -> pd.Series:
         raise ValueError(f"{contrast.name}: {'; '.join(wrong)}")
     found = contrasts.estimate(measures, contrast)
     if found is None:
-        missing, why = contrasts.absent(measures, contrast)
+        missing, why = paired.absent(measures, contrast)
         raise ValueError(f"{contrast.name}: {missing} cells missing: {why}")
     return pd.Series({"name": contrast.name, "metric": contrast.metric, **asdict(found)})
 

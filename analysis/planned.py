@@ -29,7 +29,8 @@ from analysis.calibration.power import (
 from analysis.calibration.settings import DEMO, Setting
 from analysis.names import IN_DOMAIN
 from analysis.statistics.catalogue import Margins
-from analysis.statistics.measures import Measures, measure
+from analysis.statistics.from_evidence import measure
+from analysis.statistics.measures import Measures
 from analysis.tables import store
 from analysis.tables.collect import collect
 

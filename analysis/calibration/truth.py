@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from analysis.calibration.settings import BALANCED, DEMO, Setting
 from analysis.calibration.worlds import PLAIN, World
 from analysis.claims.conjectures import CLAIMS, Claim, contrast_of, grid_of
-from analysis.statistics.contrasts import Contrast, coefficients
 from analysis.statistics.measures import Measures
+from analysis.statistics.paired import coefficients
 from analysis.statistics.run_scatter import learning_curves
+from analysis.statistics.terms import Contrast
 from analysis.tables.conditions import DEFAULTS
 
 IMPLIED = "in_domain_gains"

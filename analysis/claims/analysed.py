@@ -16,9 +16,11 @@ from analysis.claims.looked import Looked, looked
 from analysis.claims.published import beside
 from analysis.claims.robust import robustness_table
 from analysis.claims.study_results import study_result_table
-from analysis.claims.verdicts import judge, needs, verdict_table
+from analysis.claims.verdict_table import verdict_table
+from analysis.claims.verdicts import judge, needs
 from analysis.statistics.catalogue import MEASURES, Margins
-from analysis.statistics.measures import Measures, measure
+from analysis.statistics.from_evidence import measure
+from analysis.statistics.measures import Measures
 from analysis.statistics.power_law import PowerLaw
 from analysis.tables.schema import EvidenceError
 from analysis.tables.store import Evidence, read

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from analysis.names import IN_DOMAIN
 from analysis.statistics.catalogue import unit
-from analysis.statistics.contrasts import Across, Contrast, Replicate, Term
 from analysis.statistics.measures import Measures
+from analysis.statistics.terms import Across, Contrast, Replicate, Term
 
 Expects = Literal["positive", "negative", "zero", "not_positive"]
 """What a claim says of its effect: at least the margin upwards, or downwards; within the margin; or less than

@@ -29,18 +29,11 @@ from analysis.claims.conjectures import (
     size_weights,
 )
 from analysis.statistics.catalogue import AREAS, MEASURES, unit
-from analysis.statistics.contrasts import (
-    LEVEL,
-    Contrast,
-    Estimate,
-    Replicate,
-    Term,
-    estimate,
-    estimate_as_it_is,
-    joint,
-)
+from analysis.statistics.contrasts import LEVEL, estimate, estimate_as_it_is, joint
+from analysis.statistics.estimate import Estimate
 from analysis.statistics.measures import Measures
 from analysis.statistics.power_law import PowerLaw, fit
+from analysis.statistics.terms import Contrast, Replicate, Term
 from analysis.tables.conditions import CONDITION, DEFAULTS, filled
 from analysis.tables.schema import ESTIMATES
 

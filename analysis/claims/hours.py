@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims.conjectures import Claim, contrast_of, grid_of
-from analysis.statistics.contrasts import planned_rows
 from analysis.statistics.measures import Measures
+from analysis.statistics.paired import planned_rows
 from analysis.tables.conditions import conditions
 
 

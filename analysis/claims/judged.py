@@ -9,7 +9,8 @@ from scipy.special import ndtri
 
 from analysis.claims.conjectures import CONJECTURES, Claim
 from analysis.statistics.catalogue import MEASURES
-from analysis.statistics.contrasts import POWER, Estimate
+from analysis.statistics.contrasts import POWER
+from analysis.statistics.estimate import Estimate
 
 Verdict = Literal["supported", "refuted", "undecided"]
 Effect = Literal["gain", "small gain", "none", "small loss", "loss", "unknown"]

@@ -25,7 +25,7 @@ from analysis.claims.judged import Judged, Verdict
 from analysis.claims.looks import Looks, planned_looks
 from analysis.statistics.catalogue import Margins
 from analysis.statistics.chance import Chance
-from analysis.statistics.contrasts import Estimate
+from analysis.statistics.estimate import Estimate
 from analysis.tables.schema import EvidenceError
 from analysis.tables.store import write_json
 

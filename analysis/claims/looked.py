@@ -15,7 +15,8 @@ from analysis.claims.conjectures import CLAIMS, Claim, Grid, grid_of
 from analysis.claims.judged import Judged
 from analysis.claims.look_record import Json, Record, Taken
 from analysis.claims.looks import Decision, beyond_seeds, conditions_of, decide, repeated_interval
-from analysis.claims.verdicts import judge, verdict_table
+from analysis.claims.verdict_table import verdict_table
+from analysis.claims.verdicts import judge
 from analysis.statistics.catalogue import MEASURES
 from analysis.statistics.measures import Measures
 from analysis.tables.conditions import CONDITION, Condition, conditions, filled

@@ -32,8 +32,8 @@ import numpy as np
 
 from analysis.claims.conjectures import CONJECTURES, Claim, Grid, contrast_of
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged, Verdict
-from analysis.claims.verdicts import decide as verdict_at
-from analysis.claims.verdicts import p_values
+from analysis.claims.margin_tests import decide as verdict_at
+from analysis.claims.margin_tests import p_values
 from analysis.statistics.chance import Chance
 from analysis.tables.conditions import Condition
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from analysis.claims.hours import Hours
 from analysis.claims.judged import Judged
-from analysis.statistics.contrasts import POWER, Estimate
+from analysis.statistics.contrasts import POWER
+from analysis.statistics.estimate import Estimate
 from analysis.statistics.later import later
 
 MOST_SEEDS = 256

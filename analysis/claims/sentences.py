@@ -12,7 +12,8 @@ from analysis.claims.judged import Judged
 from analysis.claims.needed import MOST_SEEDS, Needed
 from analysis.numbers import signed
 from analysis.statistics.catalogue import MEASURES
-from analysis.statistics.contrasts import POWER, Estimate
+from analysis.statistics.contrasts import POWER
+from analysis.statistics.estimate import Estimate
 
 ONE_SEED = "One seed only: what its runs have in common cannot be told from an effect. Two more seeds would."
 

@@ -18,8 +18,8 @@ from analysis.claims.sentences import unit_of, why_claim
 from analysis.claims.verdicts import judge
 from analysis.names import init_name
 from analysis.statistics.catalogue import Margins
-from analysis.statistics.contrasts import Across
 from analysis.statistics.measures import Measures
+from analysis.statistics.terms import Across
 from analysis.tables.schema import FINDINGS
 
 WIDE, TALL = "cbr_large_wide", "cbr_large_tall"

@@ -1,12 +1,6 @@
 """From estimates to verdicts: supported, refuted or undecided, with the sentence that says why.
 
-Every claim has two tests, and both stand at the margin, so that no effect reads otherwise as precision grows.
-
-| the claim expects | supported by rejecting | refuted by rejecting |
-|---|---|---|
-| `positive` (`negative`: mirrored) | effect < margin | effect >= margin |
-| `zero` | abs(effect) >= margin (two one-sided tests) | abs(effect) < margin |
-| `not_positive` | effect >= margin | effect < margin |
+Every claim has two tests at the margin (`analysis.claims.margin_tests`).
 
 **Levels.** Of a claim's two nulls exactly one is true, so that the chance of any wrong claim is at most 5 %
 if each is tested at 5 % divided by the number of different tests (Bonferroni; under any dependence). The four
@@ -27,112 +21,28 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.claims.conjectures import (
     CLAIMS,
-    CONJECTURES,
     Claim,
-    Expects,
     Grid,
     contrast_of,
     grid_of,
     lacking,
-    worded,
 )
 from analysis.claims.hours import Hours
-from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Effect, Judged, Verdict, orientation
+from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged, Verdict, orientation
+from analysis.claims.margin_tests import NAN, decide, effect_of, likely, p_values
 from analysis.claims.needed import Needed, needed
-from analysis.claims.sentences import ONE_SEED, because, unit_of, why_claim, why_overall
-from analysis.names import IN_DOMAIN, init_name
+from analysis.claims.sentences import ONE_SEED
 from analysis.statistics.catalogue import Margins
-from analysis.statistics.contrasts import (
-    Contrast,
-    Estimate,
-    absent,
-    coefficients,
-    estimates,
-    network_weights,
-    together,
-)
+from analysis.statistics.contrasts import estimates
+from analysis.statistics.estimate import Estimate, together
 from analysis.statistics.flags import LATE_SHARE
 from analysis.statistics.measures import Measures
-from analysis.tables.schema import VERDICTS
-
-NAN = float("nan")
-
-
-def above(found: Estimate, bound: float) -> float:
-    """p of the one-sided test that rejects an effect of at most `bound`."""
-    return found.upper_tail(found.estimate - bound)
-
-
-def below(found: Estimate, bound: float) -> float:
-    """p of the one-sided test that rejects an effect of at least `bound`."""
-    return found.upper_tail(bound - found.estimate)
-
-
-def beyond(found: Estimate, bound: float) -> float:
-    """p of the test that rejects an effect of at most `bound` in size, whatever its sign."""
-    size = abs(found.estimate)
-    return found.upper_tail(size - bound) + found.upper_tail(size + bound)
-
-
-def within(found: Estimate, bound: float) -> float:
-    """p of the two one-sided tests that reject an effect of at least `bound` in size."""
-    return max(above(found, -bound), below(found, bound))
-
-
-def p_values(found: Estimate, expects: Expects, margin: float) -> tuple[float, float]:
-    """p of the test whose rejection supports, and of the one whose rejection refutes; NaN if undefined."""
-    if not found.standard_error > 0:
-        return NAN, NAN
-    if expects == "zero":
-        return within(found, margin), beyond(found, margin)
-    if expects == "negative":
-        return below(found, -margin), above(found, -margin)
-    pair = above(found, margin), below(found, margin)
-    return pair if expects == "positive" else pair[::-1]
-
-
-def decide(p_supported: float, p_refuted: float, level: float) -> Verdict:
-    """The verdict from both p-values; they cannot both be small."""
-    if p_supported <= level:
-        return "supported"
-    return "refuted" if p_refuted <= level else "undecided"
-
-
-def effect_of(found: Sequence[Estimate], margin: float, level: float, better: int) -> Effect:
-    """What is found at `level` by every one of `found`, with the sign's own test two-sided.
-
-    Args:
-        better: 1 where a higher value is better, else -1.
-    """
-    if not found or not all(one.standard_error > 0 for one in found):
-        return "unknown"
-    signs = {np.sign(one.estimate) * better for one in found}
-    gain = signs == {1}
-    if len(signs) == 1 and max(beyond(one, margin) for one in found) <= level:
-        return "gain" if gain else "loss"
-    if max(within(one, margin) for one in found) > level:
-        return "unknown"
-    if len(signs) > 1 or max(beyond(one, 0.0) for one in found) > level:
-        return "none"
-    return "small gain" if gain else "small loss"
-
-
-def likely(found: Estimate, margin: float, better: int) -> tuple[float, float, float] | None:
-    """How likely worse by the margin, about the same, better by it: the estimate's t distribution, as it is.
-
-    The region of practical equivalence of Benavoli et al. 2017 (J. Mach. Learn. Res. 18: 1-36) with a flat
-    prior. No test, and not corrected for anything.
-    """
-    if not found.standard_error > 0:
-        return None
-    lower, upper = above(found, -margin), below(found, margin)
-    worse, gained = (lower, upper) if better > 0 else (upper, lower)
-    return worse, 1 - worse - gained, gained
+from analysis.statistics.paired import absent, coefficients, network_weights
+from analysis.statistics.terms import Contrast
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -329,75 +239,3 @@ def needs(
         if one is not None:
             found[j.claim.name] = one
     return found
-
-
-def verdict_table(
-    judged: Sequence[Judged],
-    natural: str | None,
-    decided: Mapping[int, Verdict] | None = None,
-    needs: Mapping[str, Needed] | None = None,
-    *,
-    in_domain: str = IN_DOMAIN,
-) -> pd.DataFrame:
-    """The table `verdicts`: the claims of each conjecture, then its row `overall`.
-
-    Args:
-        decided: verdicts on conjectures where they were reached at looks; else they follow from the claims.
-        needs: what undecided claims need, by name.
-    """
-    needs = needs or {}
-    name = init_name(natural) if natural else "natural images"
-    rows: list[dict[str, object]] = []
-    for conjecture, title in CONJECTURES.items():
-        mine = [
-            dataclasses.replace(j, claim=worded(j.claim, name, init_name(in_domain)))
-            for j in judged
-            if j.claim.conjecture == conjecture
-        ]
-        rows += [_row(j, needs.get(j.claim.name)) for j in mine]
-        verdict = overall(mine) if decided is None else decided.get(conjecture, "undecided")
-        rows.append(
-            {
-                "conjecture": conjecture,
-                "claim": "overall",
-                "question": title,
-                "verdict": verdict,
-                "why": why_overall(verdict, [j for j in mine if j.claim.needed]),
-            }
-        )
-    return pd.DataFrame(rows, columns=[c.name for c in VERDICTS])
-
-
-def _row(j: Judged, need: Needed | None) -> dict[str, object]:
-    claim, hours = j.claim, need.hours if need is not None else None
-    fields = ("estimate", "low", "high", "seeds", "patients", "cells", "seed_part")
-    worse, same, better = j.likely or (None, None, None)
-    return {
-        "conjecture": claim.conjecture,
-        "claim": claim.name,
-        "question": claim.question,
-        "needed": claim.needed,
-        "expects": claim.expects,
-        "metric": claim.metric,
-        "unit": unit_of(claim),
-        **{field: getattr(j.found, field, None) for field in fields},
-        "cells_missing": getattr(j.found, "cells_missing", j.missing),
-        "cells_doubtful": getattr(j.found, "doubtful", None),
-        "smallest_effect": j.smallest_effect,
-        "patients_needed": j.patients_needed,
-        "seeds_needed": getattr(need, "seeds", None),
-        "hours_needed": getattr(hours, "count", None),
-        "hours_of": getattr(hours, "unit", None),
-        "decided_at_best": getattr(need, "at_best", None),
-        "patients_for_seeds": getattr(need, "patients", None),
-        "margin": j.margin,
-        "p_supported": float(np.minimum(1.0, j.p_supported * j.tests)),
-        "p_refuted": float(np.minimum(1.0, j.p_refuted * j.tests)),
-        "verdict": j.verdict,
-        "effect": j.effect,
-        "likely_worse": worse,
-        "likely_same": same,
-        "likely_better": better,
-        "because": because(j, need),
-        "why": why_claim(j, need),
-    }

@@ -14,7 +14,7 @@ from analysis.claims.analysed import Analysis
 from analysis.claims.conjectures import CONJECTURES
 from analysis.figures.draw import Picture
 from analysis.names import data_name, init_name
-from analysis.report import limits, sections, tables
+from analysis.report import claim_tables, level_tables, limits, sections
 from analysis.report.answers import answers, brackets, headline
 from analysis.report.render import Fold, Table, fill
 from analysis.tables.collect import Collection
@@ -123,7 +123,7 @@ def _conjecture(
     tested = claims.loc[claims["estimate"].notna(), "claim"]
     judged = analysis.robustness[analysis.robustness["claim"].isin([*tested, "overall"])]
     beside = [
-        tables.one_reason(claims),
+        claim_tables.one_reason(claims),
         *robust.rests(judged, number),
         *limits.untested(claims),
     ]
@@ -136,10 +136,13 @@ def _conjecture(
         title=CONJECTURES[number],
         verdict=str(overall["verdict"]),
         why=_decided(claims, str(overall["verdict"])),
-        claims=tables.claims(claims),
+        claims=claim_tables.claims(claims),
         beside=tuple(filter(None, beside)),
         pictures=shown(pictures, number),
-        folds=(tables.tests(claims), tables.behind(number, analysis.estimates, analysis.evidence.networks)),
+        folds=(
+            claim_tables.tests(claims),
+            level_tables.behind(number, analysis.estimates, analysis.evidence.networks),
+        ),
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.claims import decisions, robust
 from analysis.claims.analysed import Analysis
 from analysis.names import data_name, init_name, is_phantom
-from analysis.report import looks, tables
+from analysis.report import cell_tables, claim_tables, level_tables, looks
 from analysis.report.codes import codes, several
 from analysis.report.doubts import TITLE, doubts, others
 from analysis.report.render import Fold, Table, sentences, table, text_of
@@ -63,7 +63,9 @@ def sections(analysis: Analysis, collection: Collection | None, pictures: Mappin
         _doubts(analysis),
         _complete(analysis, collection),
         _starts(analysis),
-        Section(title="The numbers", folds=(tables.levels(analysis.estimates, analysis.evidence.networks),)),
+        Section(
+            title="The numbers", folds=(level_tables.levels(analysis.estimates, analysis.evidence.networks),)
+        ),
         _labels(analysis),
         Section(
             title="How it was measured",
@@ -97,7 +99,7 @@ def equal_images(sweep: dict[str, Any], across_parts: bool = False) -> list[str]
 
 def _study(analysis: Analysis) -> Section:
     rows = analysis.study_results
-    shown = tables.study_results(rows, analysis.verdicts)
+    shown = claim_tables.study_results(rows, analysis.verdicts)
     counts = rows.loc[rows["estimate"].notna(), "verdict"].value_counts()
     told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
     lead = "What the study found on its own data, with one seed and without intervals, beside this grid" + (
@@ -119,7 +121,7 @@ def _robust(analysis: Analysis, pictures: Any) -> Section:
     )
     if analysis.looked is not None:
         lead += " Here all of them, the first line too, are judged as at a single look."
-    shown = tables.robustness(rows)
+    shown = claim_tables.robustness(rows)
     about = "each alternative with the four verdicts and the claims that change"
     return Section(
         title="Do the verdicts rest on a choice?",
@@ -136,7 +138,7 @@ def _small(analysis: Analysis, pictures: Any) -> Section:
 
 
 def _published(analysis: Analysis) -> Section:
-    shown = tables.published(analysis.published, analysis.evidence.networks)
+    shown = level_tables.published(analysis.published, analysis.evidence.networks)
     if shown is None:
         return Section(title="")
     ours = analysis.published[analysis.published["estimate"].notna()]
@@ -180,10 +182,10 @@ def _complete(analysis: Analysis, collection: Collection | None) -> Section:
         counts.rename(columns={"missing": "not finished", **{n: column(n) for n in ("architecture",)}})
     )
     whole = bool((trials["status"] == "done").all())
-    lost = tables.failed(trials, networks)
+    lost = cell_tables.failed(trials, networks)
     folds = [Fold("Cells by network", "nothing is missing", (shown,))] if whole and shown else []
     folds += [Fold("Failed cells", f"{len(lost.rows)} of them, and what went wrong", (lost,))] if lost else []
-    doubted = tables.flagged(trials, networks)
+    doubted = cell_tables.flagged(trials, networks)
     if doubted:
         about = f"{len(doubted.rows)} that were still learning when they ended, or collapsed"
         notes = tuple(f"{text[0].upper()}{text[1:]}." for text in (STILL_FALLING, COLLAPSED))
@@ -223,7 +225,7 @@ def _labels(analysis: Analysis) -> Section:
     why = str(split.get("why") or "") if isinstance(split, dict) else ""
     notes = known.get("notes")
     said = [f"Split: {why}" if why else "", *(map(str, notes) if isinstance(notes, list) else ())]
-    shown = tables.labels(sweep.get("labels"))
+    shown = cell_tables.labels(sweep.get("labels"))
     if shown is None:
         said.append("The sweep did not record how many patients and labels each part has")
     return Section(title="Patients and labels", texts=tuple(sentences(said)), tables=(shown,))

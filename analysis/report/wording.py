@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.names import init_name
 from analysis.numbers import digits_seen, signed
 from analysis.report.render import number
 from analysis.statistics.catalogue import MEASURES
@@ -130,3 +131,8 @@ def counted(row: pd.Series) -> str:
     if pd.notna(row.get("estimate")) and pd.notna(row.get("cells_missing")) and row["cells_missing"]:
         parts.append(f"{int(row['cells_missing']):,} more missing or left out")
     return ", ".join(parts)
+
+
+def start(init: str) -> str:
+    """Where weights come from, for a cell of a table."""
+    return "scratch" if init == "random" else init_name(init)

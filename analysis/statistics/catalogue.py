@@ -1,8 +1,8 @@
 """Every measure of a cell, once: what it is called, in which unit, which way is better, what matters of it.
 
 A measure that is a column of `trials` is added here alone; another is filled in
-`analysis.statistics.measures`, too. Estimates, claims, sentences, tables and figures read the rest from its
-record.
+`analysis.statistics.from_evidence`, too. Estimates, claims, sentences, tables and figures read the rest from
+its record.
 """
 
 from __future__ import annotations

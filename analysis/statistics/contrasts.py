@@ -19,153 +19,20 @@ cells and with them at their worst (`Measures.readings`), and the interval spans
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.statistics.catalogue import MEASURES
 from analysis.statistics.chance import Chance
+from analysis.statistics.estimate import Estimate, together
 from analysis.statistics.measures import Measures
-from analysis.statistics.seeds import SeedPart, SeedsPart, between_counts, between_runs, between_seeds
-from analysis.tables.conditions import DEFAULTS, Condition, condition
-
-Across = Literal["mean", "log2_depth", "log10_parameters", "difference"]
-Replicate = Literal["seed", "count"]
-Reals: TypeAlias = NDArray[np.float64]
+from analysis.statistics.paired import Blocks, Reals, blocks_of, coefficients, planned_rows, weights_across
+from analysis.statistics.seeds import SeedsPart, between_counts, between_runs, between_seeds
+from analysis.statistics.terms import Contrast
 
 LEVEL = 0.95
 POWER = 0.80
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One cell's weight in the sum within every network and seed.
-
-    Attributes:
-        further: (axis, value) of every axis of `schema.AXES` that is neither named here nor at
-            its default.
-    """
-
-    weight: float
-    train_images: int
-    init: str = "random"
-    freeze: str = "none"
-    balance: str = "natural"
-    further: tuple[tuple[str, Hashable], ...] = ()
-
-    @classmethod
-    def in_condition(cls, axes: Mapping[str, Any], weight: float = 1.0) -> Term:
-        """The term of the condition with these values, whatever its network."""
-        named = ("architecture", "train_images", "init", "freeze", "balance")
-        further = tuple(
-            (axis, value) for axis, value in axes.items() if axis not in named and value != DEFAULTS.get(axis)
-        )
-        return cls(weight, axes["train_images"], axes["init"], axes["freeze"], axes["balance"], further)
-
-    def of(self, architecture: str) -> Condition:
-        """The condition of this term in one network."""
-        return condition(
-            architecture=architecture,
-            train_images=self.train_images,
-            init=self.init,
-            freeze=self.freeze,
-            balance=self.balance,
-            **dict(self.further),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """What is to be estimated.
-
-    Attributes:
-        name: unique; the row in the table `estimates`.
-        metric: a measure of `analysis.statistics.measures`.
-        terms: the sum within every network and seed.
-        unit: of the estimate.
-        across: how networks are put together; `log2_depth` and `log10_parameters` give the fitted difference
-            from the smallest to the largest of the networks that take part.
-        architectures: the networks; empty for all of the grid.
-        group: for `difference`, the networks whose mean is compared with that of the others.
-        replicate: how the between-seed part is found: from a network's paired sums, seed by seed, or for
-            counts of rare events from every run's scatter, which grows with the mean.
-    """
-
-    name: str
-    metric: str
-    terms: tuple[Term, ...]
-    unit: str
-    across: Across = "mean"
-    architectures: tuple[str, ...] = ()
-    group: tuple[str, ...] = ()
-    replicate: Replicate = "seed"
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """An estimate with its interval; NaN where undefined. Fields as in `analysis.tables.schema.ESTIMATES`.
-
-    Attributes:
-        patient_variance: the part of the squared standard error that more patients would lower.
-        doubtful: cells that failed or collapsed among those that the contrast asks for.
-        degrees_of_freedom: of the t distribution behind the 95 % interval; tests go by `chance`.
-        chance: the parts of the squared standard error.
-        networks_missing: networks that were planned with all of its cells and have not all of them once.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    standard_error: float
-    degrees_of_freedom: float
-    seed_part: SeedPart
-    smallest_effect: float
-    seeds: int
-    patients: int | None
-    positives: int | None
-    cells: int
-    cells_missing: int
-    patient_variance: float = 0.0
-    doubtful: int = 0
-    networks_missing: tuple[str, ...] = ()
-    chance: Chance | None = None
-
-    def upper_tail(self, distance: float) -> float:
-        """How likely chance alone moves the estimate up by `distance`; NaN if that is undefined."""
-        return self._chance.upper_tail(distance) if self.standard_error > 0 else float("nan")
-
-    def quantile(self, tail: float) -> float:
-        """The distance that chance alone exceeds with the probability `tail`; NaN if that is undefined."""
-        return self._chance.quantile(tail) if self.standard_error > 0 else float("nan")
-
-    @property
-    def _chance(self) -> Chance:
-        return self.chance or Chance(self.standard_error**2, self.degrees_of_freedom)
-
-
-@dataclass(frozen=True, slots=True)
-class _Blocks:
-    """The paired sums of all networks, one per network and seed that has every term.
-
-    Attributes:
-        network: position of each block's network in `names` [B].
-        seed: position of each block's seed [B].
-        rows: the cells of each block, in the order of the terms [B, K].
-        values: the sum of each block [B].
-        seeds, cells, missing: distinct seeds, cells used, cells that are not there.
-    """
-
-    names: list[str]
-    network: NDArray[np.intp]
-    seed: NDArray[np.intp]
-    rows: NDArray[np.intp]
-    values: Reals
-    seeds: int
-    missing: int
-    networks_missing: tuple[str, ...]
 
 
 def estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
@@ -195,32 +62,10 @@ def estimate_as_it_is(measures: Measures, contrast: Contrast) -> Estimate | None
     return None if found is None else dataclasses.replace(found, doubtful=doubtful)
 
 
-def together(found: tuple[Estimate, ...]) -> Estimate | None:
-    """One estimate with an interval that spans all; None without any.
-
-    The point estimate is that of the runs that ended as training should; it never stands by itself.
-    """
-    if len(found) < 2:
-        return found[0] if found else None
-    first = found[0]
-    unknown = next((one.seed_part for one in found if one.seed_part == "unknown"), first.seed_part)
-    return dataclasses.replace(
-        first,
-        low=min(one.low for one in found) if all(np.isfinite(one.low) for one in found) else float("nan"),
-        high=max(one.high for one in found) if all(np.isfinite(one.high) for one in found) else float("nan"),
-        standard_error=max(one.standard_error for one in found),
-        degrees_of_freedom=min(one.degrees_of_freedom for one in found),
-        chance=max(found, key=lambda one: one.standard_error).chance,
-        seed_part=unknown,
-        smallest_effect=max(one.smallest_effect for one in found),
-        networks_missing=tuple(dict.fromkeys(name for one in found for name in one.networks_missing)),
-    )
-
-
 def _estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
     """`estimate` on one reading of the cells."""
-    blocks = _blocks(measures, contrast)
-    weights = _network_weights(measures, contrast, blocks.names)
+    blocks = blocks_of(measures, contrast)
+    weights = weights_across(measures, contrast, blocks.names)
     if weights is None:
         return None
     each = weights[blocks.network] / np.bincount(blocks.network)[blocks.network]
@@ -294,35 +139,8 @@ def limits(contrast: Contrast, each: Reals, network: NDArray[np.intp]) -> tuple[
     return (max(low, -1.0), min(high, 1.0)) if measure.area else (low, high)
 
 
-def coefficients(measures: Measures, contrast: Contrast) -> Reals:
-    """The weight of every cell [cells] in the estimate: `coefficients @ values` is the point estimate.
-
-    Raises:
-        ValueError: too few networks have all the cells that the contrast needs.
-    """
-    blocks = _blocks(measures, contrast)
-    weights = _network_weights(measures, contrast, blocks.names)
-    if weights is None:
-        raise ValueError(f"{contrast.name}: too few networks have all of its cells")
-    return _per_cell(measures, contrast, blocks, weights)
-
-
-def _per_cell(measures: Measures, contrast: Contrast, blocks: _Blocks, weights: Reals) -> Reals:
-    each = weights[blocks.network] / np.bincount(blocks.network)[blocks.network]
-    total = np.zeros(len(measures.cells))
-    np.add.at(total, blocks.rows, each[:, None] * np.array([term.weight for term in contrast.terms]))
-    return total
-
-
-def network_weights(measures: Measures, contrast: Contrast) -> dict[str, float]:
-    """The weight of every network that takes part; empty if there are too few."""
-    names = _blocks(measures, contrast).names
-    weights = _network_weights(measures, contrast, names)
-    return {} if weights is None else dict(zip(names, weights.tolist(), strict=True))
-
-
 def _seeds_part(
-    measures: Measures, contrast: Contrast, blocks: _Blocks, each: Reals, shared: Reals | None
+    measures: Measures, contrast: Contrast, blocks: Blocks, each: Reals, shared: Reals | None
 ) -> SeedsPart:
     several = np.bincount(blocks.network).max() > 1
     part = between_seeds(blocks.values, each, blocks.network, blocks.seed, shared) if several else None
@@ -336,108 +154,7 @@ def _seeds_part(
     return part if part is not None and part.variance > counts.variance else counts
 
 
-def _blocks(measures: Measures, contrast: Contrast) -> _Blocks:
-    if contrast not in measures.blocks:
-        measures.blocks[contrast] = _find_blocks(measures, contrast)
-    found: _Blocks = measures.blocks[contrast]
-    return found
-
-
-def _find_blocks(measures: Measures, contrast: Contrast) -> _Blocks:
-    wanted = planned_rows(measures, contrast)
-    values = measures.values(contrast.metric)
-    there: NDArray[np.bool_] = (wanted >= 0) & np.isfinite(values[wanted])
-    complete: NDArray[np.bool_] = np.all(there, axis=2)
-    has_block: NDArray[np.bool_] = np.any(complete, axis=1)
-    lacking: NDArray[np.bool_] = np.any(np.all(wanted >= 0, axis=2), axis=1) & ~has_block
-    names = contrast.architectures or measures.architectures
-    network, seed = np.nonzero(complete)
-    rows = wanted[network, seed]
-    return _Blocks(
-        names=[name for name, has in zip(names, has_block, strict=True) if has],
-        network=(np.cumsum(has_block) - 1)[network],
-        seed=seed,
-        rows=rows,
-        values=values[rows] @ np.array([term.weight for term in contrast.terms]),
-        seeds=len(np.unique(seed)),
-        missing=int((~there).sum()),
-        networks_missing=tuple(name for name, lacks in zip(names, lacking, strict=True) if lacks),
-    )
-
-
-def planned_rows(measures: Measures, contrast: Contrast) -> NDArray[np.intp]:
-    """The row of every cell that `contrast` asks for, -1 where none is planned [networks, seeds, terms]."""
-    if contrast not in measures.planned_rows:
-        names = contrast.architectures or measures.architectures
-        conditions = [[term.of(name) for term in contrast.terms] for name in names]
-        measures.planned_rows[contrast] = np.array(
-            [
-                [[measures.rows.get((one, seed), -1) for one in network] for seed in measures.seeds]
-                for network in conditions
-            ],
-            dtype=np.intp,
-        ).reshape(len(names), len(measures.seeds), len(contrast.terms))
-    return measures.planned_rows[contrast]
-
-
-def absent(measures: Measures, contrast: Contrast) -> tuple[int, str]:
-    """Of a contrast without an estimate: how many of its cells are not there, and why, in words."""
-    blocks = _blocks(measures, contrast)
-    names = contrast.architectures or measures.architectures
-    unplanned = {
-        term: [name for name in names if not _planned(measures, name, term)] for term in contrast.terms
-    }
-    if any(len(lacking) == len(names) for lacking in unplanned.values()):
-        return blocks.missing, "the grid plans no cells of one kind that it compares"
-    if contrast.across == "difference" and len({name in contrast.group for name in names}) == 1:
-        return blocks.missing, "the grid has no network of one of the two groups that it compares"
-    if blocks.names and contrast.across in ("log2_depth", "log10_parameters"):
-        return (
-            blocks.missing,
-            "fewer than two networks of different, known size have all of the cells that it asks for",
-        )
-    planned = planned_rows(measures, contrast)
-    cells = measures.cells.iloc[np.unique(planned[planned >= 0])]
-    done = cells["status"] == "done"
-    if undefined := int((done & cells[contrast.metric].isna()).sum()):
-        why = "of its cells have finished without this measure (too few steps or images for it)"
-        return blocks.missing, f"{undefined:,} {why}"
-    if done.all():
-        return blocks.missing, "the grid plans some of the cells that it compares only"
-    return blocks.missing, f"{int((~done).sum()):,} of the cells that it asks for have not finished"
-
-
-def _planned(measures: Measures, architecture: str, term: Term) -> bool:
-    return any((term.of(architecture), seed) in measures.rows for seed in measures.seeds)
-
-
-def _network_weights(measures: Measures, contrast: Contrast, names: list[str]) -> Reals | None:
-    """The least-squares weight of every network [A]; None if there are too few of them."""
-    key = contrast.across, contrast.group, tuple(names)
-    if key not in measures.network_weights:
-        measures.network_weights[key] = _least_squares(measures, contrast, names)
-    return measures.network_weights[key]
-
-
-def _least_squares(measures: Measures, contrast: Contrast, names: list[str]) -> Reals | None:
-    if not names:
-        return None
-    if contrast.across == "mean":
-        return np.full(len(names), 1 / len(names))
-    scale = 1.0
-    if contrast.across == "difference":
-        column = np.array([float(name in contrast.group) for name in names])
-    else:
-        measure, log = ("depth", np.log2) if contrast.across == "log2_depth" else ("parameters", np.log10)
-        network = measures.networks[measure]
-        column = log(network.reindex(names).to_numpy(float))
-        scale = float(column.max() - column.min())
-    centred = column - column.mean()
-    spread = float(centred @ centred)
-    return scale * centred / spread if np.isfinite(spread) and spread > 0 else None
-
-
-def _patient_covariance(measures: Measures, contrast: Contrast, blocks: _Blocks) -> Reals | None:
+def _patient_covariance(measures: Measures, contrast: Contrast, blocks: Blocks) -> Reals | None:
     """Covariance of the blocks' sums over patients [B, B]; None where some cell has no predictions."""
     covariance = measures.covariance.get(contrast.metric)
     if covariance is None:

@@ -26,7 +26,8 @@ from analysis.claims.conjectures import CONJECTURES
 from analysis.claims.judged import Judged
 from analysis.claims.look_record import DEFAULT_SEEDS, RESERVE
 from analysis.claims.looks import Looks, planned_looks
-from analysis.claims.verdicts import decide, judge
+from analysis.claims.margin_tests import decide
+from analysis.claims.verdicts import judge
 
 MOST, FIXED, BLOCK = 8, 5, 20
 RULES: dict[str, Looks] = {

@@ -13,8 +13,9 @@ from analysis.claims.judged import Judged
 from analysis.claims.sentences import why_claim
 from analysis.claims.verdicts import judge, overall
 from analysis.statistics.catalogue import Margins
-from analysis.statistics.contrasts import Contrast, Term, estimate, estimate_as_it_is, estimates
+from analysis.statistics.contrasts import estimate, estimate_as_it_is, estimates
 from analysis.statistics.measures import Measures
+from analysis.statistics.terms import Contrast, Term
 
 NETWORKS = {"resnet50": 50, "resnet34": 34, "resnet18": 18, "cbr_large_tall": 6, "cbr_small": 5}
 SIZES = (5_000, 50_000, 100_000, 200_000)

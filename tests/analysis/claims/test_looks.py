@@ -13,7 +13,7 @@ from analysis.claims.conjectures import CLAIMS, Grid
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged
 from analysis.claims.looks import Looks, beyond_seeds, cells_of, decide, planned_looks, repeated_interval
 from analysis.statistics.chance import Chance
-from analysis.statistics.contrasts import Estimate
+from analysis.statistics.estimate import Estimate
 
 GRID = Grid((100, 200, 400), "photos")
 NETWORKS = ("resnet50", "cbr_tiny")

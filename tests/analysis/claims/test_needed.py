@@ -19,9 +19,10 @@ from analysis.claims.hours import Hours, a_seed, hours_of_trials
 from analysis.claims.judged import Judged
 from analysis.claims.needed import DOUBTFUL, MOST_SEEDS, decided, needed
 from analysis.claims.sentences import because
-from analysis.claims.verdicts import judge, needs, verdict_table
+from analysis.claims.verdict_table import verdict_table
+from analysis.claims.verdicts import judge, needs
 from analysis.statistics.chance import Chance
-from analysis.statistics.contrasts import Estimate
+from analysis.statistics.estimate import Estimate
 from analysis.statistics.later import later
 from analysis.statistics.measures import Measures
 

@@ -15,8 +15,8 @@ from analysis.claims.conjectures import CLAIMS, contrast_of, grid_of
 from analysis.claims.robust import alternatives, changed, in_margins, missing_choices, rests, robustness_table
 from analysis.claims.verdicts import judge
 from analysis.statistics.catalogue import Margins
-from analysis.statistics.contrasts import coefficients
 from analysis.statistics.measures import Measures
+from analysis.statistics.paired import coefficients
 from analysis.tables.networks import Networks
 
 NAMES = ("resnet50", "resnet18", "cbr_tiny")

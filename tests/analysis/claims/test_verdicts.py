@@ -19,11 +19,13 @@ from analysis.claims.conjectures import (
     size_weights,
 )
 from analysis.claims.judged import Judged, right_effects, right_verdict
+from analysis.claims.margin_tests import decide, effect_of, likely, p_values
 from analysis.claims.sentences import why_claim, why_overall
 from analysis.claims.study_results import STUDY, study_result_table
-from analysis.claims.verdicts import decide, effect_of, judge, likely, overall, p_values, verdict_table
+from analysis.claims.verdict_table import verdict_table
+from analysis.claims.verdicts import judge, overall
 from analysis.statistics.catalogue import Margins
-from analysis.statistics.contrasts import Estimate
+from analysis.statistics.estimate import Estimate
 from analysis.statistics.measures import Measures
 from sweeps.presets import demo
 from transfusion.data.dataset import split_patients

@@ -21,7 +21,7 @@ from analysis.figures.records import RECORDS
 from analysis.numbers import signed
 from analysis.report.render import number, probability, table
 from analysis.report.wording import difference, level
-from analysis.statistics.measures import measure
+from analysis.statistics.from_evidence import measure
 from analysis.tables.collect import collect
 
 ROOT = Path(__file__).parents[3]

@@ -8,9 +8,13 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from analysis.claims.verdicts import effect_of, p_values
-from analysis.statistics.contrasts import Contrast, Estimate, Term, coefficients, estimate
-from analysis.statistics.measures import Measures, add_split
+from analysis.claims.margin_tests import effect_of, p_values
+from analysis.statistics.contrasts import estimate
+from analysis.statistics.estimate import Estimate
+from analysis.statistics.from_evidence import add_split
+from analysis.statistics.measures import Measures
+from analysis.statistics.paired import coefficients
+from analysis.statistics.terms import Contrast, Term
 
 DEPTHS = {"shallow": 4, "middle": 8, "deep": 16}
 

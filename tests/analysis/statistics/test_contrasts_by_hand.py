@@ -6,18 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.statistics.contrasts import (
-    Contrast,
-    Term,
-    absent,
-    coefficients,
-    estimate,
-    estimate_as_it_is,
-    joint,
-    limits,
-)
+from analysis.statistics.contrasts import estimate, estimate_as_it_is, joint, limits
 from analysis.statistics.measures import Measures
+from analysis.statistics.paired import absent, coefficients
 from analysis.statistics.seeds import between_runs
+from analysis.statistics.terms import Contrast, Term
 
 INFINITE = float("inf")
 DEPTHS = {"shallow": 4, "middle": 8, "deep": 16}

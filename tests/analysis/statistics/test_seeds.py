@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.statistics.contrasts import Contrast, Term, estimate
+from analysis.statistics.contrasts import estimate
 from analysis.statistics.measures import Measures
 from analysis.statistics.seeds import between_seeds
+from analysis.statistics.terms import Contrast, Term
 
 NAMES = ("a", "b", "c", "d", "e", "f", "g")
 MEAN = Contrast("mean", "train_loss", (Term(1.0, 100),), "nats")

@@ -10,7 +10,7 @@ import pytest
 from cell_folders import grid, write_cell, write_plan
 
 from analysis.__main__ import main
-from analysis.tables import checking, schema
+from analysis.tables import checking, column_checks, schema
 from analysis.tables.checking import check
 from analysis.tables.schema import EvidenceError
 
@@ -109,7 +109,7 @@ def test_what_can_be_is_taken(tables, tmp_path):
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_rows(table, column, values, expected, tables, tmp_path):
     tables[table][column] = values
-    advice = f"; {checking.TO_WRITE[column]}" if column in checking.TO_WRITE else ""
+    advice = f"; {column_checks.TO_WRITE[column]}" if column in column_checks.TO_WRITE else ""
     assert refused(tmp_path, tables) == [f"{table}.parquet: {expected}{advice}"]
 
 

@@ -13,13 +13,14 @@ from analysis.claims.analysed import analyse
 from analysis.claims.conjectures import grid_of
 from analysis.claims.estimates import estimate_table
 from analysis.claims.study_results import study_result_table
-from analysis.claims.verdicts import judge, verdict_table
+from analysis.claims.verdict_table import verdict_table
+from analysis.claims.verdicts import judge
 from analysis.figures import draw
 from analysis.figures.palette import arm_style
 from analysis.names import arm_name
-from analysis.report import tables
+from analysis.report import level_tables
 from analysis.statistics.catalogue import Margins
-from analysis.statistics.measures import measure
+from analysis.statistics.from_evidence import measure
 from analysis.tables import origins, store
 from analysis.tables.networks import Networks
 from sweeps.planning.named_weights import TORCHVISION
@@ -160,7 +161,7 @@ def test_conclusion_and_report_name_what_is_left_out(tmp_path):
     assert "radimagenet (sha 1a2b3c4d)" in text
     assert "ImageNet" not in text
     estimates = analysis.estimates
-    assert "radimagenet (sha 1a2b3c4d)" in str(tables.levels(estimates, found.networks))
+    assert "radimagenet (sha 1a2b3c4d)" in str(level_tables.levels(estimates, found.networks))
 
 
 def test_both_lists_of_torchvisions_files_hold_what_torchvision_publishes():

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import real_csv
 
-from analysis.report import tables
+from analysis.report import cell_tables
 from transfusion.cell import Recipe
 from transfusion.data.dataset import Dataset, split_patients
 from transfusion.data.part_counts import became, count, half_width, what_it_decides
@@ -93,10 +93,10 @@ def test_an_absent_class_has_no_width_and_says_so():
 def test_the_report_shows_the_same_numbers(real):
     counts = count(real, ["Edema"], lambda finding: "ones", "zeros")
     record = json.loads(json.dumps([one.record() for one in counts]))
-    text = " ".join(cell.text for row in tables.labels(record).rows for cell in row)
+    text = " ".join(cell.text for row in cell_tables.labels(record).rows for cell in row)
     for one in counts:
         numbers = (one.patients, one.images, one.positive, one.negative, one.uncertain)
         row = r"\s+".join([one.part, *(f"{number:,}" for number in numbers), "positive", f"{one.blank:,}"])
         assert re.search(row, text), text
     for strange in (None, [], {}, ["x"], [1], "labels"):
-        assert tables.labels(strange) is None
+        assert cell_tables.labels(strange) is None
