@@ -25,8 +25,8 @@ class Measure:
         digits: after the point, where it is rounded for reading.
         better: which way is better, or neither.
         low, high: ends of what a level can be; None where there is none.
-        margin: the smallest difference that matters; None where no claim may be made of it.
-        option: what `--margin` calls that margin.
+        option: what `--margin` calls the smallest difference that matters (see `Margins`); empty where no
+            claim may be made of it.
         split: `test` or `official` where it is an area over predictions, else empty.
         worst: what a run that diverged is worth at its worst; None where that cannot be said.
         count: a count of rare events, whose variance grows with its mean.
@@ -41,7 +41,6 @@ class Measure:
     better: Better
     low: float | None = 0.0
     high: float | None = None
-    margin: float | None = None
     option: str = ""
     split: str = ""
     worst: float | None = None
@@ -57,7 +56,7 @@ class Measure:
 
 def _area(name: str, label: str, unit: str) -> Measure:
     return Measure(
-        name=name, label=label, unit=unit, better="higher", high=1.0, margin=0.01, option="auroc",
+        name=name, label=label, unit=unit, better="higher", high=1.0, option="auroc",
         split=name.split("_", 1)[0], worst=0.5 if unit == "AUROC" else None, compared=True, gained=True,
     )  # fmt: skip
 
@@ -76,7 +75,7 @@ MEASURES: dict[str, Measure] = {
         _area("official_study_auroc", f"AUROC per study, {_OFFICIAL}", "AUROC"),
         _area("official_study_auprc", f"AUPRC per study, {_OFFICIAL}", "AUPRC"),
         Measure(
-            name="train_loss", label="training loss", unit="nats", better="lower", margin=0.02,
+            name="train_loss", label="training loss", unit="nats", better="lower",
             option="loss", worst=0.6931471805599453, compared=True, gained=True,
         ),
         Measure(
@@ -89,7 +88,7 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure(
             name="spikes", label="spikes of the training loss", unit="spikes / run", digits=1,
-            better="lower", margin=2.0, option="spikes", count=True,
+            better="lower", option="spikes", count=True,
         ),
         Measure(
             name="spike_height", label="height of spikes", unit="times the running median",

@@ -42,6 +42,28 @@ def test_a_long_run_is_told_in_steps_though_it_is_seen_in_bins() -> None:
     assert curves.told({0: quiet, 1: quiet}) == "Spikes: 0, 0"
 
 
+@pytest.mark.parametrize(("rise", "spikes"), [(0.17, 0), (0.18, 1)])
+def test_a_spike_is_six_robust_deviations_above_the_running_median(rise: float, spikes: int) -> None:
+    """Log losses of -0.02, 0 and 0.02 in turn: their median size is 0.02; 6 x 1.4826 x 0.02 = 0.178."""
+    log = 0.02 * np.resize([-1.0, 0.0, 1.0], 200)
+    log[100] = rise
+    found = curves.spikes(np.exp(log))
+    assert found is not None
+    assert len(found.peak) == spikes
+    np.testing.assert_allclose(found.trend, 1.0)
+
+
+@pytest.mark.parametrize(("steps", "widest"), [(50, 3), (140, 3), (400, 10)])
+def test_what_outlasts_half_of_the_median_s_window_is_no_spike(steps: int, widest: int) -> None:
+    """The window is 5 % of the run, 7 bins at least and an odd number: 7, 7 and 21."""
+    for length, peaks in ((widest, 1), (widest + 1, 0)):
+        losses = np.full(steps, 0.5)
+        losses[20 : 20 + length] = 1.0
+        found = curves.spikes(losses)
+        assert found is not None
+        assert len(found.peak) == peaks
+
+
 def test_ten_losses_are_enough_and_losses_of_nothing_are_left_out() -> None:
     assert curves.spikes(np.full(10, 0.5)) is not None
     assert curves.spikes(np.array([0.5] * 9 + [0.0])) is None
