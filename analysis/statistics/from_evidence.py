@@ -175,7 +175,8 @@ def add_split(
             values[name][row] = np.nan
             if ranked is not None:
                 values[name][row], moved = area(ranked)
-                influence[name][row] = areas.by_patient(factors * moved, one, count)
+                with np.errstate(invalid="ignore"):  # infinite times 0 where one patient is all of a class
+                    influence[name][row] = areas.by_patient(factors * moved, one, count)
                 freedom = min(freedom, degrees)
     for name in names:
         cells[name] = values[name]

@@ -1,5 +1,6 @@
 """What torch finds of a machine's GPUs, what others hold of them, and why one cannot be used."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -126,6 +127,13 @@ def test_a_driver_whose_gpus_torch_does_not_count_is_not_passed_over_in_silence(
     assert "--check says why" in unused_gpu(driver)
     monkeypatch.setattr(resources, "unused_gpu", lambda: "NVIDIA")
     assert (of_machine(1, None).told, of_machine(1, 0).told) == ("NVIDIA", "")
+
+
+def test_where_no_driver_is_torch_is_not_imported_to_count_gpus(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpus, "GPU_FILES", (str(tmp_path / "nvidia0"),))
+    monkeypatch.delitem(sys.modules, "torch")
+    assert gpus.gpus_here() == (0, gpus.Gpus())
+    assert "torch" not in sys.modules
 
 
 def test_machine_code_runs_on_its_own_major_version_only():

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sweeps.planning import resources
 from sweeps.planning.memory import MARGIN, estimate, measured_peaks, needed_bytes
-from sweeps.planning.resources import Resources, checked, larger_share, of_machine
+from sweeps.planning.resources import Resources, checked, cpu_name, larger_share, of_machine
 from transfusion.architectures import ARCHITECTURES
 from transfusion.cell import Cell, Recipe
 from transfusion.networks.network import build, parameters
@@ -69,6 +70,15 @@ def test_no_gpu_per_trial_means_the_cpu():
     assert checked(1, 0, (4,), (2.0,), GB).device == "cpu"
     assert checked(1, 0.5, (4,), (2.0,), GB).share(99 * GB) == 0.5
     assert of_machine(1, 0).device == "cpu"
+
+
+@pytest.mark.parametrize(("free", "left"), [(10_000, 10_000 - 1_000 - 350), (1_349, 0)])
+def test_of_this_machines_memory_ray_gets_a_twentieth_and_350_mib(monkeypatch, free, left):
+    here = SimpleNamespace(cores=4, memory=20_000 * 2**20, free=free * 2**20, why="a cgroup allows it 4")
+    monkeypatch.setattr(resources, "bounds", lambda: here)
+    found = of_machine(2, 0)
+    assert found.host_memory == left * 2**20
+    assert (found.cores, found.cpus, found.why, found.device_name) == ((4,), 2, here.why, cpu_name())
 
 
 def test_the_need_is_at_least_weights_and_grows_with_the_batch():
