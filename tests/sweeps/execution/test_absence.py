@@ -38,6 +38,12 @@ def test_what_no_node_has_is_told_and_a_busy_one_lacks_nothing(at_hand, share, n
     assert devices.lacking(list) == "", "nothing is ready, so nothing is lacking"
 
 
+def test_the_least_that_would_do_is_lacking():
+    devices = Devices(CORES, dict, clock=lambda: 0.0)
+    cells = [planned("a", 1.0), planned("b", 1 / 4), planned("c", 1 / 2)]
+    assert devices.lacking(lambda: cells) == "a node with 2 cores"
+
+
 def test_what_was_handed_out_for_a_node_that_left_lacks_one_too():
     now, there = [0.0], {"n": Node(cores=8, gpus=1)}
     devices = Devices(GPUS, lambda: dict(there), clock=lambda: now[0])
@@ -69,6 +75,8 @@ def test_the_wait_is_told_with_its_end_again_and_again_and_ends(elastic, limit):
     assert reason.startswith("a node with a GPU and 2 cores has been lacking for ")
     assert f"waiting for a node with a GPU and 2 cores {'from' if elastic else 'to join'}" in said[0]
     assert "for 10 s so far" in said[0]
+    left = "25 min" if elastic is False else "12 h"  # of 30 min, or of 12 h
+    assert f"for 5 min so far; in {left} without one this ends" in said[5], "310 s have gone by"
     assert len(said) == round(limit / 60)
 
 
@@ -82,6 +90,19 @@ def test_a_node_that_joins_is_told_and_the_next_wait_begins_anew():
     assert said[-1] == "a node has joined after 6 min"
     for now[0] in (1000.0, 1000.0 + LIMIT - 1):
         assert absence.heed("a node with 1 core") == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(59, "59 s"), (60, "1 min"), (5399, "90 min"), (5400, "2 h"), (12 * 3600, "12 h")],
+)
+def test_a_wait_is_told_in_seconds_minutes_or_hours(seconds, words):
+    now, said = [0.0], []
+    absence = Absence(said.append, elastic=True, clock=lambda: now[0])
+    absence.heed("a node with 1 core")
+    now[0] = float(seconds)
+    absence.heed("")
+    assert said == [f"a node has joined after {words}"]
 
 
 def test_the_terminal_shows_it():

@@ -143,6 +143,21 @@ def test_large_cells_and_what_much_waits_for_come_first():
     assert scratch[0].train_images == max(cell.train_images for cell in wanted)
 
 
+def test_only_a_finished_cell_tells_how_fast_the_machine_is():
+    now = [0.0]
+    sweep = Sweep([dataclasses.replace(SCRATCH, seed=seed) for seed in range(3)])
+    sweep.queue.devices.clock = lambda: now[0]
+    expected = sweep.queue.waiting[0].seconds
+    for trial in "abc":
+        sweep.next(trial)
+    now[0] = 3 * expected
+    sweep.ends("a", "failed")
+    sweep.ends("b", "out_of_memory")
+    assert sweep.queue.devices.placement.pace == 1
+    sweep.ends("c", "done")
+    assert sweep.queue.devices.placement.pace == pytest.approx(3)
+
+
 def test_the_largest_share_comes_first():
     cells = [dataclasses.replace(SCRATCH, seed=seed, train_images=512 - 64 * seed) for seed in range(4)]
     sweep = Sweep(cells, share=lambda cell: (0.25, 0.5, 0.25, 1.0)[cell.seed])

@@ -49,6 +49,14 @@ def test_an_autoscaler_is_asked_for_what_runs_and_could_and_at_the_end_for_nothi
     assert asked[-1] == []
 
 
+def test_nodes_are_looked_at_every_two_seconds_and_not_for_every_cell():
+    now, looks = [100.0], []
+    devices = Devices(GPUS, lambda: looks.append(now[0]) or {}, clock=lambda: now[0])
+    for now[0] in (100.0, 101.9, 102.0, 103.9, 104.1):
+        devices.choose(list)
+    assert looks == [100.0, 102.0, 104.1]
+
+
 def test_a_request_has_an_end():
     asked = []
     devices = Devices(GPUS, dict, asked.append, clock=iter(range(0, 100, 10)).__next__)

@@ -1,6 +1,8 @@
 """How long another's silence is watched before its lock is taken: looks and naps by a clock of our own."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -133,3 +135,20 @@ def test_only_on_the_same_boot_is_a_folder_known_to_be_a_copy(tmp_path, changes,
     assert place.state_of(Holder(theirs, ())) == state
     (one / draft.name).touch()
     assert place.state_of(Holder(theirs, ())) == ("alive" if state == "dead" else state), "one folder, twice"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_whoever_shares_the_folder_may_read_who_holds_it(tmp_path, monkeypatch, links):
+    """Also under a mask that keeps new files to oneself."""
+
+    def link(*_):
+        raise OSError(errno.EPERM, "no links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", link)
+    before = os.umask(0o077)
+    try:
+        with lock.held(tmp_path, waiting()[0]) as lease:
+            assert lease.file.stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)

@@ -153,6 +153,14 @@ def test_few_images_are_read_while_planning(folder, remembered, tmp_path):
     assert dataset.fingerprint != remembered.fingerprint
 
 
+def test_few_images_of_which_there_is_no_record_are_all_read_while_planning(folder):
+    """One of no bytes as well, whatever a decoder says of it later."""
+    (folder / "im3.png").write_bytes(b"")
+    dataset = content.recalled(read(folder), [])
+    assert known(dataset).certain.all()
+    assert dataset.fingerprint == content.settled(dataset).fingerprint
+
+
 def test_a_sample_of_many_images_is_read_while_planning(folder, remembered, tmp_path, monkeypatch):
     monkeypatch.setattr(content, "FEW_FILES", 0)
     monkeypatch.setattr(content, "SAMPLE", 10)
@@ -161,6 +169,9 @@ def test_a_sample_of_many_images_is_read_while_planning(folder, remembered, tmp_
         draw(tmp_path / "copy" / f"im{number}.png", 500 + number)
     dataset = planned(tmp_path / "copy", tmp_path / "records")
     assert known(dataset).certain.sum() == known(dataset).changed.sum() == 10
+    sampled = np.flatnonzero(known(dataset).certain)
+    assert (sampled[0], sampled[-1]) == (0, IMAGES - 1), "from end to end"
+    assert set(np.diff(sampled)) == {4, 5}, "39 steps in 9 gaps"
     assert dataset.fingerprint != remembered.fingerprint
 
 

@@ -79,6 +79,14 @@ def test_the_half_width_is_that_of_simulated_scores(positives, negatives):
     assert half_width(positives, negatives) == pytest.approx(1.96 * np.std(areas), rel=0.1)
 
 
+def test_the_half_width_by_hand():
+    """Area 0.8: 0.16 for a pair, 2/3 - 0.64 more for a further positive, 1.28 / 1.8 - 0.64 for a negative."""
+    assert half_width(1, 1) == pytest.approx(1.96 * 0.4)
+    assert half_width(3, 1) == pytest.approx(1.96 * math.sqrt((0.16 + 2 * (2 / 3 - 0.64)) / 3))
+    assert half_width(1, 4) == pytest.approx(1.96 * math.sqrt((0.16 + 3 * (1.28 / 1.8 - 0.64)) / 4))
+    assert half_width(2, 2, area=0.5) == pytest.approx(1.96 * math.sqrt((0.25 + 1 / 12 + 1 / 12) / 4))
+
+
 def test_an_absent_class_has_no_width_and_says_so():
     assert math.isnan(half_width(0, 10))
     assert math.isnan(half_width(10, 0))

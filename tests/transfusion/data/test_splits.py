@@ -149,9 +149,13 @@ def test_the_embedded_data_keep_their_split(preset):
     assert assign(dataset, "Edema", labels, NOTHING_SAID) is dataset
 
 
-def test_every_prefix_of_a_small_training_part_holds_its_share_of_the_finding():
+@pytest.mark.parametrize("rare", [1.0, 0.0])
+def test_every_prefix_of_a_small_training_part_holds_its_share_of_the_finding(rare):
     done = assigned(
-        dataset_of([f"p{n}" for n in range(SMALL_PATIENTS - 1)], [float(n % 40 == 0) for n in range(399)])
+        dataset_of(
+            [f"p{n}" for n in range(SMALL_PATIENTS - 1)],
+            [rare if n % 40 == 0 else 1 - rare for n in range(SMALL_PATIENTS - 1)],
+        )
     )
     labels = done.frame["Edema"].to_numpy()[done.rows("train")]
     share = labels.mean()

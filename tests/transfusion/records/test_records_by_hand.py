@@ -2,8 +2,13 @@
 
 import errno
 import json
+import sys
 
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from transfusion.cell import NOTHING_SUPPLIED, Cell, Recipe, Supplied, cell_id, upstream_of
 from transfusion.records import attempts, results
@@ -30,6 +35,13 @@ RECIPE = Recipe()
 )
 def test_what_an_error_alone_tells(error, failure):
     assert failure_of(error) == failure
+
+
+def test_torchs_own_error_of_memory_is_known_by_its_kind_and_without_torch_nothing_is(monkeypatch):
+    error = torch.OutOfMemoryError("HIP: 2 GiB asked for")
+    assert failure_of(error) == "out_of_memory"
+    monkeypatch.delitem(sys.modules, "torch")
+    assert failure_of(ValueError("HIP: 2 GiB asked for")) == "error"
 
 
 def raised(first, second, *, cause):
@@ -132,3 +144,22 @@ def test_all_results_are_read_by_id_beside_the_cells_that_have_none(tmp_path):
     with pytest.raises(ValueError, match="found no valid JSON") as refused:
         results.read_all(tmp_path / "cells")
     assert str(torn) in str(refused.value)
+
+
+def test_a_table_is_read_back_as_it_was_with_what_is_missing_missing(tmp_path):
+    """Text that repeats, squeezed; numbers plain, by the codec that is read fastest."""
+    columns = {
+        "image": ["a.png", "b.png", "a.png"],
+        "logit": np.array([0.5, -1.25, 3.0], np.float32),
+        "label": [1.0, np.nan, None],
+    }
+    results.write_table(tmp_path, "predictions", columns)
+    found = pd.read_parquet(tmp_path / "predictions.parquet")
+    assert found["image"].tolist() == columns["image"]
+    assert found["logit"].dtype == np.float32
+    assert found["logit"].tolist() == [0.5, -1.25, 3.0]
+    table = pq.ParquetFile(tmp_path / "predictions.parquet")
+    assert table.read()["label"].to_pylist() == [1.0, None, None]
+    stored = [table.metadata.row_group(0).column(k) for k in range(3)]
+    assert [one.compression for one in stored] == ["ZSTD", "LZ4", "LZ4"]
+    assert [one.has_dictionary_page for one in stored] == [True, False, False]

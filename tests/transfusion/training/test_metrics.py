@@ -66,3 +66,11 @@ def test_maximum_over_the_views_of_a_study():
     labels, logits = study_maximum(studies, np.array([1, 0, 1, np.nan]), np.array([-2.0, 3.0, 5.0, 1.0]))
     np.testing.assert_array_equal(labels, [0, 1, np.nan])
     np.testing.assert_array_equal(logits, [3, 5, 1])
+
+
+def test_a_view_whose_label_is_not_known_leaves_its_study_the_labels_that_are():
+    labels, logits = study_maximum(
+        np.array(["a", "a", "b", "b"]), np.array([np.nan, 1, 0, np.nan]), np.arange(4.0)
+    )
+    assert labels.tolist() == [1, 0]
+    assert logits.tolist() == [1, 3]

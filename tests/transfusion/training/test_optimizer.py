@@ -47,6 +47,16 @@ def test_weights_are_those_of_torchs_adam(architecture, closure):
     assert not all(torch.equal(*pair) for pair in zip(state_of(network), before, strict=True))
 
 
+def test_weights_are_given_in_their_order_of_memory():
+    """Both memory orders, in views that share the weights' memory: nothing is copied at a step."""
+    plain, mixed = nn.Conv2d(3, 4, 2), nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last)
+    weights = [*plain.parameters(), *mixed.parameters()]
+    stored = Adam(weights, lr=1e-3).stored
+    assert all(one.is_contiguous() for one in stored)
+    assert [one.data_ptr() for one in stored] == [weight.data_ptr() for weight in weights]
+    assert [tuple(one.shape) for one in stored] == [(4, 3, 2, 2), (4,), (4, 2, 2, 3), (4,)]
+
+
 def test_its_state_continues_where_it_was():
     torch.manual_seed(0)
     network = build("cbr_tiny").to(memory_format=torch.channels_last)

@@ -29,6 +29,10 @@ def test_the_weighted_mean_by_hand():
     assert choose(rates, np.array([0.8, 0.4, np.inf])) == pytest.approx(10 ** (-52 / 17), rel=1e-4)
 
 
+def test_a_loss_of_zero_weighs_most_and_is_no_error():
+    assert choose(np.array([1e-4, 1e-3, 1e-2]), np.array([0.8, 0.0, 0.4])) == pytest.approx(1e-3)
+
+
 @pytest.mark.parametrize("rates", [STUDY, SHORT], ids=["study", "short"])
 def test_a_factor_of_all_losses_changes_nothing(rates):
     curve = basin(rates, 4e-4, 4e-3)
