@@ -101,3 +101,68 @@ def test_networks_that_never_trained_are_known_and_images_without_content_are_re
     assert not input_check.look(weights, "cbr_tiny", radiographs, DEFAULT).untrained
     wrong = {name: t * math.nan if name == "block1.0.weight" else t for name, t in weights.items()}
     assert input_check.look(wrong, "cbr_tiny", radiographs, DEFAULT).refused
+
+
+def test_spread_and_shift_of_each_channel_by_hand():
+    """Values 0, 2, 4, 6 (mean 3, variance 5) and 2, 2, 3, 3 (2.5 and 0.25); the third channel was dead."""
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean, norm.running_var = torch.tensor([1.0, 2.0, 0.0]), torch.tensor([4.0, 0.25, 1e-9])
+    inputs = torch.zeros(2, 3, 1, 2)
+    inputs[:, 0, 0], inputs[:, 1, 0] = torch.tensor([[0, 2], [4, 6]]), torch.tensor([[2, 2], [3, 3]])
+    spread, shift = input_check._compared(norm, inputs)
+    assert spread.tolist() == pytest.approx([math.sqrt(5) / 2, 1.0])
+    assert shift.tolist() == pytest.approx([1.0, 1.0])
+
+
+def seen(spread=1.0, shift=0.0, deep=1.0):
+    return input_check.Seen(spread, shift, deep, untrained=False)
+
+
+@pytest.mark.parametrize(
+    ("found", "misfit", "doubted", "refused"),
+    [
+        (seen(), 1.0, False, False),
+        (seen(spread=3.9, shift=1.9, deep=19), 3.9, False, False),
+        (seen(spread=1 / 3.9, deep=1 / 19), 3.9, False, False),
+        (seen(spread=4.1), 4.1, True, False),
+        (seen(spread=1 / 4.1), 4.1, True, False),
+        (seen(shift=2.1), 2.1, True, False),
+        (seen(deep=21), 1.0, True, False),
+        (seen(deep=1 / 21), 1.0, True, False),
+        (seen(spread=21), 21.0, True, True),
+        (seen(spread=1 / 21), 21.0, True, True),
+        (seen(shift=21), 21.0, True, True),
+        (seen(spread=0.0), math.inf, True, True),
+        (seen(spread=math.nan), math.inf, True, True),
+        (seen(shift=math.inf), math.inf, True, True),
+    ],
+)
+def test_what_is_doubted_and_what_is_refused(found, misfit, doubted, refused):
+    assert found.misfit == pytest.approx(misfit)
+    assert (found.doubted, found.refused) == (doubted, refused)
+
+
+@pytest.mark.parametrize("statistic", ["running_mean", "running_var"])
+def test_either_statistic_of_one_batch_norm_tells_that_a_network_was_trained(radiographs, statistic):
+    weights = build("cbr_tiny").stages.state_dict()
+    assert input_check.look(weights, "cbr_tiny", radiographs[:1], DEFAULT).untrained
+    name = next(name for name in weights if name.endswith(statistic))
+    weights[name] = weights[name] + 0.5
+    assert not input_check.look(weights, "cbr_tiny", radiographs[:1], DEFAULT).untrained
+
+
+@pytest.mark.parametrize(
+    ("misfits", "found", "named"),
+    [
+        ({"unit": 1.5}, seen(spread=60), "unit"),
+        ({"unit": 1.5, "half": 1.2}, seen(spread=60), "half"),
+        ({"unit": 1.5}, seen(spread=5.9), None),
+        ({"unit": 1.5}, seen(spread=6.1), "unit"),
+        ({"unit": 4.5}, seen(spread=60), None),
+        ({"unit": 1.5}, seen(), None),
+    ],
+)
+def test_a_convention_is_named_that_fits_and_fits_four_times_better(monkeypatch, misfits, found, named):
+    scales = {scale: misfits.get(name, 80.0) for name, scale in NAMED.items()}
+    monkeypatch.setattr(input_check, "look", lambda *rest: seen(spread=scales[rest[-1]]))
+    assert input_check.better({}, "cbr_tiny", np.zeros((1, 2, 2), np.uint8), found) == named
