@@ -21,6 +21,7 @@ from analysis.checks.catalogue import (
 )
 from analysis.claims.analysed import Analysis
 from analysis.names import arm_name
+from analysis.tables.columns import is_true
 from analysis.tables.networks import networks
 from analysis.tables.origins import left_out, origins
 from analysis.tables.schema import EvidenceError
@@ -214,7 +215,7 @@ def _condition(cells: pd.DataFrame, values: Sequence[str]) -> str:
 def falling_curves(found: Analysis) -> Doubt:
     """TS009."""
     cells = _done(found)
-    cells = cells[cells["test_auroc"].notna() & ~cells["collapsed"].fillna(False).astype(bool)]
+    cells = cells[cells["test_auroc"].notna() & ~is_true(cells["collapsed"])]
     if cells["train_images"].nunique() < 2:
         return NOT_KNOWN
     covariance = found.measures.covariance.get("test_auroc")

@@ -43,6 +43,7 @@ from analysis.statistics.flags import LATE_SHARE
 from analysis.statistics.measures import Measures
 from analysis.statistics.paired import absent, coefficients, network_weights
 from analysis.statistics.terms import Contrast
+from analysis.tables.columns import is_true
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _still_learning(measures: Measures, claim: Claim) -> NDArray[np.bool_] | Non
     cells = measures.cells
     if "still_falling" not in cells:
         return None
-    falling = cells["still_falling"].fillna(False).to_numpy(bool)
+    falling = is_true(cells["still_falling"]).to_numpy()
     if claim.metric == "train_loss" or not {"best_epoch", "epochs"} <= set(cells):
         return falling
     share = (cells["best_epoch"] / cells["epochs"]).astype(float).to_numpy()

@@ -10,6 +10,7 @@ from analysis.report.wording import (
     column,
     start,
 )
+from analysis.tables.columns import is_true
 from analysis.tables.networks import Networks
 
 
@@ -26,7 +27,7 @@ def failed(trials: pd.DataFrame, networks: Networks) -> Table | None:
 def flagged(trials: pd.DataFrame, networks: Networks) -> Table | None:
     """The cells with a flag; rows of `trials`."""
     flags = {"still_falling": "still falling", "collapsed": "collapsed"}
-    rows = trials[trials[list(flags)].fillna(False).any(axis=1)]
+    rows = trials[trials[list(flags)].apply(is_true).any(axis=1)]
     said = [
         ", ".join(text for name, text in flags.items() if row[name] is True) for _, row in rows.iterrows()
     ]

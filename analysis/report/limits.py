@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.claims.analysed import Analysis
 from analysis.names import data_name, is_phantom
 from analysis.statistics.measures import Measures
+from analysis.tables.columns import is_true
 
 DRAWN = (
     "Anything about patients: the images are drawn by a program. Such a phantom shows how these networks "
@@ -101,7 +102,7 @@ def _other_sets(orders: int) -> str:
 def _doubted(trials: pd.DataFrame) -> list[str]:
     """Flags of cells that a conclusion rests on."""
     done = int((trials["status"] == "done").sum())
-    falling, collapsed = (int(trials[name].fillna(False).sum()) for name in ("still_falling", "collapsed"))
+    falling, collapsed = (int(is_true(trials[name]).sum()) for name in ("still_falling", "collapsed"))
     said = []
     if falling:
         said.append(

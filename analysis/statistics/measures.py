@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analysis.names import IN_DOMAIN
 from analysis.statistics.catalogue import MEASURES
 from analysis.statistics.run_scatter import RunNoise, run_noise
+from analysis.tables.columns import is_true
 from analysis.tables.conditions import CONDITION, Condition, conditions, filled
 from analysis.tables.networks import Networks, networks
 
@@ -59,7 +60,7 @@ class Measures:
         """The orders that nested subsets are cut from, ascending."""
         if "subset" not in self.cells:
             return (0,)
-        return tuple(sorted({int(order) for order in self.cells["subset"].fillna(0)})) or (0,)
+        return tuple(sorted({int(order) for order in self.cells["subset"].astype(float).fillna(0)})) or (0,)
 
     @cached_property
     def other_weights(self) -> list[str]:
@@ -167,7 +168,7 @@ class Measures:
         """
         flagged = np.zeros(len(self.cells), dtype=bool)
         if "collapsed" in self.cells:
-            flagged |= self.cells["collapsed"].fillna(False).to_numpy(bool)
+            flagged |= is_true(self.cells["collapsed"]).to_numpy()
         metric = "test_auroc"
         if metric not in self.cells:
             return flagged

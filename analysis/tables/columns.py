@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
 import pyarrow as pa
 
 
@@ -73,3 +74,8 @@ def span(name: str, meaning: str) -> Column:
 def area(name: str, meaning: str) -> Column:
     """An area under a curve: from 0 to 1."""
     return Column(name, pa.float64(), "", meaning, low=0, high=1)
+
+
+def is_true(flags: pd.Series) -> pd.Series:
+    """bool: where a flag is true; one that is not known is not."""
+    return flags.eq(True).fillna(False).astype(bool)
