@@ -12,12 +12,16 @@ TEST = ["conjecture", "metric", "expects", "estimate", "low", "high"]
 
 def once(rows: pd.DataFrame) -> pd.DataFrame:
     """Tested claims, rows of `verdicts`, with those that are one test in one row, their questions joined."""
-    kept = []
+    found: dict[tuple[object, ...], list[int]] = {}
     tested = rows[rows["estimate"].notna()]
     numbers = {name: tested[name].astype(float).round(DIGITS) for name in ("estimate", "low", "high")}
-    keys = tested.assign(**numbers)[TEST]
-    for _, places in keys.groupby(TEST, sort=False, dropna=False).groups.items():
-        same = tested.loc[places]
+    keys = tested.assign(**numbers)[TEST].astype(object)
+    keys = keys.where(keys.notna(), None)
+    for place, key in enumerate(keys.itertuples(index=False, name=None)):
+        found.setdefault(key, []).append(place)
+    kept = []
+    for places in found.values():
+        same = tested.iloc[places]
         first = same.iloc[0].copy()
         for question in same["question"].iloc[1:]:
             first["question"] = joined(str(first["question"]), str(question))

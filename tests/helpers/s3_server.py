@@ -16,7 +16,7 @@ KEYS = {
 
 SERVER = """
 import sys, threading
-from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 
 store, one_at_a_time = DomainDispatcherApplication(create_backend_app), threading.Lock()
@@ -27,7 +27,7 @@ def serve(environment, respond):
             return list(store(environment, respond))
     return store(environment, respond)
 
-run_simple("127.0.0.1", int(sys.argv[1]), serve, threaded=True, request_handler=MotoRequestHandler)
+run_simple("127.0.0.1", int(sys.argv[1]), serve, threaded=True)
 """
 """moto's, but that a condition and what is written by it are one step, as S3 promises; moto takes two."""
 

@@ -24,13 +24,13 @@ def missing(file: Path) -> str:
     """Why there is no such file: a folder above it is not there either; else the name that comes nearest."""
     above = file.parent
     if above.is_dir():
-        names = _names(above)
+        names = listing(above)
         close = difflib.get_close_matches(file.name, names[:MOST_ENTRIES], 1, 0.75)
         return f"; {close[0]!r} is there" if close else f"; that folder holds {listed(names)}"
     absent = above
     while not absent.parent.is_dir() and absent.parent != absent:
         absent = absent.parent
-    return f"; {absent.parent} holds no {absent.name!r}, but {listed(_names(absent.parent))}"
+    return f"; {absent.parent} holds no {absent.name!r}, but {listed(listing(absent.parent))}"
 
 
 def listed(names: tuple[str, ...]) -> str:
@@ -47,4 +47,14 @@ def entries(folder: Path) -> tuple[str, ...]:
         return ()
 
 
-_names = lru_cache(maxsize=64)(entries)
+def listing(folder: Path) -> tuple[str, ...]:
+    """`entries`, read again where the folder has changed since."""
+    try:
+        return _entries_then(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=64)
+def _entries_then(folder: Path, changed: int) -> tuple[str, ...]:
+    return entries(folder)

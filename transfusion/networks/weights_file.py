@@ -12,6 +12,7 @@ import io
 import json
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -217,7 +218,9 @@ def _safetensors(content: bytes, file: Path) -> dict[str, Tensor]:
 def _saved(content: bytes, file: Path) -> Any:
     """What `torch.save` wrote, without running any code of it."""
     try:
-        with torch.serialization.safe_globals(HARMLESS):
+        # What torch says of sparse tensors and old protocols is no news: they are refused, or read.
+        ignored = warnings.catch_warnings(category=UserWarning, action="ignore")
+        with torch.serialization.safe_globals(HARMLESS), ignored:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"(?:GLOBAL|global|class:?) `?([\w.]+\.[\w.]+)", str(error))

@@ -90,7 +90,7 @@ def test_every_claim_has_a_row_and_a_sentence_with_its_numbers() -> None:
         assert "5 seeds" in row["why"]
     for row in table[table["claim"] == "overall"].to_dict("records"):
         mine = table[(table["conjecture"] == row["conjecture"]) & (table["verdict"] == row["verdict"])]
-        deciding = mine[mine["needed"].fillna(False).astype(bool)]
+        deciding = mine[mine["needed"].eq(True)]
         assert len(deciding)
         assert all(f"{estimate:+.3f}" in row["why"] for estimate in deciding["estimate"])
     unbalanced = table[table["claim"] == "worse_where_unbalanced"].iloc[0]

@@ -233,7 +233,8 @@ if "AVIF" in FORMATS:
 
 def _palette(picture: np.ndarray) -> Image.Image:
     """Indices that run against the grays that they stand for."""
-    image = Image.fromarray((255 - picture).astype(np.uint8), "P")
+    indices = (255 - picture).astype(np.uint8)
+    image = Image.frombytes("P", indices.shape[::-1], indices.tobytes())
     image.putpalette([gray for level in range(255, -1, -1) for gray in (level, level, level)])
     return image
 
