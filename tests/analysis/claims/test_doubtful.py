@@ -141,6 +141,21 @@ def test_nobody_wins_by_training_the_large_networks_badly() -> None:
     assert any("ended at chance" in j.hindered for j in collapsed)
 
 
+@pytest.mark.parametrize(("best", "verdict"), [(6, "supported"), (7, "undecided"), (np.nan, "undecided")])
+def test_areas_that_were_best_before_the_last_third_wait_for_no_longer_training(
+    best: float, verdict: str
+) -> None:
+    """Of nine epochs; the loss of the deepest network still fell, and a claim on the loss waits in any case."""
+    worse = grid(5, loss_by_depth=0.1, auroc_by_depth=-0.1)
+    epochs = Measures(worse.cells.assign(epochs=9.0, best_epoch=9.0))
+    falling = changed(epochs, {"architecture": "resnet50"}, still_falling=True, best_epoch=best)
+    found = {j.claim.name: j for j in verdicts(falling, NEEDED_2)}
+    by_area = found["auroc_flat_in_depth_largest"]
+    assert by_area.verdict == verdict
+    assert ("ResNet-50 was still falling" in by_area.hindered) == (verdict == "undecided")
+    assert "ResNet-50 was still falling" in found["same_training_loss"].hindered
+
+
 def test_with_two_networks_one_test_is_counted_and_told_once() -> None:
     whole = grid(5, auroc_by_depth=0.002)
     cells = whole.cells[whole.cells["architecture"].isin(["resnet50", "cbr_small"])].reset_index(drop=True)
