@@ -57,7 +57,7 @@ class Measure:
 def _area(name: str, label: str, unit: str) -> Measure:
     return Measure(
         name=name, label=label, unit=unit, better="higher", high=1.0, option="auroc",
-        split=name.split("_", 1)[0], worst=0.5 if unit == "AUROC" else None, compared=True, gained=True,
+        split=name.split("_")[0], worst=0.5 if unit == "AUROC" else None, compared=True, gained=True,
     )  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def test_nobody_wins_by_training_the_large_networks_badly() -> None:
 def test_areas_that_were_best_before_the_last_third_wait_for_no_longer_training(
     best: float, verdict: str
 ) -> None:
-    """Of nine epochs; the loss of the deepest network still fell, and a claim on the loss waits in any case."""
+    """Of nine epochs; the loss of the deepest network still fell, and a claim on the loss waits anyway."""
     worse = grid(5, loss_by_depth=0.1, auroc_by_depth=-0.1)
     epochs = Measures(worse.cells.assign(epochs=9.0, best_epoch=9.0))
     falling = changed(epochs, {"architecture": "resnet50"}, still_falling=True, best_epoch=best)
