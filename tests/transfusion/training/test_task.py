@@ -1,10 +1,13 @@
 """Rows, orders, balance and batches of a task."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from transfusion.cell import Cell, Recipe
-from transfusion.training.task import Batches, Task, finding_task, photos_task
+from transfusion.data.dataset import Dataset
+from transfusion.layouts import imagenet
+from transfusion.training.task import Batches, Task, finding_task, imagenet_task, photos_task
 
 CELL = Cell(architecture="cbr_tiny", train_images=40)
 
@@ -82,3 +85,18 @@ def test_photographs_hold_a_tenth_out(quick):
     assert {part: len(rows) for part, rows in task.rows.items()} == {"train": 60, "selection": 6}
     assert task.inputs.shape == (66, 3, quick.image_size, quick.image_size)
     assert task.outputs == task.targets.max() + 1 > 10
+
+
+def test_a_finding_has_one_output_and_the_classes_of_imagenet_one_each(tmp_path):
+    frame = pd.DataFrame(
+        {"image": list("abcd"), "patient": list("abcd"), "part": ["train", "train", "train", "selection"],
+         "Edema": np.array([1, 0, 1, 0], np.float32), imagenet.CLASS: [0, 6, 2, 6]}
+    )  # fmt: skip
+    dataset = Dataset(tmp_path, frame, ("Edema",), "0" * 16)
+    cell = Cell(architecture="cbr_tiny", train_images=3)
+    assert finding_task(cell, Recipe(), dataset, np.zeros((4, 2, 2), np.uint8)).outputs == 1
+    task = imagenet_task(cell, dataset, np.zeros((4, 3, 2, 2), np.uint8))
+    assert task.outputs == 7
+    assert task.targets.tolist() == [0, 6, 2, 6]
+    assert sorted(task.rows["train"]) == [0, 1, 2]
+    assert task.rows["selection"].tolist() == [3]
