@@ -10,6 +10,7 @@ import pytest
 
 from sweeps.storage import sharing
 from transfusion.files import atomic
+from transfusion.problems import SettingError
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,6 +38,7 @@ def test_a_folder_that_is_shared_by_its_bits_is_written_for_the_group(tmp_path, 
     found = stat.S_IMODE((out / "study/cells/result.json").stat().st_mode)
     assert found == (0o660 if shared else 0o600)
     assert bool(stat.S_IMODE((out / "study/cells").stat().st_mode) & stat.S_IWGRP) == shared
+    assert not (out / "study/cells").stat().st_mode & stat.S_IRWXO, "others are none of the group"
 
 
 def test_a_file_is_for_whom_its_folder_is(tmp_path):
@@ -74,3 +76,19 @@ def test_an_own_folder_is_not_refused(tmp_path):
     (tmp_path / "cells/a").mkdir(parents=True)
     sharing.refuse_unwritable(tmp_path)
     sharing.refuse_unwritable(tmp_path / "nowhere")
+
+
+def test_the_first_place_is_named_and_the_others_counted(tmp_path, monkeypatch):
+    for name in ("cells/a", "cells/b"):
+        (tmp_path / name).mkdir(parents=True)
+    closed = {tmp_path / "cells", tmp_path / "cells/b"}
+    monkeypatch.setattr(
+        sharing.os, "access", lambda place, bit, **_: not (place in closed and bit == os.W_OK)
+    )
+    with pytest.raises(SettingError) as refused:
+        sharing.refuse_unwritable(tmp_path)
+    assert f"found {tmp_path}/cells (and 1 more places) of user" in str(refused.value)
+    assert "expected to be allowed to write there" in str(refused.value)
+    closed.remove(tmp_path / "cells")
+    with pytest.raises(SettingError, match="cells/b of user"):
+        sharing.refuse_unwritable(tmp_path)

@@ -1,8 +1,10 @@
 """A part of a data set: the rest is told in one line, or left out where that is asked for."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from other_layouts import as_nih
 
@@ -48,3 +50,22 @@ def test_what_is_there_is_a_table_of_its_own(part: tuple[Dataset, list[str]]) ->
 
 def test_where_all_is_there_nothing_changes(dataset: Dataset) -> None:
     assert without_missing(dataset) is dataset
+
+
+def test_what_is_left_keeps_its_order_and_the_first_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for name in ("b.png", "d.png"):
+        (tmp_path / name).touch()
+    frame = pd.DataFrame({"image": [f"{letter}.png" for letter in "abcde"], "part": "train"})
+    table = Dataset(tmp_path, frame, (), "0" * 16, order=np.array([4, 3, 2, 1, 0]))
+    found = without_missing(table)
+    assert found.frame["image"].tolist() == ["b.png", "d.png"]
+    assert found.order is not None
+    assert found.order.tolist() == [3, 1]
+    assert found.notes[-1].startswith("3 of 5 images are not there")
+    assert found.notes[-1].endswith("a.png is the first")
+    assert without_missing(dataclasses.replace(table, order=None)).order is None
+
+
+def test_where_nothing_is_there_the_checks_are_left_to_say_so(tmp_path: Path) -> None:
+    table = Dataset(tmp_path, pd.DataFrame({"image": ["a.png"], "part": "train"}), (), "0" * 16)
+    assert without_missing(table) is table

@@ -6,9 +6,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-from transfusion.training.process_state import clean_slate
+from transfusion.training import process_state
+from transfusion.training.process_state import allowed_fraction, clean_slate
+from transfusion.training.schedule import CONTEXT_BYTES
 
 
 def draws():
@@ -45,3 +48,10 @@ def test_seeds_flags_threads_environment_and_folder_are_clean(tmp_path):
         assert torch.backends.cudnn.deterministic
         assert not torch.backends.cudnn.allow_tf32, "its products have ten bits"
         assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(("share", "allowed"), [(1.0, 0.9), (0.5, 0.4), (0.2, 0.1), (0.125, 0.0625)])
+def test_a_share_of_memory_holds_cudas_context_but_half_of_it_at_most(monkeypatch, share, allowed):
+    """Of a GPU with ten times the context's memory."""
+    monkeypatch.setattr(process_state, "_total_memory", lambda: 10 * CONTEXT_BYTES)
+    assert allowed_fraction(share) == pytest.approx(allowed)
