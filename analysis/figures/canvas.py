@@ -19,6 +19,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from analysis.numbers import one_seed
+
 COLUMN, PAGE = 3.5, 7.2
 """Widths of a column and of a page in print, in inches. Figures are drawn at the size they are printed at, so
 that 7 points are 7 points."""
@@ -210,8 +212,8 @@ def area_count(rows: pd.DataFrame) -> str:
 
 def of_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     """`rows` with the intervals of those alone that rest on several seeds."""
-    several_seeds = rows["seeds"] > 1
-    return rows.assign(low=rows["low"].where(several_seeds), high=rows["high"].where(several_seeds))
+    one = one_seed(rows["seeds"])
+    return rows.assign(low=rows["low"].mask(one), high=rows["high"].mask(one))
 
 
 def area_note(rows: pd.DataFrame) -> str:
@@ -221,5 +223,5 @@ def area_note(rows: pd.DataFrame) -> str:
         return f"{count} Dots: single seeds."
     if not (rows["seeds"] > 1).any():
         return f"{count} {ONE_SEED}"
-    alone = " None where there is one seed." if (rows["seeds"] == 1).any() else ""
+    alone = " None where there is one seed." if one_seed(rows["seeds"]).any() else ""
     return f"{count} Bars and bands: 95 % interval over patients and seeds.{alone} Dots: single seeds."

@@ -7,6 +7,7 @@ import re
 import pandas as pd
 
 from analysis.names import init_name
+from analysis.numbers import one_seed
 from analysis.report.render import Fold, Table, table
 from analysis.report.wording import (
     FROZEN,
@@ -15,7 +16,6 @@ from analysis.report.wording import (
     difference,
     level,
     levels_interval,
-    one_seed,
     start,
 )
 from analysis.statistics.catalogue import AREAS, CURVES, MEASURES
@@ -49,7 +49,9 @@ def behind(conjecture: int, estimates: pd.DataFrame, networks: Networks) -> Fold
                 "measure": [MEASURES[metric].label for metric in rows["metric"]],
                 "what": [_said(row) for _, row in rows.iterrows()],
                 f"value {levels_interval(rows)}": [
-                    difference(row, "" if one_seed(row) else " (no interval)") if signed else level(row)
+                    difference(row, "" if one_seed(row["seeds"]) else " (no interval)")
+                    if signed
+                    else level(row)
                     for signed, (_, row) in zip(differences, rows.iterrows(), strict=True)
                 ],
                 "n": [counted(row) for _, row in rows.iterrows()],
@@ -119,7 +121,7 @@ def levels(estimates: pd.DataFrame, networks: Networks) -> Fold | None:
 
 def _alone(estimates: pd.DataFrame) -> tuple[str, ...]:
     """Why levels of one seed have no interval, where there are any."""
-    return (ALONE,) if (_levels(estimates)["seeds"] == 1).any() else ()
+    return (ALONE,) if one_seed(_levels(estimates)["seeds"]).any() else ()
 
 
 def _levels(estimates: pd.DataFrame) -> pd.DataFrame:

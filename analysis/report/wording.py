@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.names import init_name
-from analysis.numbers import digits_seen, signed
+from analysis.numbers import digits_seen, one_seed, signed
 from analysis.report.render import number
 from analysis.statistics.catalogue import MEASURES
 
@@ -67,17 +67,12 @@ def interval(rows: pd.DataFrame) -> str:
 
 def levels_interval(rows: pd.DataFrame) -> str:
     """The same of levels, which have none where there is one seed."""
-    return "(one seed, no interval)" if (rows["seeds"] == 1).all() else "(95 % interval)"
+    return "(one seed, no interval)" if one_seed(rows["seeds"]).all() else "(95 % interval)"
 
 
 def without(rows: pd.DataFrame) -> str:
     """What a row without an interval says of it, where others have one."""
     return " (no interval)" if interval(rows) == "(95 % interval)" else ""
-
-
-def one_seed(row: pd.Series) -> bool:
-    """Whether a level rests on one seed: an interval over its patients would say nothing of another seed."""
-    return bool(row.get("seeds") == 1)
 
 
 def level(row: pd.Series) -> str:
@@ -86,7 +81,7 @@ def level(row: pd.Series) -> str:
     if pd.isna(value):
         return ""
     digits = digits_of(row["metric"])
-    if one_seed(row):
+    if one_seed(row.get("seeds")):
         return number(value, digits)
     if pd.isna(low) or pd.isna(high):
         return f"{number(value, digits)} (no interval)"
@@ -103,7 +98,7 @@ def difference(row: pd.Series, lacking: str = " (no interval)") -> str:
     if pd.isna(value):
         return ""
     digits = digits_seen(value, digits_of(row["metric"]))
-    if one_seed(row) or pd.isna(low) or pd.isna(high):
+    if one_seed(row.get("seeds")) or pd.isna(low) or pd.isna(high):
         return f"{signed(value, digits)}{lacking}"
     if varies_not(row):
         return f"{signed(value, digits)} (no variation)"
