@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,10 @@ import pyarrow.parquet as pq
 from transfusion.data import file_bytes
 from transfusion.data.dataset import Dataset
 from transfusion.data.file_bytes import DIGEST_BYTES, STAMP, FileBytes, stamp_of
+from transfusion.data.known_bytes import Array, Content
 from transfusion.files import atomic
 from transfusion.problems import InputError, Problem
 
-Array = np.ndarray
 Progress = Callable[[int, int], None]
 
 FEW_FILES, FEW_BYTES = 2048, 128 * 2**20
@@ -38,34 +37,6 @@ RECORDS = 8
 
 THREADS = 16
 SLICE = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Content:
-    """The bytes of a data set's images, in its frame's order.
-
-    Attributes:
-        source: the reader's fingerprint, without what is below.
-        digests: uint8 [N, 16]; of an image that is not known, of its size alone.
-        stamps: int64 [N, 3], as `STAMP`; the last is -1 where the file may have changed right after.
-        certain: bool [N]: read, or of the very size and times that it was read with.
-        assumed: bool [N]: neither, but of the size that a record has.
-        changed: bool [N]: known to differ from the record.
-        record: fingerprint of the record that the files were compared with, or None.
-    """
-
-    source: str
-    digests: Array
-    stamps: Array
-    certain: Array
-    assumed: Array
-    changed: Array
-    record: str | None = None
-
-    @property
-    def known(self) -> bool:
-        """Whether every image has the digest of its bytes, be it assumed."""
-        return bool((self.certain | self.assumed).all())
 
 
 def recalled(dataset: Dataset, folders: Iterable[Path], sample: bool = True) -> Dataset:

@@ -10,18 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transfusion.data.known_bytes import Content
 from transfusion.images.reading import AS_STATED, Reading
 from transfusion.problems import InputError, Problem
-
-if TYPE_CHECKING:
-    from transfusion.data.content import Content
 
 PARTS = ("train", "selection", "test", "official")
 """`train`, `selection` and `test` share the patients of the training list; `official` is the data set's own
