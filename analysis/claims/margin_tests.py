@@ -6,7 +6,8 @@ Both tests stand at the margin, so that no effect reads otherwise as precision g
 |---|---|---|
 | `positive` (`negative`: mirrored) | effect < margin | effect >= margin |
 | `zero` | abs(effect) >= margin (two one-sided tests) | abs(effect) < margin |
-| `not_positive` | effect >= margin | effect < margin |"""
+| `not_positive` | effect >= margin | effect < margin |
+"""
 
 from __future__ import annotations
 
@@ -14,9 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.claims.conjectures import (
-    Expects,
-)
+from analysis.claims.conjectures import Expects
 from analysis.claims.judged import Effect, Verdict
 from analysis.statistics.estimate import Estimate
 

@@ -8,10 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.claims.conjectures import (
-    CONJECTURES,
-    worded,
-)
+from analysis.claims.conjectures import CONJECTURES, worded
 from analysis.claims.judged import Judged, Verdict
 from analysis.claims.needed import Needed
 from analysis.claims.sentences import because, unit_of, why_claim, why_overall

@@ -23,14 +23,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.claims.conjectures import (
-    CLAIMS,
-    Claim,
-    Grid,
-    contrast_of,
-    grid_of,
-    lacking,
-)
+from analysis.claims.conjectures import CLAIMS, Claim, Grid, contrast_of, grid_of, lacking
 from analysis.claims.hours import Hours
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged, Verdict, orientation
 from analysis.claims.margin_tests import NAN, decide, effect_of, likely, p_values

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.canvas import (
-    Absent,
-    Drawing,
-    cut,
-    legend,
-    log_ticks,
-    new_figure,
-    several,
-)
+from analysis.figures.canvas import Absent, Drawing, cut, legend, log_ticks, new_figure, several
 
 if TYPE_CHECKING:
     from analysis.claims.drawn import Drawn

@@ -5,11 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.report.render import Table, table
-from analysis.report.wording import (
-    FROZEN,
-    column,
-    start,
-)
+from analysis.report.wording import FROZEN, column, start
 from analysis.tables.columns import is_true
 from analysis.tables.networks import Networks
 

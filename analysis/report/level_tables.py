@@ -9,15 +9,7 @@ import pandas as pd
 from analysis.names import init_name
 from analysis.numbers import one_seed
 from analysis.report.render import Fold, Table, table
-from analysis.report.wording import (
-    FROZEN,
-    column,
-    counted,
-    difference,
-    level,
-    levels_interval,
-    start,
-)
+from analysis.report.wording import FROZEN, column, counted, difference, level, levels_interval, start
 from analysis.statistics.catalogue import AREAS, CURVES, MEASURES
 from analysis.tables.networks import Networks
 

@@ -10,15 +10,7 @@ import pyarrow as pa
 
 from analysis.tables.axes import AXES
 from analysis.tables.columns import Column, area, count, loss, real, span, text
-from analysis.tables.derived import (
-    CHECKS,
-    DECISIONS,
-    ESTIMATES,
-    FINDINGS,
-    PUBLISHED,
-    ROBUSTNESS,
-    VERDICTS,
-)
+from analysis.tables.derived import CHECKS, DECISIONS, ESTIMATES, FINDINGS, PUBLISHED, ROBUSTNESS, VERDICTS
 
 
 class EvidenceError(ValueError):

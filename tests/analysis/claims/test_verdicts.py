@@ -11,13 +11,7 @@ import pytest
 from analysis.calibration.settings import CHEXPERT, DEMO, Setting
 from analysis.calibration.simulate import simulate
 from analysis.calibration.truth import planted, simulated_claims, true_effects
-from analysis.claims.conjectures import (
-    CLAIMS,
-    Claim,
-    contrast_of,
-    grid_of,
-    size_weights,
-)
+from analysis.claims.conjectures import CLAIMS, Claim, contrast_of, grid_of, size_weights
 from analysis.claims.judged import Judged, right_effects, right_verdict
 from analysis.claims.margin_tests import decide, effect_of, likely, p_values
 from analysis.claims.sentences import why_claim, why_overall
