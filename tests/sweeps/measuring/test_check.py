@@ -2,55 +2,24 @@
 
 import dataclasses
 import json
-import resource
-import shutil
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
+from machines import CPU, GB, GPU, WELL
 from pretended_cuda import pretended
 
 from sweeps import full_grid
-from sweeps.command_line import options_of
-from sweeps.inputs.data import most_images
-from sweeps.measuring import check, machine, measure, shown
+from sweeps.measuring import check, measure, shown
 from sweeps.measuring.probing import ProbeError
-from sweeps.overrides import preset_of
 from sweeps.planning import speeds
-from sweeps.planning.cost import CostModel, efficiency
-from sweeps.planning.estimate import estimate
-from sweeps.planning.plan import PlannedCell
-from sweeps.planning.resources import Resources
 from sweeps.planning.speeds import Speed, Speeds
-from sweeps.presets import STUDIED, chexpert, demo
-from sweeps.progress import expectation
+from sweeps.presets import STUDIED, chexpert
 from transfusion.architectures import ARCHITECTURES
-from transfusion.cell import Cell, Recipe
 from transfusion.training import probe, probe_worker
 from transfusion.training.probe_worker import Answers
 
-GB = 2**30
-CPU = Resources(device="cpu", cpus=1, cores=(2,), device_name="Some CPU")
-GPU = Resources(
-    device="cuda",
-    cpus=1,
-    cores=(16,),
-    gpus=(1.0,),
-    gpu_memory=16 * GB,
-    reduced=True,
-    device_name="Some GPU",
-)
 ALONE = dataclasses.replace(GPU, cores=(1,))
 """For one trial at a time."""
-WELL = machine.Facts(
-    compiler=True, headers=True, shared=8 * GB, files=(65536, 65536), memory=64 * GB, driver="", cuda=None,
-    gpus=0, disks=(("--out", Path("/out"), 100 * GB), ("--cache", Path("/scratch"), 100 * GB)),
-)  # fmt: skip
-NEEDS = machine.Needs(
-    on_gpu=False, compiled=False, trials=2, memory=2 * GB, disks={"--out": GB, "--cache": 40 * GB}
-)
 
 
 @pytest.fixture(autouse=True)
@@ -264,98 +233,6 @@ def test_what_does_not_fit_a_whole_gpu_says_what_to_do(monkeypatch, capsys):
     assert speeds.recall(GPU).measured == ()
 
 
-@pytest.mark.parametrize(
-    ("facts", "needs", "words"),
-    [
-        ({"compiler": False}, {"on_gpu": True, "compiled": True}, ("no C compiler,", "apt-get install gcc")),
-        ({"headers": False}, {"on_gpu": True, "compiled": True}, ("Python.h", "python3-dev")),
-        ({"shared": 64 * 2**20}, {}, ("/dev/shm: found 0.1 GiB", "--shm-size")),
-        ({"files": (1024, 65536)}, {}, ("found 1,024, expected at least 4,096", "ulimit -n 4096")),
-        ({"files": (1024, 1024)}, {}, ("found 1,024", "limits.conf")),
-        ({"files": (4096, 2**20)}, {"trials": 192, "memory": 0}, ("at least 12,288", "ulimit -n 12288")),
-        ({"memory": 3 * GB}, {}, ("memory: found 3.0 GiB free, expected 4.0 GiB for 2", "--cpus-per-trial")),
-        (
-            {"disks": (("--cache", Path("/scratch"), GB),)},
-            {},
-            ("disk of --cache (/scratch): found 1.0 GiB free, expected at least 40.0 GiB", "make room"),
-        ),
-        ({"driver": "NVRM 470", "cuda": "13.0"}, {}, ("NVRM 470", "CUDA 13.0", "counts no GPU")),
-        ({"driver": "NVRM 470", "cuda": None}, {}, ("torch built for the CPU alone", "pytorch.org")),
-    ],
-)
-def test_what_is_wrong_with_a_machine_is_named_with_what_to_do(facts, needs, words):
-    assert machine.problems(WELL, NEEDS) == []
-    found = machine.problems(dataclasses.replace(WELL, **facts), dataclasses.replace(NEEDS, **needs))
-    assert len(found) == 1
-    for word in words:
-        assert word in str(found[0])
-
-
-def test_limits_that_there_are_not_are_no_problem():
-    unlimited = resource.RLIM_INFINITY
-    assert machine.problems(dataclasses.replace(WELL, files=(unlimited, unlimited)), NEEDS) == []
-    (found,) = machine.problems(dataclasses.replace(WELL, files=(1024, unlimited)), NEEDS)
-    assert "ulimit -n 4096 before the command" in str(found)
-    plain = dataclasses.replace(WELL, compiler=False, headers=False)
-    assert machine.problems(plain, NEEDS) == [], "no cell would be compiled"
-
-
-def test_the_facts_are_those_of_this_machine(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(machine, "bounds", lambda: SimpleNamespace(free=7 * GB))
-    facts = machine.look([("--out", tmp_path / "not" / "there")])
-    ((name, path, free),) = facts.disks
-    assert (name, path) == ("--out", tmp_path / "not" / "there")
-    assert 0 < free <= shutil.disk_usage(tmp_path).total
-    assert facts.memory == 7 * GB, "of the container, where that has less than the machine"
-    assert not facts.compiler
-    monkeypatch.setenv("CC", sys.executable)
-    assert machine.look([]).compiler
-
-
-def test_the_disk_of_the_cache_has_to_hold_the_features_of_as_many_frozen_cells_as_run_at_once():
-    """A ResNet-50 has 2,048 features; 200,000 images in 10 views are 8.2 GB in float16."""
-    cells = [
-        Cell(architecture="resnet50", train_images=size, init="imagenet", freeze=freeze)
-        for size in (5000, 200_000)
-        for freeze in ("none", "backbone")
-    ]
-    preset = chexpert()
-    whole = measure.Check(preset, tuple(cells), GPU)
-    large = 10 * 200_000 * 2048 * 2
-    assert [check.features_bytes(whole, trials) for trials in (1, 2, 9)] == [
-        large,
-        large * 41 // 40,
-        large * 41 // 40,
-    ]
-    assert check.features_bytes(measure.Check(preset, tuple(cells[::2]), GPU), 2) == 0
-    without = dataclasses.replace(preset, recipe=dataclasses.replace(preset.recipe, frozen_views=0))
-    assert check.features_bytes(measure.Check(without, tuple(cells), GPU), 2) == 0
-    images = most_images(cells, preset.recipe) * 224**2
-    assert check.needs(whole, []).disks["--cache"] == images + large
-
-
-def test_what_the_plan_needs_of_the_machine_is_that_of_as_many_trials_as_run_at_once():
-    wanted = tuple(chexpert().cells())
-    whole = measure.Check(chexpert(), wanted, GPU)
-    parameters = [ARCHITECTURES[name].parameters for name in whole.networks]
-    assert len(parameters) > 1
-    speed = Speed("cbr_tiny", 224, 32, 100.0, 100.0, 4, 0.25, "bfloat16", GB)
-    found = [measure.Found("cbr_tiny", speed, host_memory=GB), measure.Found("resnet50", problem="none")]
-    needs = check.needs(whole, found)
-    assert (needs.on_gpu, needs.compiled, needs.trials, needs.memory) == (True, True, 4, GB)
-    kept = check.RECORD_BYTES * len(wanted) + 4 * sum(parameters)  # of all pretrained, at most
-    checkpoints = 4 * 4 * 4 * max(parameters)  # weights, Adam's moments and the best ones, of 4 trials
-    assert needs.disks["--out"] == kept + checkpoints
-    quick = dataclasses.replace(speed, alone=1e9)
-    assert not check.needs(whole, [measure.Found("cbr_tiny", quick)]).compiled
-    preset = demo()
-    embedded = check.needs(measure.Check(preset, tuple(preset.cells()), CPU), []).disks["--cache"]
-    frozen = check.features_bytes(measure.Check(preset, tuple(preset.cells()), CPU), 1)
-    assert embedded == preset.phantom.images * preset.recipe.image_size**2 + frozen
-    assert not check.needs(measure.Check(preset, tuple(preset.cells()), CPU), []).on_gpu
-
-
 def test_speeds_that_cannot_be_kept_are_told(monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -429,61 +306,3 @@ def test_speeds_serve_one_kind_of_machine_and_newer_ones_take_the_place_of_older
     for damaged in ("", "{", "[]", '{"version": 1}', '{"version": 99, "measured": []}'):
         path.write_text(damaged)
         assert speeds.recall(CPU) == speeds.NOTHING
-
-
-# -- what the plan makes of it
-
-MODEL = CostModel(device="cuda", evaluation_images=100, selection_images=20, macs_per_second=1e12)
-SLOW = Speed("resnet18", 224, 32, 64.0, 200.0, 4, 0.25, "bfloat16", 3 * GB)
-
-
-def test_a_quarter_of_a_gpu_gets_a_quarter_of_its_arithmetic_unless_measured():
-    recipe = Recipe()
-    whole, quarter = (MODEL.image_seconds("resnet18", recipe, share) for share in (1.0, 0.25))
-    assert quarter == pytest.approx(4 * whole)
-    cell = Cell(architecture="resnet18", train_images=5000)
-    more = MODEL.seconds(cell, recipe, 0.25) - MODEL.seconds(cell, recipe, 1.0)
-    assert more > 3 * whole * recipe.epochs * cell.train_images
-    measured = MODEL.measured(Speeds((SLOW,)))
-    assert measured.training_seconds("resnet18", recipe, 3200, 0.25) == pytest.approx(3200 / 64)
-    assert measured.guessed("resnet50", 224)
-    assert not measured.guessed("resnet18", 224)
-    assert measured.guessed("resnet18", 64)
-    on_cpu = dataclasses.replace(MODEL, device="cpu")
-    assert on_cpu.image_seconds("resnet18", recipe, 0.5) == on_cpu.image_seconds("resnet18", recipe)
-
-
-def test_steps_of_a_frozen_head_count():
-    recipe = Recipe()
-    cell = Cell(architecture="cbr_tiny", train_images=200_000, init="imagenet", freeze="backbone")
-    slow, fast = (MODEL.measured(Speeds((), step)).seconds(cell, recipe) for step in (0.004, 0.001))
-    steps = recipe.range_test_steps + recipe.epochs * 200_000 / recipe.batch_size
-    assert slow - fast == pytest.approx(0.003 * steps)
-
-
-def test_what_a_core_reaches_at_24_pixels_is_not_taken_for_224():
-    for name in STUDIED:
-        at = [efficiency("cpu", name, size) for size in (16, 24, 64, 224, 512)]
-        assert at[0] == at[1] > at[2] > at[3] == at[4]
-        assert efficiency("cuda", name, 24) == 1
-
-
-def test_guesses_for_a_gpu_are_ranges_of_what_is_guessed_alone():
-    def planned(architecture, seconds, guessed):
-        cell = Cell(architecture=architecture, train_images=1)
-        return PlannedCell(f"{architecture} {seconds}", cell, None, seconds, 1.0, guessed)
-
-    known, unknown = planned("resnet18", 36_000, False), planned("cbr_tiny", 72_000, True)
-    found = estimate([known, unknown], GPU)
-    assert "20.0 to 50.0 GPU-hours" in expectation(found, 1)
-    assert expectation(found, 1).endswith("measured here, guessed for cbr_tiny (--check measures)")
-    assert expectation(estimate([known], GPU), 1).endswith(
-        "10.0 GPU-hours; up to 1 at a time, about 10:00 h; measured here"
-    )
-    assert expectation(estimate([unknown], CPU), 2).startswith("about 20:00 h of work; up to 2")
-    assert expectation(estimate([], CPU), 2) == "about 0 s of work; up to 2 at a time, about 0 s"
-
-
-def test_the_default_plan_is_all_that_a_check_needs():
-    assert preset_of(options_of(["--check"])) == demo()
-    assert set(measure.Check(demo(), tuple(demo().cells()), CPU).networks) == set(STUDIED)
