@@ -1,5 +1,6 @@
 """Features of a backbone that is known: which row of which part and view they are, and in what type."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,6 +55,18 @@ def test_every_view_of_the_training_part_and_the_other_parts_once():
     expected = ((gray[:, None] - mean) / deviation).mean(1)
     np.testing.assert_allclose(found.inputs[:, 0], expected, rtol=2e-3, atol=2e-3)
     np.testing.assert_allclose(found.inputs[:, 1], expected**2, rtol=4e-3, atol=2e-3)
+
+
+def test_training_images_are_moved_in_every_view_and_the_others_are_not():
+    """Moved by up to half of its side, an image loses brightness to the black around it."""
+    moving = dataclasses.replace(STILL, translate_fraction=0.5)
+    still, moved = (
+        feature_task(Brightness(), task_of(), one, 0, CPU).inputs[:, 0] for one in (STILL, moving)
+    )
+    views = moved[:15].reshape(3, 5)
+    assert (views != still[:5]).all()
+    assert all((views[one] != views[other]).all() for one, other in ((0, 1), (0, 2), (1, 2)))
+    np.testing.assert_array_equal(moved[15:], still[15:])
 
 
 def test_there_are_no_more_views_than_epochs():
