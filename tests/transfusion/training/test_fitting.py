@@ -150,27 +150,59 @@ def test_whole_batches_are_compiled_where_that_pays_and_there_are_any(monkeypatc
     assert examples == ([(2, 3, 4, 4)] if worth and steps else [])
 
 
-def test_a_head_is_trained_epoch_by_epoch_and_knows_its_last_batch():
-    features = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
+def head_of(seed=0):
+    """A module that trains a head on seven random features."""
+    rng = np.random.default_rng(0)
     targets = np.array([0, 1, 0, 1, 1, 0, 1], np.float32)[:, None]
     rows = {"train": np.arange(5), "selection": np.arange(5, 7)}
-    module = TrainingModule(nn.Linear(2, 1), Task(features, targets, 1, rows), Recipe(batch_size=2), seed=0)
+    task = Task(rng.normal(size=(7, 2)).astype(np.float32), targets, 1, rows)
+    torch.manual_seed(seed)
+    module = TrainingModule(nn.Linear(2, 1), task, Recipe(batch_size=2, plateau_patience=0), seed=0)
     module.ladder = LADDER
-    seen = []
+    return module
 
-    class Watch:
-        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-            seen.append((trainer.current_epoch, batch_idx, len(batch[0]), trainer.is_last_batch))
 
-        def on_train_epoch_end(self, trainer, module):
-            seen.append(("end", len(module.epochs)))
+class Watch:
+    """What a head's trainer tells; `then` is called after every epoch."""
 
-    HeadTrainer(module, 2, Watch()).fit(None)
-    assert seen == [
+    def __init__(self, then=lambda trainer: None):
+        self.seen, self.then = [], then
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.seen.append((trainer.current_epoch, batch_idx, len(batch[0]), trainer.is_last_batch))
+
+    def on_train_epoch_end(self, trainer, module):
+        self.seen.append(("end", len(module.epochs)))
+        self.then(trainer)
+
+
+def test_a_head_is_trained_epoch_by_epoch_and_knows_its_last_batch():
+    module, watch = head_of(), Watch()
+    HeadTrainer(module, 2, watch).fit(None)
+    assert watch.seen == [
         (0, 0, 2, False), (0, 1, 2, False), (0, 2, 1, True), ("end", 1),
         (1, 0, 2, False), (1, 1, 2, False), (1, 2, 1, True), ("end", 2),
     ]  # fmt: skip
     assert len(module.steps) == 6
+
+
+def test_a_head_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path):
+    whole, cut, resumed = head_of(), head_of(), head_of(seed=1)
+    HeadTrainer(whole, 5, Watch()).fit(None)
+
+    def stop(trainer):
+        if len(cut.epochs) == 2:
+            trainer.save_checkpoint(tmp_path / "c.pt")
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        HeadTrainer(cut, 5, Watch(stop)).fit(None)
+    watch = Watch()
+    HeadTrainer(resumed, 5, watch).fit(tmp_path / "c.pt")
+    assert [one[1] for one in watch.seen if one[0] == "end"] == [3, 4, 5]
+    assert torch.equal(resumed.network.weight, whole.network.weight)
+    assert not torch.equal(resumed.network.weight, cut.network.weight)
+    assert (resumed.steps, resumed.best_epoch) == (whole.steps, whole.best_epoch)
 
 
 @pytest.mark.parametrize(
