@@ -167,6 +167,19 @@ def test_an_area_of_exactly_1_has_no_interval() -> None:
     assert np.isnan([row["low"], row["high"]]).all()
 
 
+def test_a_level_of_runs_that_all_collapsed_stands_as_it_is_and_no_difference_rests_on_it() -> None:
+    found = measures((100,))
+    cells = found.cells
+    gone = (cells["architecture"] == "cbr_tiny") & (cells["init"] == "photos") & (cells["freeze"] == "none")
+    rows = table(Measures(cells.assign(collapsed=gone)))
+    photos = {"architecture": "cbr_tiny", "init": "photos", "freeze": "none"}
+    assert one(rows, kind="level", **photos)["estimate"] == pytest.approx(0.65 - 0.02)
+    mine = rows[rows["architecture"] == "cbr_tiny"]
+    assert set(mine.loc[mine["kind"] == "difference", "contrast"]) == {
+        label for label in PAIRS if "photos" not in label
+    }
+
+
 def test_a_power_law_has_two_rows() -> None:
     """1 - AUROC = 0.3 x (images / 100)^-0.25 at five sizes, and at ten times the data."""
     sizes = 100.0 * 2.0 ** np.arange(5)

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from analysis.statistics import from_evidence
-from analysis.statistics.from_evidence import measure
+from analysis.statistics.from_evidence import add_split, measure
 from analysis.statistics.measures import Measures
 from analysis.tables import store
 
@@ -151,6 +151,16 @@ def test_views_of_a_study_are_one_image_there_and_images_without_a_study_none(fo
     assert found.freedom["official_auroc"] == 1
     assert np.isnan(found.covariance["official_auroc"]).all(), "one patient has all positive images"
     assert column(found, "test_study_auroc") == {}
+
+
+def test_one_image_or_one_class_alone_has_no_area() -> None:
+    """Two cells without a positive image, one of them with a single image."""
+    measures = Measures(pd.DataFrame({"test_auroc": [0.9, 0.9], "test_auprc": [0.9, 0.9]}))
+    zeros, rows = np.zeros(4), np.array([0, 0, 1, 0])
+    add_split(measures, "test", rows=rows, patients=np.arange(4), labels=zeros, logits=np.arange(4.0))
+    assert measures.cells.isna().all(axis=None)
+    assert np.isnan(measures.covariance["test_auprc"]).all()
+    assert (measures.patients["test_auroc"], measures.positives["test_auroc"]) == (4, 0)
 
 
 def test_tables_larger_than_memory_are_read_in_parts(

@@ -94,6 +94,8 @@ def test_doubtful_cells_are_left_out_or_taken_at_their_worst() -> None:
 def test_a_grid_without_doubt_has_one_reading() -> None:
     found = grid([0.8, 0.7], status=["done", "missing"])
     assert found.readings("test_auroc") == (found,)
+    for worst in (True, False):
+        np.testing.assert_array_equal(found.read_as(worst=worst).values("test_auroc"), [0.8, 0.7])
     unknown = grid([0.8, 0.7])
     del unknown.cells["status"]
     assert not unknown.failed.any()
@@ -131,4 +133,4 @@ def test_axes_of_a_grid_and_where_they_are_not_told() -> None:
                 in_domain=[False, True, False], other_weights=[True, False, False])  # fmt: skip
     assert (told.subsets, told.other_weights, told.in_domain) == ((0, 1, 2), ["own"], "fractures")
     assert told.seeds == [2, 4]
-    assert grid([0.7], subset=[None]).subsets == (0,)
+    assert grid([0.7], subset=[None]).subsets == grid([], subset=[]).subsets == (0,)
