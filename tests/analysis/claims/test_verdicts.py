@@ -260,6 +260,29 @@ def test_verdict_effect_and_sentence(
     assert j.effect in right_effects(j.claim, estimate, 0.01)
 
 
+@pytest.mark.parametrize(
+    ("readings", "effect"),
+    [
+        ([], "unknown"),
+        ([(0.03, 0.002), (0.03, 0.0)], "unknown"),
+        ([(0.03, 0.002), (0.02, 0.002)], "gain"),
+        ([(-0.03, 0.002), (-0.02, 0.002)], "loss"),
+        ([(0.03, 0.002), (-0.03, 0.002)], "unknown"),
+        ([(0.03, 0.002), (0.005, 0.0005)], "unknown"),
+        ([(0.005, 0.0005), (0.004, 0.0005)], "small gain"),
+        ([(-0.005, 0.0005), (-0.004, 0.0005)], "small loss"),
+        ([(0.005, 0.0005), (-0.005, 0.0005)], "none"),
+        ([(0.005, 0.0005), (0.0, 0.001)], "none"),
+    ],
+)
+def test_what_is_found_is_found_by_both_readings(readings: list[tuple[float, float]], effect: str) -> None:
+    """At a margin of 0.01 and 5 %; where a lower value is better a gain is a loss."""
+    both = [found(estimate, error) for estimate, error in readings]
+    swapped = {"gain": "loss", "loss": "gain", "small gain": "small loss", "small loss": "small gain"}
+    assert effect_of(both, 0.01, 0.05, 1) == effect_of(both[::-1], 0.01, 0.05, 1) == effect
+    assert effect_of(both, 0.01, 0.05, -1) == swapped.get(effect, effect)
+
+
 def test_more_precision_never_turns_one_decision_into_the_other() -> None:
     """At every true effect, verdicts seen as the error shrinks are undecided and one of the two."""
     for estimate in np.linspace(-0.03, 0.03, 61):
