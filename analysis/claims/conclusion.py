@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.claims import bends, decisions
@@ -68,8 +69,8 @@ def paragraphs(analysis: Analysis) -> list[str]:
             promised = _with_interval(*law.promised, 3)
             found[-1] += (
                 f" A power law through the sizes has exponent {exponent(law)} and promises an AUROC of "
-                f"{promised} "
-                f"at ten times the data."
+                f"{promised} at ten times the data"
+                f"{' (of one seed: no intervals)' if np.isnan(law.promised[1]) else ''}."
             )
         if number == 3:
             found[-1] = " ".join([found[-1], *bends.sentences(analysis.estimates)])
@@ -119,10 +120,12 @@ def exponent(law: PowerLaw) -> str:
         return f"{value:.2f}{more}"
 
     value, low, high = law.exponent
-    return f"{told(value)} ({told(low)} to {told(high)})"
+    return told(value) if np.isnan(low) else f"{told(value)} ({told(low)} to {told(high)})"
 
 
 def _with_interval(value: float, low: float, high: float, digits: int) -> str:
+    if np.isnan(low):
+        return f"{value:.{digits}f}"
     return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 

@@ -28,6 +28,7 @@ from analysis.claims.conjectures import (
     further_axes,
     size_weights,
 )
+from analysis.numbers import one_seed
 from analysis.statistics.catalogue import AREAS, MEASURES, unit
 from analysis.statistics.contrasts import LEVEL, estimate, estimate_as_it_is, joint
 from analysis.statistics.estimate import Estimate
@@ -207,10 +208,15 @@ def estimate_table(measures: Measures, grid: Grid, law: PowerLaw | None) -> pd.D
 
 
 def power_law(measures: Measures, grid: Grid, metric: str = "test_auroc") -> PowerLaw | None:
-    """The power law of the networks' mean AUROC from scratch; its bootstrap is seeded, so that it repeats."""
+    """The power law of the networks' mean AUROC from scratch; its bootstrap is seeded, so that it repeats.
+
+    None where it cannot be fitted; without intervals where one seed is behind a size.
+    """
     contrasts = [Contrast(f"mean at {n}", metric, (Term(1.0, n),), unit(metric)) for n in grid.sizes]
     found = joint(measures, contrasts)
     if found is None:
         return None
     values, covariance = found
-    return fit(np.array(grid.sizes, dtype=np.float64), values, covariance, np.random.default_rng(0))
+    law = fit(np.array(grid.sizes, dtype=np.float64), values, covariance, np.random.default_rng(0))
+    alone = any(one_seed(one.seeds) for contrast in contrasts if (one := estimate(measures, contrast)))
+    return law.without_intervals() if law is not None and alone else law

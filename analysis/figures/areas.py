@@ -127,15 +127,18 @@ def learning_curve(drawn: Drawn) -> Drawing | Absent:
     law, text = drawn.law, ""
     if law is not None:
         value, low, high = law.curve
-        axes.fill_between(law.images, low, high, color="#000000", alpha=0.12, linewidth=0)
+        several = bool(np.isfinite(low).any())
+        if several:
+            axes.fill_between(law.images, low, high, color="#000000", alpha=0.12, linewidth=0)
         axes.plot(law.images, value, color="#000000", linestyle="--", label="power law of the mean")
         axes.axvline(sizes[-1], color="#999999", linewidth=0.7, linestyle=":")
         sizes.append(int(law.images[-1]))
         exponent, promised = (
-            f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+            f"{value:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if several else "")
             for (value, low, high), digits in ((law.exponent, 2), (law.promised, 3))
         )
-        text = f" Power law: exponent {exponent}; at ten times the data {promised}; band: 95 % bootstrap."
+        band = "; band: 95 % bootstrap" if several else " (one seed: no interval)"
+        text = f" Power law: exponent {exponent}; at ten times the data {promised}{band}."
     size_axis(axes, sizes)
     axes.set_ylabel(drawn.area)
     axes.set_ylim(top=min(axes.get_ylim()[1], 1.005))

@@ -23,7 +23,8 @@ class PowerLaw:
     """A fitted power law; intervals are 95 % percentiles of the bootstrap.
 
     Attributes:
-        exponent, promised: the exponent, and the AUROC at ten times the data; estimate, low, high.
+        exponent, promised: the exponent, and the AUROC at ten times the data; estimate, low, high (both
+            NaN where one seed is behind it).
         curve: AUROC at `images` by the fit, with its interval [3, N].
     """
 
@@ -31,6 +32,16 @@ class PowerLaw:
     promised: tuple[float, float, float]
     images: Reals
     curve: Reals
+
+    def without_intervals(self) -> PowerLaw:
+        """The same fit; its intervals NaN, since of one seed they would say nothing of another."""
+        none = np.full_like(self.curve[1:], np.nan)
+        return PowerLaw(
+            exponent=(self.exponent[0], np.nan, np.nan),
+            promised=(self.promised[0], np.nan, np.nan),
+            images=self.images,
+            curve=np.vstack([self.curve[:1], none]),
+        )
 
 
 def fit(

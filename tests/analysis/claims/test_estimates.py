@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from analysis.claims import estimates
+from analysis.claims.conclusion import exponent
 from analysis.claims.conjectures import Grid, grid_of
 from analysis.claims.estimates import estimate_table, power_law
 from analysis.statistics.catalogue import MEASURES
@@ -193,3 +194,15 @@ def test_a_power_law_has_two_rows() -> None:
     assert promised["estimate"] == pytest.approx(1 - 0.3 * 160**-0.25, abs=2e-3), "exponents on a ladder"
     assert promised["low"] <= promised["estimate"] <= promised["high"]
     assert power_law(found, Grid(SIZES, None)) is None, "three sizes are too few"
+
+
+def test_a_power_law_of_one_seed_has_no_interval() -> None:
+    sizes = 100.0 * 2.0 ** np.arange(5)
+    law = fit(sizes, 1 - 0.3 * (sizes / 100) ** -0.25, 1e-10 * np.eye(5), np.random.default_rng(0), 50)
+    assert law is not None
+    alone = law.without_intervals()
+    assert (alone.exponent[0], alone.promised[0]) == (law.exponent[0], law.promised[0])
+    np.testing.assert_array_equal(alone.curve[0], law.curve[0])
+    assert np.isnan([*alone.exponent[1:], *alone.promised[1:], *alone.curve[1:].ravel()]).all()
+    assert exponent(law) == f"{law.exponent[0]:.2f} ({law.exponent[1]:.2f} to {law.exponent[2]:.2f})"
+    assert exponent(alone) == f"{law.exponent[0]:.2f}"

@@ -85,6 +85,7 @@ def test_the_learning_curve_has_every_network_and_the_power_law(drawn: Drawn) ->
         ((_, value),) = lines(axes, drawn.networks[name].network)
         np.testing.assert_allclose(value, mine["estimate"])
     assert drawn.law is not None
+    assert np.isnan(drawn.law.promised[1]), "one seed"
     ((at, value),) = lines(axes, "power law of the mean")
     np.testing.assert_allclose(value, drawn.law.curve[0])
     assert at[-1] == pytest.approx(8_000)
