@@ -34,6 +34,20 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     return Dataset(tmp_path / "data", pd.DataFrame({"image": names}), ("Edema",), "f" * 16)
 
 
+def test_a_cache_is_read_back_as_the_pixels_of_the_files_and_refused_with_another_end(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    pixels = image_cache.load(dataset, SIZE, tmp_path / "cache")
+    for row, name in enumerate(dataset.frame["image"]):
+        np.testing.assert_array_equal(pixels[row], np.asarray(Image.open(dataset.root / name)))
+    (file,) = (tmp_path / "cache").glob("*.cache")
+    whole = file.read_bytes()
+    assert whole[: pixels.nbytes] == pixels.tobytes()
+    file.write_bytes(whole[:-1] + b"-")
+    with pytest.raises(InputError, match="cache of other data"):
+        image_cache.load(dataset, SIZE, tmp_path / "cache")
+
+
 class KilledError(Exception):
     pass
 

@@ -84,5 +84,7 @@ def test_progress_is_told_now_and_then_and_at_the_end(tmp_path: Path, images: in
     for name in names:
         Image.fromarray(noise).save(tmp_path / name)
     heard: list[tuple[int, int]] = []
-    survey(tmp_path, names, look_at(tmp_path, names), Reading(), lambda done, of: heard.append((done, of)))
+    looks = look_at(tmp_path, names)
+    found = survey(tmp_path, names, looks, Reading(), lambda done, of: heard.append((done, of)))
     assert heard == [(done, images) for done in told]
+    assert (found.problems, found.empty, found.reading) == ((), (), Reading()), "8 bits, as they are"
