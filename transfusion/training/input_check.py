@@ -78,11 +78,11 @@ class Seen:
     def text(self) -> str:
         """What the first batch norm sees, in words."""
         if self.spread > 0 and self.spread < 1:
-            spread = f"{1 / self.spread:,.3g} times less"
+            spread = f"{1 / self.spread:,.3g} times less than"
         else:
-            spread = f"{self.spread:,.3g} times as much"
+            spread = f"{self.spread:,.3g} times as much as"
         return (
-            f"in the first batch norm images vary {spread} than in the weights' training, their mean is off "
+            f"in the first batch norm images vary {spread} in the weights' training, their mean is off "
             f"by {self.shift:,.2g} deviations"
         )
 

@@ -189,6 +189,15 @@ def test_a_lost_process_is_tried_again_at_the_same_share_and_progress_forgives()
     assert sweep.next("again") == SCRATCH, "five in a row, the sixth would be too many"
 
 
+def test_what_is_tried_again_comes_before_what_waits():
+    sweep = Sweep([dataclasses.replace(SCRATCH, seed=seed) for seed in range(3)], share=0.25)
+    first = sweep.next("a")
+    sweep.dies("a")
+    assert sweep.next("b") == first
+    sweep.ends("b", "out_of_memory")
+    assert sweep.next("c") == first
+
+
 def test_a_cell_whose_process_always_dies_fails_in_the_end():
     sweep = Sweep([SCRATCH])
     for attempt in range(LOSSES + 1):

@@ -1,6 +1,5 @@
 """A trial in Tune: what it reports, what it sends, what Tune is told; stand-ins for Ray and for training."""
 
-import dataclasses
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,7 +118,19 @@ def test_a_cell_that_could_not_be_trained_has_a_result_that_says_why(tmp_path, s
     assert sent == ([(True, f"cells/one/{RESULT}")] if stored else [])
 
 
-def test_tune_is_told_to_ask_for_trials_without_end_and_where_its_own_files_lie(monkeypatch, tmp_path):
+def test_without_a_store_a_trial_works_where_all_cells_lie(tmp_path):
+    with executor._cells(CONFIG, Places(tmp_path, tmp_path)) as (cells, send):
+        assert cells == tmp_path / "cells"
+        send()
+
+
+@pytest.mark.parametrize(
+    ("elastic", "present", "asks"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_tune_is_told_to_ask_for_trials_without_end_and_where_its_own_files_lie(
+    monkeypatch, tmp_path, elastic, present, asks
+):
+    """And an autoscaler is asked for nodes where there is one, and later nodes are waited for."""
     told, executing = [], []
     stop = Stop()
 
@@ -138,18 +149,19 @@ def test_tune_is_told_to_ask_for_trials_without_end_and_where_its_own_files_lie(
         monkeypatch.setattr(executor.tune, name, stand_in)
     monkeypatch.setattr(executor, "Stopper", lambda stop: SimpleNamespace(flag=None))
     monkeypatch.setattr(executor.autoscaling, "nodes", dict)
+    monkeypatch.setattr(executor.autoscaling, "present", lambda: present)
     watcher = SimpleNamespace(waits=None)
     work = Plan((PLANNED,), {}, frozenset(), {}, smoke().recipe)
-    resources = Resources(device="cpu", cpus=2, cores=(8,))
+    resources = Resources(device="cpu", cpus=2, cores=(8,), elastic=elastic)
     control = SimpleNamespace(watcher=watcher, stop=stop, callbacks=[], fail_fast=False)
     monkeypatch.chdir(tmp_path)
     executor.execute(work, None, Places(Path("out"), Path("cache")), resources, control)
     ((_, of_trial), tune_config, run_config), = told  # fmt: skip
     assert tune_config.num_samples == -1, "as many as the queue hands out"
     assert tune_config.search_alg.searcher.waiting == [PLANNED]
+    assert (tune_config.search_alg.searcher.devices.ask is not None) == asks
     assert run_config.storage_path == str(tmp_path / "out" / "tune")
     attempt = SimpleNamespace(config=CONFIG, trial_id="experiment_00042")
     assert tune_config.trial_dirname_creator(attempt) == "one-00042"
     assert of_trial(CONFIG).required_resources == resources.request(0.5)
     assert (executing, stop.executing) == ([True], False)
-    assert dataclasses.is_dataclass(run_config)

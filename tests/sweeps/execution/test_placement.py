@@ -195,6 +195,27 @@ def test_a_reservation_counts_what_runs_on_its_own_node():
     assert placement.choose([("whole", whole), ("long", long)], 0.0) == ("long", Place("a", 0))
 
 
+def test_cores_are_reserved_and_filled_as_gpus_are():
+    """All of the node's cores are wanted, and are free at 100 s; on the way there two are left."""
+    placement = Placement(on_gpu=False, nodes={"n": Node(cores=4), "small": Node(cores=1)})
+    place = Place("n", None)
+
+    def demand(cores, seconds):
+        return Demand(cores=cores, gpu=0.0, seconds=seconds)
+
+    placement.start("runs", demand(2, 100), place, 0.0)
+    whole, short, long = ("whole", demand(4, 10)), ("short", demand(2, 100)), ("long", demand(2, 101))
+    assert placement.choose([whole, short], 0.0) == ("short", place)
+    assert placement.choose([whole, long], 0.0) is None
+    three = ("three", demand(3, 10))
+    assert placement.choose([three, ("one", demand(1, 500))], 0.0) == ("one", Place("small", None))
+    placement.start("fills", demand(1, 500), Place("small", None), 0.0)
+    assert placement.choose([three, ("one", demand(1, 500))], 0.0) == ("one", place), "leaves three"
+    assert placement.choose([three, long], 0.0) is None, "would leave two"
+    placement.end("runs", 100.0)
+    assert placement.choose([whole], 100.0) == ("whole", place)
+
+
 def test_small_shares_pack_so_that_a_gpu_stays_whole():
     placement = Placement(on_gpu=True, nodes={"n": Node(cores=8, gpus=2)})
     places = []

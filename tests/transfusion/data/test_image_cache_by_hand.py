@@ -108,3 +108,14 @@ def test_space_that_is_taken_already_is_not_asked_for_again(
     image_cache._reserve(partial, 2**20)
     with pytest.raises(InputError, match=r"0\.00 GB free, expected 1\.00 GB for the image cache"):
         image_cache._reserve(partial, 2**20 + 10**9)
+
+
+def test_colours_lie_in_planes_and_in_a_cache_of_their_own(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3)).astype(np.uint8)
+    for number, pixels in enumerate(colours):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    dataset = Dataset(tmp_path, pd.DataFrame({"image": ["0.png", "1.png"]}), (), "f" * 16)
+    pixels = image_cache.load(dataset, SIZE, tmp_path / "cache", channels=3)
+    np.testing.assert_array_equal(pixels, colours.transpose(0, 3, 1, 2))
+    assert image_cache.load(dataset, SIZE, tmp_path / "cache").shape == (2, SIZE, SIZE)
+    assert len(list((tmp_path / "cache").glob("*.cache"))) == 2

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfusion.data.survey import Seen, _decide, _few_levels, _two_ranges, _without_outliers, survey
+from transfusion.data.survey import (
+    Seen,
+    _decide,
+    _few_levels,
+    _two_ranges,
+    _without_outliers,
+    constant_images,
+    survey,
+)
 from transfusion.images.inspection import look_at
 from transfusion.images.reading import Reading
 
@@ -88,3 +96,27 @@ def test_progress_is_told_now_and_then_and_at_the_end(tmp_path: Path, images: in
     found = survey(tmp_path, names, looks, Reading(), lambda done, of: heard.append((done, of)))
     assert heard == [(done, images) for done in told]
     assert (found.problems, found.empty, found.reading) == ((), (), Reading()), "8 bits, as they are"
+
+
+@pytest.mark.parametrize(
+    ("files", "images", "names"),
+    [
+        (4, 9, "0, 1, 2 and 1 more"),
+        (3, 7, "0, 1, 2"),
+        (1, 1000, "0"),
+        (4, 8, None),
+        (1, 2, None),
+        (1, 1, None),
+    ],
+)
+def test_images_of_one_value_are_told_and_half_of_all_refused(
+    files: int, images: int, names: str | None
+) -> None:
+    problems, told = constant_images([str(number) for number in range(files)], images)
+    if names is None:
+        assert told == []
+        assert f"in {files} of {images} images" in problems[0].found
+    else:
+        assert problems == []
+        assert told == [f"{files} of {images:,} images have one value everywhere: {names}"]
+    assert constant_images([], images) == ([], [])

@@ -134,6 +134,22 @@ def test_compiling_is_weighed_by_the_epochs_that_are_left(monkeypatch, tmp_path,
     assert weighed == [7 - (done or 0), "fit"]
 
 
+def test_a_step_of_the_range_test_is_timed_one_more_than_there_are_rungs(monkeypatch, clock, tmp_path):
+    """The last batch is only looked at: 6 losses of 5 rungs in 12 seconds."""
+
+    def find(module, device):
+        clock.now += 12
+        return RangeTest(np.full(5, 1e-3), np.full(5, 0.5), 1e-3, "no")
+
+    monkeypatch.setattr(fitting, "find_learning_rate", find)
+    monkeypatch.setattr(fitting, "compile_where_worth", lambda *_: None)
+    monkeypatch.setattr(fitting.pl, "Trainer", lambda **_: SimpleNamespace(fit=lambda module, **__: None))
+    module = module_of()
+    module.ladder = None
+    fit(module, 1, CPU, tmp_path / "c.pt", Hooks())
+    assert (module.range_test_seconds, module.step_seconds) == (12.0, 2.0)
+
+
 @pytest.mark.parametrize(("images", "steps"), [(5, 6), (4, 6), (1, 0)])
 @pytest.mark.parametrize("worth", [True, False])
 def test_whole_batches_are_compiled_where_that_pays_and_there_are_any(monkeypatch, images, steps, worth):

@@ -160,9 +160,26 @@ def test_either_statistic_of_one_batch_norm_tells_that_a_network_was_trained(rad
         ({"unit": 1.5}, seen(spread=6.1), "unit"),
         ({"unit": 4.5}, seen(spread=60), None),
         ({"unit": 1.5}, seen(), None),
+        ({"unit": 1.5, "half": 1 / 60}, seen(spread=60), "unit"),
     ],
 )
 def test_a_convention_is_named_that_fits_and_fits_four_times_better(monkeypatch, misfits, found, named):
     scales = {scale: misfits.get(name, 80.0) for name, scale in NAMED.items()}
     monkeypatch.setattr(input_check, "look", lambda *rest: seen(spread=scales[rest[-1]]))
     assert input_check.better({}, "cbr_tiny", np.zeros((1, 2, 2), np.uint8), found) == named
+
+
+@pytest.mark.parametrize(
+    ("spread", "words"),
+    [(0.02, "50 times less than"), (1.0, "1 times as much as"), (60.0, "60 times as much as"),
+     (0.0, "0 times as much as")],
+)  # fmt: skip
+def test_the_words_say_how_much_images_vary(spread, words):
+    assert f"images vary {words} in the weights' training" in seen(spread=spread, shift=2.5).text()
+    assert "off by 2.5 deviations" in seen(spread=spread, shift=2.5).text()
+
+
+@pytest.mark.parametrize("values", [[], [1.0, math.nan], [1.0, 2.0, math.inf]])
+def test_there_is_no_quantile_of_nothing_nor_of_what_is_no_number(values):
+    assert math.isnan(input_check._quantile(torch.tensor(values), 0.5))
+    assert float(input_check._quantile(torch.tensor([1.0, 2.0, 4.0]), 0.75)) == 3.0

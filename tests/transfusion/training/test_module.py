@@ -141,3 +141,14 @@ def test_the_head_is_trained_alone_on_features_and_of_frozen_networks(kind, froz
     inputs, targets = features(5)
     module = module_of(inputs.astype(kind), targets, train=3, frozen=frozen)
     assert module.head_alone == (frozen or kind is np.float16)
+
+
+def test_whole_batches_go_through_the_compiled_network_and_the_last_one_through_the_plain():
+    module = module_of(*features(5), train=3)
+    called = []
+    module.compiled = lambda inputs: called.append(len(inputs)) or module.network(inputs)
+    module._start_epoch()
+    for index, batch in enumerate(module.train_dataloader()):
+        module.training_step(batch, index)
+    assert called == [2]
+    assert module.step_sizes == [2, 1]

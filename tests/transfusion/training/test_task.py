@@ -1,5 +1,7 @@
 """Rows, orders, balance and batches of a task."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,7 +96,10 @@ def test_a_finding_has_one_output_and_the_classes_of_imagenet_one_each(tmp_path)
     )  # fmt: skip
     dataset = Dataset(tmp_path, frame, ("Edema",), "0" * 16)
     cell = Cell(architecture="cbr_tiny", train_images=3)
-    assert finding_task(cell, Recipe(), dataset, np.zeros((4, 2, 2), np.uint8)).outputs == 1
+    for balance in ("natural", "balanced"):
+        one = dataclasses.replace(cell, balance=balance)
+        found = finding_task(one, Recipe(), dataset, np.zeros((4, 2, 2), np.uint8))
+        assert (found.outputs, found.balanced) == (1, balance == "balanced")
     task = imagenet_task(cell, dataset, np.zeros((4, 3, 2, 2), np.uint8))
     assert task.outputs == 7
     assert task.targets.tolist() == [0, 6, 2, 6]
