@@ -68,10 +68,6 @@ class Plan:
         counts = Counter(self.states.values())
         return len(self.cells) - sum(counts.values()) if state == "missing" else counts[state]
 
-    def ids(self, state: str) -> set[str]:
-        """The cells that are `done` or `failed`."""
-        return {one for one, found in self.states.items() if found == state}
-
 
 def make(
     cells: Sequence[Cell],

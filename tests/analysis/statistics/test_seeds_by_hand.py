@@ -39,6 +39,15 @@ def test_a_complete_grid_with_what_patients_explain_by_hand() -> None:
         assert part.denominator == pytest.approx((7 / 3) ** 2 / 4)
 
 
+def test_a_variance_goes_with_the_square_of_the_weights_however_small() -> None:
+    values, network, seed = np.array([1.0, 3.5, 3.0, 2.5]), np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    whole = between_seeds(values, np.full(4, 0.25), network, seed, None)
+    tiny = between_seeds(values, np.full(4, 0.25e-6), network, seed, None)
+    assert whole.variance > 0
+    assert tiny.variance == pytest.approx(1e-12 * whole.variance)
+    assert tiny.freedom == pytest.approx(whole.freedom)
+
+
 def test_patients_that_explain_more_than_was_seen_leave_nothing() -> None:
     part = between_seeds(np.array([1.0, 1.2]), np.full(2, 0.5), np.zeros(2, int), np.arange(2), np.eye(2))
     assert part.variance == 0

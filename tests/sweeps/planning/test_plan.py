@@ -205,13 +205,15 @@ def test_failed_cells_are_missing_when_retried_but_a_divergence_is_a_result(tmp_
     finish(tmp_path, wanted[0], status="failed", failure="error")
     finish(tmp_path, wanted[1], status="failed", failure="diverged")
     finish(tmp_path, wanted[2], status="failed", failure="upstream")
+    finish(tmp_path, wanted[3])
     past = history.read(tmp_path)
-    assert plan.make(wanted, RECIPE, DATA, past, COST).count("missing") == 179
+    assert plan.make(wanted, RECIPE, DATA, past, COST).count("missing") == 178
     work = plan.make(wanted, RECIPE, DATA, dataclasses.replace(past, retry_failed=True), COST)
     missing = {planned.cell for planned in work.missing()}
     assert wanted[0] in missing
     assert wanted[1] not in missing
     assert wanted[2] in missing
+    assert wanted[3] not in missing
     assert work.begun == {cell_id(wanted[i], RECIPE, DATA) for i in (0, 2)}
 
 

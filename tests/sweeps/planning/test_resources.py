@@ -167,5 +167,8 @@ def test_nodes_of_different_kinds_are_counted_each_by_its_own_devices():
     assert mixed.slots(0.5) == 18
     assert mixed.slots(0.25) == 4 + 32
     assert dataclasses.replace(mixed, cpus=8).slots(0.25) == 4 + 8
+    assert dataclasses.replace(mixed, gpus=(0.0, 1.0)).slots(1.0) == 1, (
+        "nodes of which no GPU is told have none"
+    )
     machines = Resources(device="cpu", cpus=3, cores=(4, 16))
     assert machines.slots(machines.share()) == 1 + 5
