@@ -161,6 +161,15 @@ def test_few_images_of_which_there_is_no_record_are_all_read_while_planning(fold
     assert dataset.fingerprint == content.settled(dataset).fingerprint
 
 
+def test_few_are_those_of_few_bytes(folder, monkeypatch):
+    """A single image as well; the bytes of files count, not their times."""
+    one = Dataset(folder, pd.DataFrame({"image": ["im3.png"]}), (), "a")
+    size = (folder / "im3.png").stat().st_size
+    for bytes_at_most, read_at_once in ((size, True), (size - 1, False)):
+        monkeypatch.setattr(content, "FEW_BYTES", bytes_at_most)
+        assert known(content.recalled(one, [])).certain.all() == read_at_once
+
+
 def test_a_sample_of_many_images_is_read_while_planning(folder, remembered, tmp_path, monkeypatch):
     monkeypatch.setattr(content, "FEW_FILES", 0)
     monkeypatch.setattr(content, "SAMPLE", 10)
