@@ -250,3 +250,22 @@ def test_a_store_that_cannot_be_reached_is_an_error_of_storage(store):
     gone = ObjectStore(store.uri.replace("127.0.0.1:", "127.0.0.1:1"))
     with pytest.raises(OSError, match="study"), held_prefix(gone, at_once()):
         pass
+
+
+@pytest.mark.parametrize(
+    ("uri", "endpoint", "key"),
+    [
+        (
+            "s3://bucket/study?endpoint_override=host:9000&scheme=http",
+            "http://host:9000",
+            "study/driver.json",
+        ),
+        ("s3://bucket/a/b/?endpoint_override=host:9000", "https://host:9000", "a/b/driver.json"),
+        ("s3://bucket?endpoint_override=http://host:9000", "http://host:9000", "driver.json"),
+        ("s3://bucket/study?region=eu-west-1", "https://s3.eu-west-1.amazonaws.com", "study/driver.json"),
+    ],
+)
+def test_the_lock_lies_at_the_address_that_the_query_names(monkeypatch, uri, endpoint, key):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    prefix = store_lock._prefix(uri)
+    assert (prefix.client.meta.endpoint_url, prefix.bucket, prefix.key) == (endpoint, "bucket", key)
