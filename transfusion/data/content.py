@@ -178,7 +178,7 @@ def _compared(content: Content, images: Sequence[str], file: Path) -> Content:
         rows = np.array([place.get(image, -1) for image in images], dtype=np.int64)
     there = rows >= 0
     alike = there[:, None] & (content.stamps == stamps[rows]) if len(stamps) else there[:, None]
-    certain = alike.all(axis=1)
+    certain = np.all(alike, axis=1)
     same_size = alike[:, 0]
     return dataclasses.replace(
         content,
