@@ -8,9 +8,9 @@ import pytest
 
 from analysis.statistics.contrasts import estimate, estimate_as_it_is, joint, limits
 from analysis.statistics.measures import Measures
-from analysis.statistics.paired import absent, coefficients
+from analysis.statistics.paired import absent, coefficients, network_weights
 from analysis.statistics.seeds import between_runs
-from analysis.statistics.terms import Contrast, Term
+from analysis.statistics.terms import Across, Contrast, Term
 
 INFINITE = float("inf")
 DEPTHS = {"shallow": 4, "middle": 8, "deep": 16}
@@ -90,6 +90,28 @@ def test_contrasts_on_the_same_patients_vary_together_by_hand() -> None:
     assert coefficients(measures, gains[1]).tolist() == [0, 0, -1, 1]
     assert joint(measures, [gains[0], Contrast("none", "test_auroc", (Term(1.0, 999),), "AUROC")]) is None
     assert joint(measures, []) is None
+
+
+@pytest.mark.parametrize(
+    ("across", "group", "expected"),
+    [
+        ("mean", (), (1 / 3, 1 / 3, 1 / 3)),
+        ("difference", ("deep",), (-1 / 2, -1 / 2, 1)),
+        ("difference", ("deep", "shallow"), (1 / 2, -1, 1 / 2)),
+        ("log2_depth", (), (-1, 0, 1)),
+        ("log10_parameters", (), (-12 * 48 / 672, -12 * 12 / 672, 12 * 60 / 672)),
+    ],
+)
+def test_what_every_network_and_cell_weighs(across: Across, group: tuple[str, ...], expected: tuple) -> None:
+    """Least squares by hand: log2 depths 2, 3, 4; log10 parameters 4, 8, 16, which lie 16/3, 4/3 and 20/3
+    from their mean (squares 672/9), over a range of 12. A network's weight is shared by its seeds."""
+    values = {(name, n, "random", s): 1.0 for name in DEPTHS for n in (100, 200) for s in (0, 1)}
+    measures = cells(values, "train_loss")
+    contrast = Contrast("x", "train_loss", (Term(0.25, 200), Term(-2.0, 100)), "nats", across, group=group)
+    weights = network_weights(measures, contrast)
+    assert weights == pytest.approx(dict(zip(DEPTHS, expected, strict=True)))
+    by_cell = [weights[name] * {200: 0.25, 100: -2.0}[n] / 2 for name, n, _, _ in values]
+    assert coefficients(measures, contrast).tolist() == pytest.approx(by_cell)
 
 
 def test_between_seeds_two_contrasts_are_taken_as_independent() -> None:
