@@ -71,7 +71,7 @@ def _same(place: str, expected: Path) -> bool:
 
 def sweep() -> int:
     """`transfusion-sweep`, and `python sweeps/full_grid.py`: the grid."""
-    return _command("sweeps.full_grid", "transfusion-sweep", options="sweeps.command_line")
+    return _command("sweeps.full_grid", "transfusion-sweep", options="sweeps.options.command_line")
 
 
 def analysis() -> int:

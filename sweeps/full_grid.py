@@ -16,19 +16,19 @@ if __name__ == "__main__":
 import os
 from collections.abc import Sequence
 
-from sweeps import which_code
-from sweeps.command_line import options_of, refuse_empty, refuse_impossible_places
-from sweeps.conclusion import CHECK_HINT, FAILED, STORAGE_ADVICE, UNUSABLE
-from sweeps.console import sweep_console
-from sweeps.options import Options
-from sweeps.overrides import preset_of
-from sweeps.places import Places
+from sweeps.options.command_line import options_of, refuse_empty, refuse_impossible_places
+from sweeps.options.overrides import preset_of
+from sweeps.options.values import Options
 from sweeps.planning.gpus import GpuError
+from sweeps.processes import which_code
+from sweeps.processes.console import sweep_console
 from sweeps.processes.stop import INTERRUPTED, Stop, on_signals
-from sweeps.rounds import run
+from sweeps.running.conclusion import CHECK_HINT, FAILED, STORAGE_ADVICE, UNUSABLE
+from sweeps.running.rounds import run
+from sweeps.running.sweep import Sweep
 from sweeps.storage.lock import LockedError
 from sweeps.storage.object_store import ObjectStore
-from sweeps.sweep import Sweep
+from sweeps.storage.places import Places
 from transfusion.problems import InputError, SettingError
 from transfusion.records.failures import failure_of
 from transfusion.records.lease import LostError
@@ -69,7 +69,7 @@ def command(options: Options, arguments: Sequence[str], stop: Stop) -> int:
         return check.run(options, sweep_console())
     named = os.environ.get("RAY_ADDRESS", "") if options.address == "auto" else options.address
     if named and named.startswith("ray://"):
-        from sweeps import remote  # Ray
+        from sweeps.execution import remote  # Ray
 
         paths = {name: getattr(options, name) for name in remote.PATHS}
         return remote.run(paths, options.address or "", arguments)

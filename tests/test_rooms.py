@@ -35,57 +35,23 @@ ROOMS: dict[str, set[str]] = {
     "transfusion.trial": TRIAL_TYPES
     | {"transfusion.data", "transfusion.networks", "transfusion.records", "transfusion.study"}
     | {"transfusion.training"},
-    "sweeps.console": set(),
     "sweeps.spaces": {"transfusion"},
-    "sweeps.options": set(),
     "sweeps.presets": {"transfusion", "sweeps.spaces"},
-    "sweeps.study_file": {"transfusion", "sweeps.spaces"},
-    "sweeps.command_line": {"transfusion", "sweeps.options", "sweeps.presets"},
-    "sweeps.overrides": {
-        "transfusion", "sweeps.spaces", "sweeps.options", "sweeps.presets", "sweeps.study_file",
-        "sweeps.command_line",
-    },
+    "sweeps.options": {"transfusion", "sweeps.spaces", "sweeps.presets"},
     "sweeps.planning": {"transfusion", "sweeps.spaces"},
-    "sweeps.progress": {"transfusion", "sweeps.planning"},
-    "sweeps.processes": set(),
+    "sweeps.processes": {"transfusion"},
     "sweeps.storage": {"transfusion", "sweeps.processes"},
-    "sweeps.places": {"transfusion", "sweeps.storage"},
-    "sweeps.which_code": {"transfusion"},
-    "sweeps.remote": {"transfusion", "sweeps.processes", "sweeps.execution"},
     "sweeps.inputs": {
-        "transfusion", "sweeps.options", "sweeps.places", "sweeps.spaces", "sweeps.planning",
-        "sweeps.storage",
+        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.planning", "sweeps.storage",
     },
-    "sweeps.execution": {
-        "transfusion", "sweeps.planning", "sweeps.processes", "sweeps.storage", "sweeps.places",
-        "sweeps.which_code",
-    },
-    "sweeps.record": {"transfusion", "sweeps.spaces", "sweeps.planning", "sweeps.inputs"},
+    "sweeps.execution": {"transfusion", "sweeps.planning", "sweeps.processes", "sweeps.storage"},
     "sweeps.measuring": {
-        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.overrides", "sweeps.planning",
-        "sweeps.inputs",
-    },
-    "sweeps.ownership": {"transfusion", "sweeps.places", "sweeps.processes", "sweeps.storage"},
-    "sweeps.connection": {
-        "transfusion", "sweeps.options", "sweeps.planning", "sweeps.processes", "sweeps.execution",
-    },
-    "sweeps.drafting": {
         "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.planning", "sweeps.inputs",
-        "sweeps.progress",
     },
-    "sweeps.looks": {"transfusion", "sweeps.spaces"},
-    "sweeps.look_costs": {
-        "transfusion", "sweeps.looks", "sweeps.drafting", "sweeps.planning", "sweeps.inputs", "sweeps.spaces",
+    "sweeps.running": {
+        "transfusion", "sweeps.options", "sweeps.spaces", "sweeps.planning", "sweeps.processes",
+        "sweeps.storage", "sweeps.inputs", "sweeps.execution", "analysis",
     },
-    "sweeps.conclusion": {
-        "transfusion", "sweeps.looks", "sweeps.planning", "sweeps.processes", "sweeps.progress", "analysis",
-    },
-    "sweeps.power": {
-        "transfusion", "sweeps.conclusion", "sweeps.drafting", "sweeps.inputs", "sweeps.look_costs",
-        "sweeps.planning",
-    },
-    "sweeps.sweep": {"transfusion", "sweeps"},
-    "sweeps.rounds": {"transfusion", "sweeps"},
     "sweeps.full_grid": {"transfusion", "sweeps"},
     "analysis.names": set(),
     "analysis.numbers": set(),

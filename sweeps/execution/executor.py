@@ -18,16 +18,16 @@ import ray
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
-from sweeps import which_code
 from sweeps.execution import autoscaling
 from sweeps.execution.cell_queue import PLACED, CellQueue, Control
 from sweeps.execution.devices import Devices
 from sweeps.execution.stopper import Stopper
-from sweeps.places import Places
 from sweeps.planning.gpus import unfit
 from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.resources import Resources
+from sweeps.processes import which_code
 from sweeps.storage.object_store import scratch
+from sweeps.storage.places import Places
 from transfusion.cell import Cell
 from transfusion.records import results
 from transfusion.records.code_version import code_version

@@ -20,8 +20,8 @@ from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import transfusion_sweep
-from sweeps import which_code
 from sweeps.execution import addresses, local_ray
+from sweeps.processes import which_code
 from transfusion.problems import SettingError
 from transfusion.records.code_version import Code, code_version
 

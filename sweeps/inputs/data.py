@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from sweeps.inputs.effects import meaning_problems, without_effect
-from sweeps.options import Options
+from sweeps.options.values import Options
 from sweeps.spaces import Preset
 from transfusion.cell import IN_DOMAIN, NATURAL_IMAGES, Cell, Recipe, upstream_of
 from transfusion.data import checks, content, image_cache, part_counts, survey

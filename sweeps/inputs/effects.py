@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeps.options import Options
+from sweeps.options.values import Options
 from transfusion.cell import IN_DOMAIN
 from transfusion.data.part_counts import PartCounts
 from transfusion.layouts.readers import READERS

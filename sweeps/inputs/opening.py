@@ -9,7 +9,7 @@ from rich.console import Console
 from sweeps.inputs import pretrained
 from sweeps.inputs.data import open_data
 from sweeps.inputs.settling import Inputs
-from sweeps.options import Options
+from sweeps.options.values import Options
 from sweeps.planning.named_weights import Given
 from sweeps.spaces import Preset
 from transfusion.problems import InputError, Problem

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from sweeps.inputs import data, pretrained
-from sweeps.places import Places
 from sweeps.planning.plan import PlannedCell
+from sweeps.storage.places import Places
 from transfusion.cell import Recipe
 from transfusion.data import content, equal_images
 from transfusion.data.dataset import Dataset

@@ -11,8 +11,8 @@ from sweeps.inputs.data import most_images
 from sweeps.measuring import machine
 from sweeps.measuring.measure import Check, Found, lasts, measure
 from sweeps.measuring.shown import header, table
-from sweeps.options import Options
-from sweeps.overrides import preset_of
+from sweeps.options.overrides import preset_of
+from sweeps.options.values import Options
 from sweeps.planning import resources, speeds
 from sweeps.planning.gpus import GpuError
 from sweeps.planning.resources import Resources

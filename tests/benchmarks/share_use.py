@@ -24,10 +24,10 @@ from ray import cloudpickle
 from sweeps.execution import executor, ray_session
 from sweeps.execution.cell_queue import Control
 from sweeps.execution.devices import Devices
-from sweeps.places import Places
 from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.processes.stop import Stop
+from sweeps.storage.places import Places
 from transfusion.cell import Cell
 from transfusion.study import Study
 

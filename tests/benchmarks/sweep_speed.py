@@ -26,12 +26,12 @@ from rich.console import Console
 from sweeps.execution import executor, ray_session
 from sweeps.execution.cell_queue import Control
 from sweeps.inputs.data import prepare
-from sweeps.places import Places
 from sweeps.planning import cost, history, plan, resources
 from sweeps.presets import PRESETS
 from sweeps.processes.stop import Stop
-from sweeps.progress import SweepProgress
+from sweeps.running.progress import SweepProgress
 from sweeps.spaces import Preset
+from sweeps.storage.places import Places
 from transfusion.cell import Cell, cell_id, upstream_of
 from transfusion.data.dataset import Dataset
 from transfusion.layouts import chexpert

@@ -8,7 +8,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from rayjob_schema import RAYJOB
 
-from sweeps.command_line import options_of
+from sweeps.options.command_line import options_of
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 

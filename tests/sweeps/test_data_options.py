@@ -10,9 +10,9 @@ from other_layouts import as_nih, as_own_table
 from rich.console import Console
 
 from sweeps import full_grid
-from sweeps.command_line import options_of
 from sweeps.inputs.data import name_of, prepare, read_dataset
-from sweeps.overrides import preset_of
+from sweeps.options.command_line import options_of
+from sweeps.options.overrides import preset_of
 from transfusion.cell import Cell
 from transfusion.layouts import chexpert
 

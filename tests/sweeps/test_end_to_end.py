@@ -12,7 +12,7 @@ import pytest
 import analysis
 from sweeps import full_grid
 from sweeps.execution import ray_session
-from sweeps.progress import SweepProgress
+from sweeps.running.progress import SweepProgress
 
 ARGUMENTS = ["--preset", "smoke", "--architectures", "cbr_tiny", "resnet18", "--train-images", "32"]
 

@@ -18,7 +18,7 @@ AXIS = """    mirror: str = field(
     seed: int = field("""
 
 FAILED = """
-from sweeps.progress import failure_table
+from sweeps.running.progress import failure_table
 from rich.console import Console
 cell = {"architecture": "cbr_tiny", "train_images": 8, "mirror": "half"}
 Console(width=200).print(failure_table([{"cell_id": "0", "cell": cell, "failure": "error", "error": "x"}]))

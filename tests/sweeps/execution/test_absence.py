@@ -8,7 +8,7 @@ from sweeps.execution.devices import Devices
 from sweeps.execution.placement import Node
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.resources import Resources
-from sweeps.progress import SweepProgress
+from sweeps.running.progress import SweepProgress
 from transfusion.cell import Cell
 
 CELL = Cell(architecture="cbr_tiny", train_images=1)

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweeps import connection
 from sweeps.execution import autoscaling, cluster
 from sweeps.execution.placement import Node
 from sweeps.planning import resources
 from sweeps.planning.gpus import GpuError, Gpus
+from sweeps.running import connection
 from transfusion.problems import SettingError
 
 WORKER = {"CPU": 8.0, "GPU": 1.0}

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps.execution import executor
-from sweeps.places import Places
 from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.presets import smoke
 from sweeps.processes.stop import Stop
+from sweeps.storage.places import Places
 from transfusion import trial
 from transfusion.cell import Cell
 from transfusion.records.lease import LostError

@@ -13,10 +13,10 @@ from test_cell_queue import Watcher
 
 from sweeps.execution import executor, ray_session
 from sweeps.execution.cell_queue import Control
-from sweeps.places import Places
 from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.processes.stop import Stop
+from sweeps.storage.places import Places
 from transfusion.cell import Cell
 from transfusion.study import Study
 

@@ -9,10 +9,11 @@ import pytest
 import small_table
 from other_layouts import as_nih
 
-from sweeps import connection, full_grid
-from sweeps.command_line import options_of
+from sweeps import full_grid
 from sweeps.inputs.effects import without_effect
+from sweeps.options.command_line import options_of
 from sweeps.planning.resources import Resources
+from sweeps.running import connection
 
 SMALL = ["--preset", "smoke", "--architectures", "cbr_tiny", "--train-images", "16", "--dry-run"]
 SCRATCH = [*SMALL, "--inits", "random"]

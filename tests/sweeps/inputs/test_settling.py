@@ -14,13 +14,13 @@ from PIL import Image
 from rich.console import Console
 
 from sweeps import full_grid
-from sweeps.command_line import options_of
 from sweeps.inputs import settling
 from sweeps.inputs.opening import open_inputs
 from sweeps.inputs.pretrained import Pretrained
-from sweeps.overrides import preset_of
-from sweeps.places import Places
+from sweeps.options.command_line import options_of
+from sweeps.options.overrides import preset_of
 from sweeps.planning import history
+from sweeps.storage.places import Places
 from transfusion.cell import NOTHING_SUPPLIED, cell_id
 from transfusion.data import content, file_bytes
 from transfusion.layouts import imagenet

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sweeps.command_line import options_of
 from sweeps.inputs.data import one_subset_problems
-from sweeps.overrides import axis_values
+from sweeps.options.command_line import options_of
+from sweeps.options.overrides import axis_values
 from transfusion.cell import Cell, Recipe, cell_id, describe, upstream_of
 from transfusion.data.dataset import Dataset
 from transfusion.problems import SettingError

@@ -5,15 +5,15 @@ import dataclasses
 import pytest
 from machines import CPU, GB, GPU
 
-from sweeps.command_line import options_of
 from sweeps.measuring import measure
-from sweeps.overrides import preset_of
+from sweeps.options.command_line import options_of
+from sweeps.options.overrides import preset_of
 from sweeps.planning.cost import CostModel, efficiency
 from sweeps.planning.estimate import estimate
 from sweeps.planning.plan import PlannedCell
 from sweeps.planning.speeds import Speed, Speeds
 from sweeps.presets import STUDIED, demo
-from sweeps.progress import expectation
+from sweeps.running.progress import expectation
 from transfusion.cell import Cell, Recipe
 
 MODEL = CostModel(device="cuda", evaluation_images=100, selection_images=20, macs_per_second=1e12)

@@ -14,8 +14,8 @@ from other_layouts import as_nih, as_own_table
 from PIL import Image
 
 from sweeps import full_grid
-from sweeps.command_line import options_of
 from sweeps.inputs.effects import without_effect
+from sweeps.options.command_line import options_of
 from transfusion.layouts import chexpert, imagenet, nih
 from transfusion.phantom import writing
 from transfusion.phantom.settings import Phantom

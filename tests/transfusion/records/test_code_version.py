@@ -13,8 +13,8 @@ from cell_folders import grid, write_cell, write_plan
 import analysis
 from analysis.report.codes import codes, several
 from analysis.tables.collect import collect
-from sweeps import which_code
 from sweeps.planning.codes import several_codes, several_types
+from sweeps.processes import which_code
 from transfusion.cell import Cell, Recipe
 from transfusion.records import results
 from transfusion.records.code_version import Code, code_version, digest, of_folder

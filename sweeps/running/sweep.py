@@ -1,4 +1,4 @@
-"""One round of a sweep: plan, settle the images, train, record; `sweeps.rounds` makes a sweep of it."""
+"""One round of a sweep: plan, settle the images, train, record; `rounds` makes a sweep of it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from sweeps import connection, drafting, look_costs, looks, power
-from sweeps.conclusion import fixed_looks
-from sweeps.drafting import Planner
 from sweeps.execution import loggers
 from sweeps.inputs import settling
 from sweeps.inputs.data import name_of
 from sweeps.inputs.data_table import DataSummary, data_tables, summarize
 from sweeps.inputs.opening import open_inputs
 from sweeps.inputs.settling import Inputs
-from sweeps.looks import Asked, LookPlan
-from sweeps.options import Options
-from sweeps.places import Places
+from sweeps.options.values import Options
 from sweeps.planning import history, plan, resources
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.plan import Plan
 from sweeps.planning.prune import prune
 from sweeps.processes.stop import Stop
-from sweeps.progress import SweepProgress, duration, prune_table
-from sweeps.record import Outcome, write_sweep
+from sweeps.running import connection, drafting, look_costs, looks, power
+from sweeps.running.conclusion import fixed_looks
+from sweeps.running.drafting import Planner
+from sweeps.running.looks import Asked, LookPlan
+from sweeps.running.progress import SweepProgress, duration, prune_table
+from sweeps.running.record import Outcome, write_sweep
 from sweeps.spaces import Preset
 from sweeps.storage import object_store
+from sweeps.storage.places import Places
 from transfusion.problems import InputError, SettingError
 from transfusion.records import results
 from transfusion.study import Study

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 from contextlib import ExitStack
 
-from sweeps import look_costs, looks, ownership
-from sweeps.conclusion import FAILED, OK, conclude, fixed_looks, stopped
-from sweeps.looks import LookPlan, look_plan
 from sweeps.processes import marked
 from sweeps.processes.stop import INTERRUPTED
+from sweeps.running import look_costs, looks, ownership
+from sweeps.running.conclusion import FAILED, OK, conclude, fixed_looks, stopped
+from sweeps.running.looks import LookPlan, look_plan
+from sweeps.running.sweep import Sweep, asked_of, plan_and_train
 from sweeps.storage import object_store
 from sweeps.storage.lock import Waiting
-from sweeps.sweep import Sweep, asked_of, plan_and_train
 from transfusion.problems import InputError, SettingError
 
 

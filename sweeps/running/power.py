@@ -11,11 +11,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from sweeps.conclusion import forecast
-from sweeps.drafting import Planner
 from sweeps.inputs.data_table import DataSummary
-from sweeps.look_costs import unit
 from sweeps.planning.plan import Plan, PlannedCell, facts_of
+from sweeps.running.conclusion import forecast
+from sweeps.running.drafting import Planner
+from sweeps.running.look_costs import unit
 from transfusion.cell import IN_DOMAIN, NATURAL_IMAGES
 
 HINT = "How likely these verdicts are right, and which design would do: add --power (about a minute)."

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sweeps.options import Options
+from sweeps.options.values import Options
 from sweeps.presets import DEFAULT, PRESETS
 from transfusion.cell import AXES, Recipe
 from transfusion.images.reading import INTENSITY_HELP

@@ -19,7 +19,7 @@ from sweeps.planning.memory import Key, first_share, measured_peaks, refuse_too_
 from sweeps.planning.plan import Plan
 from sweeps.planning.resources import Resources
 from sweeps.planning.speeds import Speeds
-from sweeps.progress import plan_table
+from sweeps.running.progress import plan_table
 from sweeps.spaces import Preset
 from transfusion.cell import Cell
 from transfusion.data.dataset import Dataset

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from sweeps.looks import Asked
 from sweeps.planning.plan import Plan
 from sweeps.processes.stop import Stop
-from sweeps.progress import failure_table
+from sweeps.running.looks import Asked
+from sweeps.running.progress import failure_table
 from transfusion.problems import SettingError
 from transfusion.records import results
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from sweeps import full_grid
-from sweeps.command_line import options_of
-from sweeps.overrides import preset_of
+from sweeps.options.command_line import options_of
+from sweeps.options.overrides import preset_of
 from sweeps.presets import PRESETS
 from transfusion.cell import Cell
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "studies.md").read_text(), re.DOTALL)[1]
 START = "from sweeps.spaces import Preset, grid\nfrom transfusion.cell import Recipe\n"
 

@@ -8,15 +8,16 @@ from contextlib import nullcontext
 import pytest
 from rich.console import Console
 
-from sweeps import full_grid, looks, rounds
-from sweeps.look_costs import LookCost, over_budget, table, told
-from sweeps.looks import LookPlan, axes_of, look_plan, refuse_other_cells
-from sweeps.options import Options
-from sweeps.overrides import refuse_half_asked
-from sweeps.places import Places
+from sweeps import full_grid
+from sweeps.options.overrides import refuse_half_asked
+from sweeps.options.values import Options
 from sweeps.presets import smoke
 from sweeps.processes.stop import Stop
-from sweeps.sweep import Sweep
+from sweeps.running import looks, rounds
+from sweeps.running.look_costs import LookCost, over_budget, table, told
+from sweeps.running.looks import LookPlan, axes_of, look_plan, refuse_other_cells
+from sweeps.running.sweep import Sweep
+from sweeps.storage.places import Places
 from transfusion.cell import AXES, Cell
 from transfusion.problems import SettingError
 

@@ -9,16 +9,17 @@ import pytest
 import torch
 from rich.console import Console
 
-from sweeps import connection, full_grid, sweep
+from sweeps import full_grid
 from sweeps.execution import executor, ray_session, ray_watch
-from sweeps.options import Options
-from sweeps.places import Places
+from sweeps.options.values import Options
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.plan import Plan
 from sweeps.planning.resources import Resources
 from sweeps.presets import smoke
 from sweeps.processes.stop import Stop
-from sweeps.record import Outcome, write_sweep
+from sweeps.running import connection, sweep
+from sweeps.running.record import Outcome, write_sweep
+from sweeps.storage.places import Places
 
 NOTHING = Plan((), {}, frozenset(), {}, None)
 GPUS = Resources(device="cuda", cpus=1, cores=(8,), gpus=(3.0,), device_name="Some GPU")

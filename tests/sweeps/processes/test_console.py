@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import progress
-from sweeps.console import plain_locale, sweep_console
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.plan import Plan, PlannedCell
-from sweeps.progress import SweepProgress, failure_table, plan_table
+from sweeps.processes.console import plain_locale, sweep_console
+from sweeps.running import progress
+from sweeps.running.progress import SweepProgress, failure_table, plan_table
 from transfusion.cell import Cell, Recipe
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ODD = "/data/runs [/v2]/run[red]1 :rocket: [bold]/with a very long name indeed, beyond any column/report.html"
 LOCALES = ("LC_ALL", "LC_CTYPE", "LANG", "COLUMNS")
 
@@ -145,7 +145,7 @@ def run(code, **popen):
 def test_output_outlasts_its_reader():
     code = (
         "import os, sys; from sweeps.processes.streams import outlast_readers; outlast_readers();"
-        "from sweeps.console import sweep_console; c = sweep_console();"
+        "from sweeps.processes.console import sweep_console; c = sweep_console();"
         "[c.print('x' * 1000) for _ in range(500)]; print('later', flush=True);"
         "sys.stderr.write('it lives'); open(sys.argv[1], 'w').write('to the end')"
     )

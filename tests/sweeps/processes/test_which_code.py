@@ -13,7 +13,7 @@ import pytest
 import transfusion_sweep
 from sweeps import full_grid
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OURS = ("sweeps", "transfusion", "analysis", "transfusion_sweep.py", "pyproject.toml", "README.md")
 
 
@@ -50,7 +50,7 @@ def copy(tmp_path):
     """A second checkout, which says so in its help."""
     place = tmp_path / "second copy"
     copy_code(place)
-    file = place / "sweeps" / "command_line.py"
+    file = place / "sweeps" / "options" / "command_line.py"
     file.write_text(file.read_text().replace("examples:", "EXAMPLES OF THE COPY:"))
     return place
 

@@ -6,12 +6,13 @@ import signal
 
 import pytest
 
-from sweeps import connection, full_grid, sweep
-from sweeps.command_line import options_of, parser
+from sweeps import full_grid
 from sweeps.execution import ray_session
-from sweeps.overrides import override_recipe, preset_of
+from sweeps.options.command_line import options_of, parser
+from sweeps.options.overrides import override_recipe, preset_of
 from sweeps.planning.resources import Resources
 from sweeps.presets import demo
+from sweeps.running import connection, sweep
 from transfusion.cell import Recipe
 from transfusion.problems import SettingError
 

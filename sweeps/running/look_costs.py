@@ -11,10 +11,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from sweeps.drafting import Planner
 from sweeps.inputs.settling import Inputs
-from sweeps.looks import LookPlan
 from sweeps.planning.plan import PlannedCell
+from sweeps.running.drafting import Planner
+from sweeps.running.looks import LookPlan
 from sweeps.spaces import Preset
 from transfusion.problems import SettingError
 

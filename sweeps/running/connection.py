@@ -7,7 +7,7 @@ from functools import partial
 
 from rich.console import Console
 
-from sweeps.options import Options
+from sweeps.options.values import Options
 from sweeps.planning import resources
 from sweeps.planning.resources import Resources
 from sweeps.processes import marked

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from sweeps import power
-from sweeps.command_line import options_of
-from sweeps.overrides import preset_of
+from sweeps.options.command_line import options_of
+from sweeps.options.overrides import preset_of
 from sweeps.planning.plan import Plan, PlannedCell
 from sweeps.planning.resources import Resources
 from sweeps.presets import demo
+from sweeps.running import power
 from transfusion.cell import Cell
 from transfusion.problems import SettingError
 

@@ -37,7 +37,13 @@ class Command:
     def __init__(self, arguments: Sequence[str], columns: int) -> None:
         address = ray.get_runtime_context().gcs_address
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("full_grid.py")), *arguments, "--address", address],
+            [
+                sys.executable,
+                str(Path(__file__).parents[1] / "full_grid.py"),
+                *arguments,
+                "--address",
+                address,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, "COLUMNS": str(columns), "PYTHONUNBUFFERED": "1"},

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from sweeps import study_file
-from sweeps.command_line import option_of
-from sweeps.options import Options
+from sweeps.options import study_file
+from sweeps.options.command_line import option_of
+from sweeps.options.values import Options
 from sweeps.presets import DEFAULT, PRESETS
 from sweeps.spaces import Preset, every_cell, with_axes
 from transfusion.cell import AXES, Recipe

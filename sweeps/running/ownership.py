@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sweeps.places import Places
 from sweeps.processes import marked
 from sweeps.processes.stop import end_at_once
 from sweeps.storage import object_store, sharing
 from sweeps.storage.lock import Waiting, held
 from sweeps.storage.object_store import ObjectStore
+from sweeps.storage.places import Places
 from sweeps.storage.store_lock import held_prefix
 from transfusion.problems import InputError, SettingError
 
