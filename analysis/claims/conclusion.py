@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def paragraphs(analysis: Analysis) -> list[str]:
         lead = lead.format(natural=natural)
         found.append(f"**{number}. {title}: {overall[number]}.** {lead} {told}")
         if number == 3 and law is not None:
-            promised = _with_interval(*law.promised, 3)
+            promised = _with_interval(law.promised, "{:.3f}".format)
             found[-1] += (
                 f" A power law through the sizes has exponent {exponent(law)} and promises an AUROC of "
                 f"{promised} at ten times the data"
@@ -119,14 +120,13 @@ def exponent(law: PowerLaw) -> str:
         more = " or more" if value >= highest else " or less" if value <= lowest else ""
         return f"{value:.2f}{more}"
 
-    value, low, high = law.exponent
-    return told(value) if np.isnan(low) else f"{told(value)} ({told(low)} to {told(high)})"
+    return _with_interval(law.exponent, told)
 
 
-def _with_interval(value: float, low: float, high: float, digits: int) -> str:
-    if np.isnan(low):
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+def _with_interval(values: tuple[float, float, float], told: Callable[[float], str]) -> str:
+    """A value with its interval, where it has one."""
+    value, low, high = map(told, values)
+    return value if np.isnan(values[1]) else f"{value} ({low} to {high})"
 
 
 def _opening(overall: pd.Series, decided: list[int]) -> str:

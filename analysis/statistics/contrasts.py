@@ -27,7 +27,15 @@ from analysis.statistics.catalogue import MEASURES
 from analysis.statistics.chance import Chance
 from analysis.statistics.estimate import Estimate, together
 from analysis.statistics.measures import Measures
-from analysis.statistics.paired import Blocks, Reals, blocks_of, coefficients, planned_rows, weights_across
+from analysis.statistics.paired import (
+    Blocks,
+    Reals,
+    blocks_of,
+    coefficients,
+    per_cell,
+    planned_rows,
+    weights_across,
+)
 from analysis.statistics.seeds import SeedsPart, between_counts, between_runs, between_seeds
 from analysis.statistics.terms import Contrast
 
@@ -68,7 +76,7 @@ def _estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
     weights = weights_across(measures, contrast, blocks.names)
     if weights is None:
         return None
-    each = weights[blocks.network] / np.bincount(blocks.network)[blocks.network]
+    each = blocks.each(weights)
     value = float(each @ blocks.values)
 
     shared = _patient_covariance(measures, contrast, blocks)
@@ -128,9 +136,8 @@ def limits(contrast: Contrast, each: Reals, network: NDArray[np.intp]) -> tuple[
         network: the network of every block [B].
     """
     measure = MEASURES[contrast.metric]
-    terms = np.array([term.weight for term in contrast.terms])
     by_network = np.bincount(network, weights=each)
-    cells = np.multiply.outer(by_network, terms)
+    cells = np.multiply.outer(by_network, contrast.weights)
     up, down = float(cells[cells > 0].sum()), float(cells[cells < 0].sum())
     bottom = float("-inf") if measure.low is None else measure.low
     top = float("inf") if measure.high is None else measure.high
@@ -146,8 +153,7 @@ def _seeds_part(
     part = between_seeds(blocks.values, each, blocks.network, blocks.seed, shared) if several else None
     if contrast.replicate == "seed" and part is not None:
         return part
-    cells = np.zeros(len(measures.cells))
-    np.add.at(cells, blocks.rows, each[:, None] * np.array([term.weight for term in contrast.terms]))
+    cells = per_cell(measures, contrast, blocks, each)
     if contrast.replicate == "seed":
         return between_runs(measures, contrast.metric, cells)
     counts = between_counts(measures, contrast.metric, cells)
@@ -159,7 +165,7 @@ def _patient_covariance(measures: Measures, contrast: Contrast, blocks: Blocks) 
     covariance = measures.covariance.get(contrast.metric)
     if covariance is None:
         return None
-    weights = np.array([term.weight for term in contrast.terms])
+    weights = contrast.weights
     flat, count, terms = blocks.rows.ravel(), len(blocks.rows), len(weights)
     by_block = covariance[flat[:, None], flat].reshape(-1, terms) @ weights
     shared = weights @ by_block.reshape(count, terms, count)

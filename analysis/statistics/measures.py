@@ -28,8 +28,7 @@ class Measures:
 
     Attributes:
         cells: one row per wanted cell of the grid: axes (`init` is the arm, see `analysis.tables.origins`),
-        status,
-            network, and a column per measure (NaN where undefined), and the flags `still_falling` and
+            status, network, and a column per measure (NaN where undefined), and the flags `still_falling` and
             `collapsed` (null where undefined; `analysis.statistics.flags`). The index is 0, 1, 2, ...
         covariance: measure -> sampling covariance over patients [cells, cells], NaN where undefined.
         patients: measure -> number of patients behind it.

@@ -35,6 +35,10 @@ class Blocks:
     missing: int
     networks_missing: tuple[str, ...]
 
+    def each(self, weights: Reals) -> Reals:
+        """The weight of every block [B]: that of its network [A], shared by the network's seeds."""
+        return weights[self.network] / np.bincount(self.network)[self.network]
+
 
 def coefficients(measures: Measures, contrast: Contrast) -> Reals:
     """The weight of every cell [cells] in the estimate: `coefficients @ values` is the point estimate.
@@ -46,13 +50,13 @@ def coefficients(measures: Measures, contrast: Contrast) -> Reals:
     weights = weights_across(measures, contrast, blocks.names)
     if weights is None:
         raise ValueError(f"{contrast.name}: too few networks have all of its cells")
-    return _per_cell(measures, contrast, blocks, weights)
+    return per_cell(measures, contrast, blocks, blocks.each(weights))
 
 
-def _per_cell(measures: Measures, contrast: Contrast, blocks: Blocks, weights: Reals) -> Reals:
-    each = weights[blocks.network] / np.bincount(blocks.network)[blocks.network]
+def per_cell(measures: Measures, contrast: Contrast, blocks: Blocks, each: Reals) -> Reals:
+    """The weight of every cell [cells], from that of every block [B]."""
     total = np.zeros(len(measures.cells))
-    np.add.at(total, blocks.rows, each[:, None] * np.array([term.weight for term in contrast.terms]))
+    np.add.at(total, blocks.rows, each[:, None] * contrast.weights)
     return total
 
 
@@ -85,7 +89,7 @@ def _find_blocks(measures: Measures, contrast: Contrast) -> Blocks:
         network=(np.cumsum(has_block) - 1)[network],
         seed=seed,
         rows=rows,
-        values=values[rows] @ np.array([term.weight for term in contrast.terms]),
+        values=values[rows] @ contrast.weights,
         seeds=len(np.unique(seed)),
         missing=int((~there).sum()),
         networks_missing=tuple(name for name, lacks in zip(names, lacking, strict=True) if lacks),

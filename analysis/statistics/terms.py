@@ -6,6 +6,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from analysis.tables.conditions import DEFAULTS, Condition, condition
 
 Across = Literal["mean", "log2_depth", "log10_parameters", "difference"]
@@ -74,3 +77,8 @@ class Contrast:
     architectures: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
     replicate: Replicate = "seed"
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Those of the terms [K]."""
+        return np.array([term.weight for term in self.terms])

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,6 @@ from transfusion.networks.network import build
 from transfusion.problems import InputError, Problem
 
 TIMEOUT_SECONDS = 20
-
-NEAR = re.compile(r"missing: (\S+) \(nearest: (\S+)\)")
-"""How `weights_names` tells of a name that is perhaps only spelled otherwise."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +115,13 @@ def _misfit(
     else:
         text += ", none of them named as a layer of it"
     advice = f"name a file of {architecture} (--weights {architecture}=FILE)"
-    if "two networks" in text:
-        wanted, other = re.findall("below '([^']*)'", fitted.problems[0])
+    if fitted.rivals is not None:
+        wanted, other = fitted.rivals
         keep = f'torch.save({{n: t for n, t in w.items() if n.startswith("{wanted or other}")}}, "one.pth")'
         also = f' (or "{other}")' if wanted and other else ""
         advice = f"save the one that you mean, in Python, and name one.pth: {_loading(file)}; {keep}{also}"
-    elif near := _near(fitted.problems):
-        ours, theirs = near[0]
+    elif fitted.near:
+        ours, theirs = fitted.near[0]
         move = f'w["{fitted.prefix}{ours}"] = w.pop("{fitted.prefix}{theirs}")'
         if len(fitted.problems) > 2:  # more than one name: the first is an example
             rename = f"rename these tensors ({move}, and so on) and torch.save them anew"
@@ -135,15 +131,9 @@ def _misfit(
                 'torch.save(w, "renamed.pth")'
             )
         advice = f"{rename}; or {advice}"
-    if "two networks" not in text and (fits := weights_names.others(found, architecture)):
+    if fitted.rivals is None and (fits := weights_names.others(found, architecture)):
         advice = f"it fits {fits[0]}: --weights {fits[0]}={file}"
     return Problem(str(file), text, f"the weights of {architecture}", advice)
-
-
-def _near(problems: Sequence[str]) -> list[tuple[str, str]]:
-    """Our names that a file lacks, each with its own that comes nearest."""
-    found = [NEAR.fullmatch(problem) for problem in problems]
-    return [(one[1], one[2]) for one in found if one is not None]
 
 
 def _loading(file: Path) -> str:

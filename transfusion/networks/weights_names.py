@@ -41,11 +41,15 @@ class Fit:
         prefix: what stands before the names, with its last dot.
         names: our name -> the file's, for those of our names that the file has.
         problems: what is missing, unexpected or of another shape; none where it fits.
+        near: of the first names that are missing, each with the nearest of the file's own, where one is near.
+        rivals: the prefixes of two networks that both fit and differ, or None.
     """
 
     prefix: str
     names: dict[str, str]
     problems: tuple[str, ...]
+    near: tuple[tuple[str, str], ...] = ()
+    rivals: tuple[str, str] | None = None
 
 
 def fit(tensors: Mapping[str, Tensor], architecture: Architecture) -> Fit:
@@ -145,16 +149,21 @@ def _checked(
         and not theirs.endswith(OPTIONAL)
         and tuple(tensors[below[theirs]].shape) not in _shapes(own[ours], gray=ours == first)
     ]
-    near = {name: difflib.get_close_matches(name, extra, 1, 0.6) for name in missing[:SHOWN]}
+    near = {
+        name: close[0]
+        for name in missing[:SHOWN]
+        if (close := difflib.get_close_matches(name, extra, 1, 0.6))
+    }
     groups = (
         (
             "missing: ",
-            [name + (f" (nearest: {near[name][0]})" if near.get(name) else "") for name in missing],
+            [name + (f" (nearest: {near[name]})" if name in near else "") for name in missing],
         ),
         ("too many: ", extra),
         ("", shapes),
     )
-    return Fit(prefix, names, tuple(text for head, group in groups for text in _short(head, group)))
+    problems = tuple(text for head, group in groups for text in _short(head, group))
+    return Fit(prefix, names, problems, tuple(near.items()))
 
 
 def _of_backbone(first: str, firsts: set[str]) -> bool:
@@ -182,7 +191,7 @@ def _chosen(fitting: list[Fit], tensors: Mapping[str, Tensor]) -> Fit:
         decision = _preferred(best.prefix, one.prefix)
         if decision is None:
             text = f"two networks that fit and differ, below {best.prefix!r} and below {one.prefix!r}"
-            return Fit(best.prefix, best.names, (text,))
+            return Fit(best.prefix, best.names, (text,), rivals=(best.prefix, one.prefix))
         best = best if decision == best.prefix else one
     return best
 
