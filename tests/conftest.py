@@ -1,8 +1,11 @@
 """What many tests share: a small phantom, its table, and a recipe of seconds."""
 
 import json
+import logging
 import os
 import shutil
+import signal
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: as many processes as cores run these tests
 from collections.abc import Callable, Iterator
@@ -57,12 +60,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
+NOT_OURS = ("PYTEST_CURRENT_TEST", "KMP_")
+"""Variables of pytest itself, and those that scikit-learn sets when it is imported."""
+
+
+def process_state() -> dict[str, object]:
+    """What all code of a process shares."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)},
+        "the working directory": Path.cwd(),
+        **{one.name: signal.getsignal(one) for one in signal.Signals},
+        "the signals blocked": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "the level of logging": logging.root.level,
+        "what is looked through for modules": tuple(sys.path),
+    }
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What the program keeps in the user's cache folder, as the core's speed, is of these tests alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def left_as_found() -> Iterator[None]:
+    """What the program changes of its process, it puts back: the next test relies on it, as notebooks do."""
+    found = process_state()
+    yield
+    assert process_state() == found
 
 
 @pytest.fixture(scope="session")

@@ -161,6 +161,11 @@ def _has_token() -> bool:
 def _use_token() -> None:
     """Let this process, and those that it starts, use the token, as Ray does for its own `auto`."""
     os.environ[MODE] = "token"
+    read_mode()
+
+
+def read_mode() -> None:
+    """Let Ray in this process take `RAY_AUTH_MODE` as it is now."""
     PRIVATE.Config.initialize("")
 
 

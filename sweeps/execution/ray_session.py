@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import transfusion_sweep
 from sweeps.execution import addresses, local_ray
-from sweeps.processes import which_code
+from sweeps.processes import environment, which_code
 from transfusion.problems import SettingError
 from transfusion.records.code_version import Code, code_version
 
@@ -45,7 +45,8 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
     """Connect to the cluster at `address`, or start Ray on this machine, reachable from it alone.
 
     Args:
-        cleanup: what is to be done when Ray has ended.
+        cleanup: what is to be done when Ray has ended; another use of Ray in this process then finds Ray's
+            variables as they were before.
         gpus: of this machine, as torch counts them: Ray asks the driver, which counts others in some places
             (slices of a card, Jetson), and a trial would wait for one for ever.
 
@@ -53,6 +54,9 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
         SettingError: no cluster there, one whose nodes have other code than this driver, or a machine that
             refuses what Ray needs.
     """
+    if address:
+        cleanup.callback(addresses.read_mode)
+    cleanup.enter_context(environment.restored("RAY_", "TUNE_"))
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     quiet: dict[str, Any] = {
@@ -60,8 +64,10 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
         "logging_level": logging.ERROR,
         "job_config": FirstInPath(),
     }
+    cleanup.callback(_allow_clusters, ray_constants.ENABLE_RAY_CLUSTER)
     _allow_clusters(bool(address))
     worker: Any = ray._private.worker
+    cleanup.callback(setattr, worker, "print_to_stdstream", worker.print_to_stdstream)
     worker.print_to_stdstream = _drop  # what Ray says of each worker that dies, the sweep tells by itself
     if address is None:
         local_ray.start(cleanup, {**quiet, "num_gpus": gpus})

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from sweeps.processes import identity
+from sweeps.processes import environment, identity
 from sweeps.processes.identity import ProcessIdentity
 
 MARK = "TRANSFUSION_SWEEP"
@@ -77,15 +77,9 @@ def folder_identity(out: str | Path) -> tuple[int, int]:
 @contextmanager
 def marked(out: str) -> Iterator[None]:
     """Mark this process, and so every child that it starts, as the driver of the sweep in `out`."""
-    before = os.environ.get(MARK)
-    os.environ[MARK] = str(Mark(identity.own(), folder_identity(out), out))
-    try:
+    with environment.restored(MARK):
+        os.environ[MARK] = str(Mark(identity.own(), folder_identity(out), out))
         yield
-    finally:
-        if before is None:
-            del os.environ[MARK]
-        else:
-            os.environ[MARK] = before
 
 
 def end_orphans(out: str) -> Orphans:

@@ -8,7 +8,9 @@ import gc
 import logging
 import os
 import random
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +28,11 @@ def clean_slate(seed: int, threads: int) -> Iterator[None]:
     """Isolate one trial: reset global state before it, restore the process's own state after it.
 
     Covered are seeds, torch's flags, threads, default type and device; environment variables, the working
-    directory and warning filters; and memory, given back to the device and to the system.
+    directory, signal handlers (Lightning leaves its own where a GPU fails) and warning filters; and memory,
+    given back to the device and to the system.
     """
     environment, directory = dict(os.environ), Path.cwd()
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     with warnings.catch_warnings():
         reset(seed, threads)
         try:
@@ -40,6 +44,10 @@ def clean_slate(seed: int, threads: int) -> Iterator[None]:
                 if os.environ.get(name) != value:
                     os.environ[name] = value
             os.chdir(directory)
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in handlers.items():
+                    if signal.getsignal(number) is not handler:
+                        signal.signal(number, handler)
 
 
 def reset(seed: int, threads: int) -> None:

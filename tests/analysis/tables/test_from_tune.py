@@ -136,7 +136,12 @@ def test_values_that_cannot_be_are_refused_with_their_trial(
 
 REAL = """
 import ray, sys
+from contextlib import ExitStack
 from ray import tune
+from sweeps.execution import ray_session
+with ExitStack() as last:
+    ray_session.start(None, last)
+    ray_session.end()
 def trial(config):
     for n in range(2):
         tune.report({"train_loss": 0.5 - 0.1 * n, "test_auroc": 0.8})
@@ -150,6 +155,7 @@ tune.Tuner(trial, param_space=space, run_config=run).fit()
 
 @pytest.mark.slow
 def test_what_ray_itself_wrote(tmp_path: Path) -> None:
+    """Also in a process that had a sweep's Ray before: it leaves none of its settings behind."""
     ran = subprocess.run(
         [sys.executable, "-c", REAL, str(tmp_path)], capture_output=True, text=True, timeout=300
     )

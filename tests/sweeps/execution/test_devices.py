@@ -1,5 +1,6 @@
 """Devices that come and go: what an autoscaler is asked for, and on which GPU a trial is taken to run."""
 
+import os
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -89,9 +90,29 @@ def test_ray_is_told_of_the_gpus_that_torch_counts(monkeypatch, gpus):
     """It asks the driver, which may count others; a trial would wait for them for ever."""
     told = []
     monkeypatch.setattr(ray_session.local_ray, "start", lambda cleanup, options: told.append(options))
-    monkeypatch.setattr(ray_session, "_allow_clusters", lambda wanted: None)
-    monkeypatch.setattr(ray_session.ray._private.worker, "print_to_stdstream", None)
-    monkeypatch.setattr(ray_session, "SETTINGS", {})
     with ExitStack() as cleanup:
         ray_session.start(None, cleanup, gpus)
     assert told[0]["num_gpus"] == gpus
+
+
+def test_the_next_use_of_ray_in_this_process_finds_what_it_was_before(monkeypatch):
+    """A notebook that starts a sweep may start Tune's own experiments after it."""
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "7")
+    found = dict(os.environ)
+    worker, constants = ray_session.ray._private.worker, ray_session.ray_constants
+    printing, clusters = worker.print_to_stdstream, constants.ENABLE_RAY_CLUSTER
+    within = []
+
+    def start(cleanup, options):
+        within.append(dict(os.environ))
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "8"
+        os.environ["RAY_SET_BY_ITSELF"] = "1"
+
+    monkeypatch.setattr(ray_session.local_ray, "start", start)
+    with ExitStack() as cleanup:
+        ray_session.start(None, cleanup)
+        assert worker.print_to_stdstream is not printing
+    assert within[0].items() >= ray_session.SETTINGS.items()
+    assert dict(os.environ) == found
+    assert worker.print_to_stdstream is printing
+    assert clusters == constants.ENABLE_RAY_CLUSTER

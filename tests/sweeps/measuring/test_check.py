@@ -170,6 +170,7 @@ def quick_steps(monkeypatch):
     monkeypatch.setattr(measure, "MOST_STEPS", 1)
     monkeypatch.setitem(probe.PRODUCT, "cuda", 64)
     monkeypatch.setattr(probe, "HEAD_STEPS", 1)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # Lightning sets it, here in this process
 
 
 TINY = ("--preset", "smoke", "--architectures", "cbr_tiny", "--recipe", "image_size=32", "batch_size=8")

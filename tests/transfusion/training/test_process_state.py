@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import warnings
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def test_seeds_flags_threads_environment_and_folder_are_clean(tmp_path):
         os.environ["LEFT_BEHIND"] = "1"
         os.environ["KEPT"] = "after"
         os.chdir(tmp_path)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         warnings.simplefilter("error")
         torch.set_num_threads(2)
         torch.set_default_dtype(torch.float64)
@@ -38,6 +40,7 @@ def test_seeds_flags_threads_environment_and_folder_are_clean(tmp_path):
     assert "LEFT_BEHIND" not in os.environ
     assert os.environ.pop("KEPT") == "before"
     assert Path.cwd() == here
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert warnings.filters != filters
     with clean_slate(3, 1):
         assert draws() == first
