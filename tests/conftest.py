@@ -60,8 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
-NOT_OURS = ("PYTEST_CURRENT_TEST", "KMP_")
-"""Variables of pytest itself, and those that scikit-learn sets when it is imported."""
+NOT_OURS = ("PYTEST_CURRENT_TEST", "KMP_", "CRC32C_", "_RJEM_")
+"""Variables of pytest itself, and those that scikit-learn, TensorBoard's writer and polars set when imported."""
 
 
 def process_state() -> dict[str, object]:

@@ -19,6 +19,7 @@ ROOMS: dict[str, set[str]] = {
     "transfusion.problems": set(),
     "transfusion.files": set(),
     "transfusion.cgroups": set(),
+    "transfusion.restored": set(),
     "transfusion.weights_input": set(),
     "transfusion.architectures": set(),
     "transfusion.cell": {"transfusion.architectures", "transfusion.problems", "transfusion.weights_input"},
@@ -30,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "transfusion.networks": TRIAL_TYPES | {"transfusion.records"},
     "transfusion.training": TRIAL_TYPES
     | {"transfusion.data", "transfusion.layouts", "transfusion.networks", "transfusion.records"}
-    | {"transfusion.study"},
+    | {"transfusion.restored", "transfusion.study"},
     "transfusion.study": {"transfusion.cell", "transfusion.data"},
     "transfusion.trial": TRIAL_TYPES
     | {"transfusion.data", "transfusion.networks", "transfusion.records", "transfusion.study"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import transfusion_sweep
 from sweeps.execution import addresses, local_ray
-from sweeps.processes import environment, which_code
+from sweeps.processes import which_code
+from transfusion import restored
 from transfusion.problems import SettingError
 from transfusion.records.code_version import Code, code_version
 
@@ -56,7 +57,7 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
     """
     if address:
         cleanup.callback(addresses.read_mode)
-    cleanup.enter_context(environment.restored("RAY_", "TUNE_"))
+    cleanup.enter_context(as_before())
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     quiet: dict[str, Any] = {
@@ -82,6 +83,13 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
             "node of the cluster; run the command on one, or name ray://HOST:10001"
         ) from error
     refuse_other_code()
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """At the end, what Ray and Tune change of this process is as it was: variables and signal handlers."""
+    with restored.variables("RAY_", "TUNE_", "PYTHONBREAKPOINT"), restored.handlers():
+        yield
 
 
 def _drop(*_: Any, **__: Any) -> None:

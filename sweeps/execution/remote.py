@@ -20,7 +20,8 @@ from typing import Any
 import ray
 
 from sweeps.execution import addresses
-from sweeps.processes.stop import handlers_restored, heeded
+from sweeps.processes.stop import heeded
+from transfusion import restored
 from transfusion.problems import SettingError
 
 PATHS = ("out", "data", "cache", "imagenet", "study")
@@ -142,7 +143,7 @@ def connect(address: str) -> None:
 def signals() -> Iterator[list[int]]:
     """Collect the signals that end a sweep instead of ending by them."""
     received: list[int] = []
-    with handlers_restored():
+    with restored.handlers():
         for number in heeded():
             signal.signal(number, lambda number, _frame: received.append(number))
         yield received

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from sweeps.processes import environment, identity
+from sweeps.processes import identity
 from sweeps.processes.identity import ProcessIdentity
+from transfusion import restored
 
 MARK = "TRANSFUSION_SWEEP"
 SECONDS = 5.0
@@ -77,7 +78,7 @@ def folder_identity(out: str | Path) -> tuple[int, int]:
 @contextmanager
 def marked(out: str) -> Iterator[None]:
     """Mark this process, and so every child that it starts, as the driver of the sweep in `out`."""
-    with environment.restored(MARK):
+    with restored.variables(MARK):
         os.environ[MARK] = str(Mark(identity.own(), folder_identity(out), out))
         yield
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from sweeps.processes import marked
+from transfusion import restored
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a sweep early; SIGHUP, as of a closed terminal, unless it is ignored (`nohup`)."""
@@ -72,7 +73,7 @@ def on_signals(stop: Stop) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with handlers_restored(), _heard_at_once(stop):
+    with restored.handlers(), _heard_at_once(stop):
         try:
             install(stop)
             yield
@@ -111,17 +112,6 @@ def heeded() -> list[signal.Signals]:
         for number in SIGNALS
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
     ]
-
-
-@contextmanager
-def handlers_restored() -> Iterator[None]:
-    """Whatever handlers of `SIGNALS` are set herein, those of before are set again at the end."""
-    previous = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def install(stop: Stop) -> None:

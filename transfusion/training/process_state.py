@@ -8,9 +8,7 @@ import gc
 import logging
 import os
 import random
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from transfusion import restored
 from transfusion.training.schedule import CONTEXT_BYTES
 
 
@@ -31,23 +30,13 @@ def clean_slate(seed: int, threads: int) -> Iterator[None]:
     directory, signal handlers (Lightning leaves its own where a GPU fails) and warning filters; and memory,
     given back to the device and to the system.
     """
-    environment, directory = dict(os.environ), Path.cwd()
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    with warnings.catch_warnings():
+    directory = Path.cwd()
+    with warnings.catch_warnings(), restored.variables(""), restored.handlers():
         reset(seed, threads)
         try:
             yield
         finally:
-            for name in os.environ.keys() - environment.keys():
-                del os.environ[name]
-            for name, value in environment.items():
-                if os.environ.get(name) != value:
-                    os.environ[name] = value
             os.chdir(directory)
-            if threading.current_thread() is threading.main_thread():
-                for number, handler in handlers.items():
-                    if signal.getsignal(number) is not handler:
-                        signal.signal(number, handler)
 
 
 def reset(seed: int, threads: int) -> None:

@@ -1,10 +1,11 @@
 """A cluster whose workers are still to come: what its autoscaler is asked for, and what is said meanwhile."""
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
 
-from sweeps.execution import autoscaling, cluster
+from sweeps.execution import autoscaling, cluster, ray_session
 from sweeps.execution.placement import Node
 from sweeps.planning import resources
 from sweeps.planning.gpus import GpuError, Gpus
@@ -177,6 +178,8 @@ def test_all_gpus_of_a_node_are_looked_at_though_a_process_has_one_of_them(monke
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     monkeypatch.setattr(cluster, "gpus_here", seen)
+    before = ExitStack()
+    before.enter_context(ray_session.as_before())
     ray.init(address="local", num_cpus=1, num_gpus=3, include_dashboard=False, log_to_driver=False)
     try:
         all_taken = ray.remote(num_cpus=0, num_gpus=3)(SimpleNamespace).remote()
@@ -187,6 +190,7 @@ def test_all_gpus_of_a_node_are_looked_at_though_a_process_has_one_of_them(monke
         assert ray.get(one.remote()) in {"4", "5", "6"}
     finally:
         ray.shutdown()
+        before.close()
 
 
 def test_a_node_whose_gpu_cannot_be_opened_is_named_or_left_alone(nodes_with):

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,8 @@ def events(tmp_path, monkeypatch):
     wanted = [PlannedCell(name, cell, None, 1.0, share) for name, share in SHARES.items()]
     watcher, stop = Watcher(), Stop()
     (tmp_path / "cells").mkdir()
+    before = ExitStack()
+    before.enter_context(ray_session.as_before())
     ray.init(address="local", num_cpus=8, num_gpus=1, include_dashboard=False, _node_ip_address="127.0.0.1")
     try:
         executor.execute(
@@ -83,6 +86,7 @@ def events(tmp_path, monkeypatch):
         )
     finally:
         ray.shutdown()
+        before.close()
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     assert sorted(watcher.events) == [(name, "done") for name in sorted(SHARES)]
     return read(tmp_path / "events")

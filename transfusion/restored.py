@@ -1,0 +1,42 @@
+"""What all code of a process shares, put back at the end: environment variables and signal handlers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def variables(*beginnings: str) -> Iterator[None]:
+    """At the end, the variables whose names begin so are those of before, whoever has changed them."""
+    before = _named(beginnings)
+    try:
+        yield
+    finally:
+        for name in _named(beginnings).keys() - before.keys():
+            del os.environ[name]
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+
+
+def _named(beginnings: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(beginnings)}
+
+
+@contextmanager
+def handlers() -> Iterator[None]:
+    """At the end, every signal has its handler of before. In another thread than the main one nothing can be
+    set, nor is it put back."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                # None: a handler that is not Python's, and cannot be set from here
+                if handler is not None and signal.getsignal(number) is not handler:
+                    signal.signal(number, handler)
