@@ -61,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 NOT_OURS = ("PYTEST_CURRENT_TEST", "KMP_", "CRC32C_", "_RJEM_")
-"""Variables of pytest itself, and those that scikit-learn, TensorBoard's writer and polars set when imported."""
+"""Variables of pytest, and those that scikit-learn, TensorBoard's writer and polars set when imported."""
 
 
 def process_state() -> dict[str, object]:
