@@ -130,9 +130,9 @@ def _taken(
     look = len(evidence) - 1
     closed = {name for one in record.taken for name in one.too_few_patients}
     closed |= {j.claim.name for j in judged if j.found is None}
-    left = max([*record.looks.weights[look + 1 : record.planned], *record.looks.weights[record.planned :]])
+    to_come = record.looks.weights[look + 1 :]
     asked = [j for j in judged if j.claim.name in decision.open and j.claim.name not in closed]
-    too_few = {j.claim.name for j in asked if beyond_seeds(j, left)}
+    too_few = {j.claim.name for j in asked if to_come and beyond_seeds(j, max(to_come))}
     open_claims = [j.claim for j in asked if j.claim.name not in too_few]
     return Taken(
         seeds=record.looks.seeds[look],

@@ -84,7 +84,7 @@ def read(
         problems += one.problems
     if len(lists) == 2:
         problems += _shared_patients(*lists)
-    if not lists:
+    if not any(len(one.frame) for one in lists):
         raise InputError(problems)
     present = [finding for finding in FINDINGS if all(finding in one.frame for one in lists)]
     frame = pd.concat([one.frame[[*KEPT, *present]] for one in lists], ignore_index=True)

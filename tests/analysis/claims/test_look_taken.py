@@ -165,6 +165,13 @@ def test_the_next_look_adds_to_what_is_decided_and_the_last_ends(study, first):
         assert shown[name].found.seeds == 5
 
 
+def test_the_last_of_all_looks_is_taken_with_no_reserve_left_behind_it(study):
+    alone = dataclasses.replace(record(), planned=1, looks=Looks(SEEDS[:1], (1.0,)))
+    (taken,) = study.at(study.wanted(alone), alone).record.taken
+    assert taken.seeds == 3
+    assert taken.too_few_patients == (), "no look is to come that a claim could be closed for"
+
+
 def test_the_file_keeps_all_of_it(study, first, tmp_path):
     last = study.at(study.wanted(first.record), first.record).record
     look_record.store(tmp_path, last)

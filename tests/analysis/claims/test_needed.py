@@ -129,6 +129,12 @@ def test_the_correction_of_the_verdict_s_own_test_costs_seeds() -> None:
     assert many > one
 
 
+def test_two_seeds_are_enough_for_a_forecast() -> None:
+    need = needed(undecided(CLAIM, found(0.0, Chance(0.0, 1e6, 2e-5, 0.0, 1.0), 2)))
+    assert need is not None
+    assert need.seeds is not None
+
+
 def test_a_claim_of_which_nothing_is_known_gets_no_number() -> None:
     good = found(0.0, Chance(0.0, 1e6, 2e-5, 0.0, 2.0), 3)
     assert needed(dataclasses.replace(undecided(CLAIM, good), verdict="supported")) is None
@@ -188,11 +194,20 @@ def test_hours_of_one_more_seed_by_hand(device: str, unit: str, part: float) -> 
     assert hours[claim.name].count == pytest.approx(part * (4 * 108 + 720) / 3600)
     assert hours[LOSS.name].count == pytest.approx(part * 2 * 108 / 3600)
     assert str(hours[LOSS.name].times(1_000)) == f"{part * 60:.0f} {unit}-hours"
+    alone = a_seed(Measures(cells[cells["seed"] == 0].reset_index(drop=True)), table, [LOSS], "photos")
+    assert alone[LOSS.name].count == pytest.approx(hours[LOSS.name].count), "the first cell of all too"
     lost = table.assign(status=table["status"].where(table["cell_id"] != "a random 1 0", "failed"))
     assert np.isnan(hours_of_trials(lost)[table["cell_id"] == "a random 1 0"]).all()
     assert a_seed(Measures(cells), lost, [LOSS], "photos")[LOSS.name].count == pytest.approx(
         part * 2 * 108 / 3600
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0.001, "0.01"), (0.034, "0.034"), (0.5, "0.5"), (9.94, "9.9"), (1_234.0, "1,234")]
+)
+def test_hours_are_never_told_as_none(count: float, text: str) -> None:
+    assert str(Hours(count, "GPU")) == f"{text} GPU-hours"
 
 
 def test_the_table_says_it_under_every_undecided_claim() -> None:

@@ -162,3 +162,4 @@ def test_claims_are_on_the_mean_of_all_orders_of_the_subsets_and_each_is_judged_
     between = alone.xs("last_doubling_gains_nothing", level="claim").to_numpy(float)
     assert len(between) == 2
     assert between.mean() == pytest.approx(found["both"])
+    assert between[1] - between[0] == pytest.approx(0.02 / (doublings[1] - doublings[0])), "each by its name"

@@ -11,6 +11,10 @@ from analysis.claims.same import joined, once
     [
         ("Is it flat in depth, at 5?", "Is it flat in width, at 5?", "Is it flat in depth or width, at 5?"),
         ("Is it flat in depth?", "Is it flat in more width?", "Is it flat in depth or more width?"),
+        ("Deep ones fit at 5?", "Wide ones fit at 5?", "Deep or Wide ones fit at 5?"),
+        ("Is it in one, two or, at 5?", "Is it in size, at 5?", "Is it in one, two or or size, at 5?"),
+        ("Is it 1 2 3 4 at 5?", "Is it 6 at 5?", "Is it 1 2 3 4 at 5? Is it 6 at 5?"),
+        ("Is it 6 at 5?", "Is it 1 2 3 4 at 5?", "Is it 6 at 5? Is it 1 2 3 4 at 5?"),
         ("Do all train?", "Are they good enough to tell?", "Do all train? Are they good enough to tell?"),
     ],
 )

@@ -158,6 +158,18 @@ def test_layouts_and_prefixes_read_alike(small: Path, tmp_path: Path, prefix: st
     assert (dataset.fingerprint == expected.fingerprint) == (prefix == "CheXpert-v1.0-small")
 
 
+@pytest.mark.parametrize("names", [("train.csv", "valid.csv"), ("train.csv",)])
+def test_csvs_without_one_path_of_the_layout_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).write_text("Path,Frontal/Lateral,Edema\nscans/a.jpg,Frontal,1\n,Frontal,0\n")
+    with pytest.raises(InputError) as caught:
+        chexpert.read(tmp_path)
+    text = str(caught.value)
+    assert len(caught.value.problems) == (4 if len(names) == 2 else 3)
+    assert "train.csv, row 2: found scans/a.jpg, expected CheXpert-v1.0-small/train/" in text
+    assert "train.csv, row 3: found no path" in text
+
+
 def test_csvs_beside_the_folder_of_their_prefix(small: Path, tmp_path: Path) -> None:
     shutil.copytree(small / "CheXpert-v1.0-small", tmp_path / "CheXpert-v1.0-small")
     for name in ("train.csv", "valid.csv"):
