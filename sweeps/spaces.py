@@ -44,8 +44,7 @@ class Preset:
         phantom: the embedded data that it is sized for; None where it needs data.
         where: which cells of the space are wanted; all, if nothing is said.
         margins: the smallest effects that matter, by the names of the analysis's `--margin`, where they
-            differ
-            from its usual ones; with a phantom, on that alone.
+            differ from its usual ones; with a phantom, on that alone.
         margins_why: what fixes them, a sentence for the report.
     """
 

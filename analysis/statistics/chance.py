@@ -1,10 +1,10 @@
 """The distribution of an estimate's error where variances from few seeds and from many patients add up.
 
 Satterthwaite's degrees of freedom fail there: where three seeds happen to agree, the estimated variance is
-too small and is taken to be known at the same time, so that tests at small levels reject true nulls up to
-five times too often. Here the unknown variances are averaged over instead, given what was estimated of them
-(the fiducial argument of Behrens 1929 and Fisher 1935): s^2 freedom / chi^2 for each part. That is Student's
-t for one part, normal for known parts, and in between conservative.
+too small and is taken to be known at the same time, so that tests at small levels reject true nulls several
+times too often (docs/statistics.md, "Tails"). Here the unknown variances are averaged over instead, given
+what was estimated of them (the fiducial argument of Behrens 1929 and Fisher 1935): s^2 freedom / chi^2 for
+each part. That is Student's t for one part, normal for known parts, and in between conservative.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ def used_by_others(gpus: Iterable[tuple[int, int]]) -> list[Problem]:
     return [
         Problem(
             f"memory of GPU {index}", f"{_gib(used)} of {_gib(total)} in use by others",
-            "a card that nobody else computes on: shares are reckoned from all of its memory",
+            "a card that nobody else computes on: a plan reckons shares from what is left of its memory",
             "end what runs there (nvidia-smi names it), or name other cards by CUDA_VISIBLE_DEVICES",
         )
         for index, (used, total) in enumerate(gpus)

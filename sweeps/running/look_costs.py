@@ -81,6 +81,11 @@ def _hours(one: PlannedCell, planner: Planner) -> float:
     seconds, share = one.seconds, one.share
     if measured is not None:
         seconds, share = float(measured), record["environment"].get("share", share)
+    return device_hours(planner, seconds, share)
+
+
+def device_hours(planner: Planner, seconds: float, share: float) -> float:
+    """Hours, as `unit` counts them, of so many seconds at this share of a GPU, or on a trial's cores."""
     at_hand = planner.at_hand
     return seconds * (at_hand.part(share) if at_hand.device == "cuda" else at_hand.cpus) / 3600
 

@@ -1,4 +1,4 @@
-"""Seeds in looks: which cells each look asks for, what it costs, and whether there is money for it.
+"""Seeds in looks: which cells each look asks for; `look_costs` says what they cost.
 
 What is fixed and what has been decided stands in `OUT/looks.json`, which the analysis writes; here it is read
 as the plan of a sweep. Every round of a sweep is the plan of all looks up to the next one, so that a killed

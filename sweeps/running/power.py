@@ -15,7 +15,7 @@ from sweeps.inputs.data_table import DataSummary
 from sweeps.planning.plan import Plan, PlannedCell, facts_of
 from sweeps.running.conclusion import forecast
 from sweeps.running.drafting import Planner
-from sweeps.running.look_costs import unit
+from sweeps.running.look_costs import device_hours, unit
 from transfusion.cell import IN_DOMAIN, NATURAL_IMAGES
 
 HINT = "How likely these verdicts are right, and which design would do: add --power (about a minute)."
@@ -92,9 +92,7 @@ def _conditions(planner: Planner, work: Plan, grid: Sequence[PlannedCell]) -> It
 
 
 def _hours(one: PlannedCell, planner: Planner) -> float:
-    at_hand = planner.at_hand
-    part = at_hand.part(one.share) if at_hand.device == "cuda" else at_hand.cpus
-    return one.seconds * part / 3600
+    return device_hours(planner, one.seconds, one.share)
 
 
 def power_table(rows: pd.DataFrame) -> Table:

@@ -1,4 +1,4 @@
-"""Isolate trials that share a worker process: reset seeds, flags, threads and environment between them."""
+"""Isolate trials that share a worker process: seeds, flags, threads, environment and memory."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from transfusion.training.schedule import CONTEXT_BYTES
 
 @contextmanager
 def clean_slate(seed: int, threads: int) -> Iterator[None]:
-    """Isolate one trial: reset global state before it, restore the process's own state after it.
+    """Isolate one trial: reset global state before it, restore the process's surroundings after it.
 
-    Covered are seeds, torch's flags, threads, default type and device; environment variables, the working
-    directory, signal handlers (Lightning leaves its own where a GPU fails) and warning filters; and memory,
-    given back to the device and to the system.
+    Reset, and left so, are seeds, torch's flags, threads, default type and device (`reset`). Restored are
+    environment variables, the working directory, signal handlers (Lightning leaves its own where a GPU fails)
+    and warning filters.
     """
     directory = Path.cwd()
     with warnings.catch_warnings(), restored.variables(""), restored.handlers():
