@@ -15,6 +15,7 @@ if __name__ == "__main__":
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from sweeps.options.command_line import options_of, refuse_empty, refuse_impossible_places
 from sweeps.options.overrides import preset_of
@@ -24,6 +25,7 @@ from sweeps.processes import which_code
 from sweeps.processes.console import sweep_console
 from sweeps.processes.stop import INTERRUPTED, Stop, on_signals
 from sweeps.running.conclusion import CHECK_HINT, FAILED, STORAGE_ADVICE, UNUSABLE
+from sweeps.running.connection import refuse_connected
 from sweeps.running.rounds import run
 from sweeps.running.sweep import Sweep
 from sweeps.storage.lock import LockedError
@@ -67,6 +69,7 @@ def command(options: Options, arguments: Sequence[str], stop: Stop) -> int:
         from sweeps.measuring import check  # torch, which a plan has no use for
 
         return check.run(options, sweep_console())
+    refuse_connected(options)
     named = os.environ.get("RAY_ADDRESS", "") if options.address == "auto" else options.address
     if named and named.startswith("ray://"):
         from sweeps.execution import remote  # Ray
@@ -74,14 +77,16 @@ def command(options: Options, arguments: Sequence[str], stop: Stop) -> int:
         paths = {name: getattr(options, name) for name in remote.PATHS}
         return remote.run(paths, options.address or "", arguments)
     preset = preset_of(options)
-    if options.address:
-        from sweeps.execution import addresses  # Ray
+    with ExitStack() as cleanup:
+        if options.address:
+            from sweeps.execution import addresses  # Ray
 
-        addresses.reach(addresses.resolve(options.address))  # before data are read, which may take minutes
-    place = options.out or f"results/{preset.name}"
-    store = ObjectStore(place) if "://" in place else None
-    out = store.mirror() if store else Path(place)
-    refuse_impossible_places(options.data, {"--out": out, "--cache": options.cache})
-    places = Places(out, options.cache or out / "cache", store)
-    with on_signals(stop):
-        return run(Sweep(options, preset, places, sweep_console(), stop))
+            cleanup.enter_context(addresses.mode_restored())
+            addresses.reach(addresses.resolve(options.address))  # before data are read: that may take minutes
+        place = options.out or f"results/{preset.name}"
+        store = ObjectStore(place) if "://" in place else None
+        out = store.mirror() if store else Path(place)
+        refuse_impossible_places(options.data, {"--out": out, "--cache": options.cache})
+        places = Places(out, options.cache or out / "cache", store)
+        cleanup.enter_context(on_signals(stop))
+        return run(Sweep(options, preset, places, sweep_console(), stop, arguments=tuple(arguments)))

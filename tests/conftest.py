@@ -66,7 +66,9 @@ NOT_OURS = ("PYTEST_CURRENT_TEST", "KMP_", "CRC32C_", "_RJEM_")
 
 def process_state() -> dict[str, object]:
     """What all code of a process shares."""
+    os.umask(mask := os.umask(0o022))
     return {
+        "the umask": mask,
         **{name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)},
         "the working directory": Path.cwd(),
         **{one.name: signal.getsignal(one) for one in signal.Signals},

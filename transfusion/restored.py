@@ -1,7 +1,8 @@
-"""What all code of a process shares, put back at the end: environment variables and signal handlers."""
+"""What all code of a process shares, put back at the end: variables, signals, levels of logging."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -29,14 +30,27 @@ def _named(beginnings: tuple[str, ...]) -> dict[str, str]:
 
 @contextmanager
 def handlers() -> Iterator[None]:
-    """At the end, every signal has its handler of before. In another thread than the main one nothing can be
-    set, nor is it put back."""
+    """At the end, every signal has its handler of before, and those that this thread blocked are blocked
+    again. In another thread than the main one no handler can be set, nor is it put back."""
     before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 # None: a handler that is not Python's, and cannot be set from here
                 if handler is not None and signal.getsignal(number) is not handler:
                     signal.signal(number, handler)
+
+
+@contextmanager
+def level(name: str) -> Iterator[None]:
+    """At the end, the logger of this name has the level of before."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

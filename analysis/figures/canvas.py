@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,10 +79,16 @@ class Absent:
     why: str
 
 
+_STYLED = threading.RLock()
+
+
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw and save with `STYLE` over matplotlib's own defaults, whatever the user's settings are."""
-    with mpl.rc_context():
+    """Draw and save with `STYLE` over matplotlib's own defaults, whatever the user's settings are.
+
+    One thread at a time: settings are the process's, and two that end in another order would mix them up.
+    """
+    with _STYLED, mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
         yield

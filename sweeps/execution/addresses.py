@@ -13,7 +13,8 @@ import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import ray
 from ray._private import services
 
+from transfusion import restored
 from transfusion.problems import SettingError
 
 PRIVATE: Any = importlib.import_module("ray._raylet")
@@ -161,12 +163,17 @@ def _has_token() -> bool:
 def _use_token() -> None:
     """Let this process, and those that it starts, use the token, as Ray does for its own `auto`."""
     os.environ[MODE] = "token"
-    read_mode()
+    PRIVATE.Config.initialize("")  # reads the variable again
 
 
-def read_mode() -> None:
-    """Let Ray in this process take `RAY_AUTH_MODE` as it is now."""
-    PRIVATE.Config.initialize("")
+@contextmanager
+def mode_restored() -> Iterator[None]:
+    """At the end `RAY_AUTH_MODE` is what it was before, and Ray in this process takes it so."""
+    try:
+        with restored.variables(MODE):
+            yield
+    finally:
+        PRIVATE.Config.initialize("")
 
 
 def _words(wrong: str, answer: Mapping[str, Any], has_token: bool) -> str:

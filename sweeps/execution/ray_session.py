@@ -47,7 +47,7 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
 
     Args:
         cleanup: what is to be done when Ray has ended; another use of Ray in this process then finds Ray's
-            variables as they were before.
+            variables, and what it logs, as they were before.
         gpus: of this machine, as torch counts them: Ray asks the driver, which counts others in some places
             (slices of a card, Jetson), and a trial would wait for one for ever.
 
@@ -56,7 +56,7 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
             refuses what Ray needs.
     """
     if address:
-        cleanup.callback(addresses.read_mode)
+        cleanup.enter_context(addresses.mode_restored())
     cleanup.enter_context(as_before())
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -87,8 +87,12 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
 
 @contextmanager
 def as_before() -> Iterator[None]:
-    """At the end, what Ray and Tune change of this process is as it was: variables and signal handlers."""
-    with restored.variables("RAY_", "TUNE_", "PYTHONBREAKPOINT"), restored.handlers():
+    """At the end, what Ray and Tune change of this process is as it was: variables, signals, its log."""
+    with (
+        restored.variables("RAY_", "TUNE_", "PYTHONBREAKPOINT"),
+        restored.handlers(),
+        restored.level("ray"),
+    ):
         yield
 
 

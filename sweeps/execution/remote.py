@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,18 +78,19 @@ def run(paths: Mapping[str, Path | str | None], address: str, arguments: Sequenc
         SettingError: relative paths, which mean nothing there, or a cluster that cannot be reached.
     """
     refuse_relative(paths)
-    connect(address)
-    try:
-        columns = shutil.get_terminal_size().columns
-        actor: Any = ray.remote(Command)
-        command = actor.options(num_cpus=0, max_concurrency=2).remote(list(arguments), columns)
-        with signals() as received:
-            while text := wait_for(command.read.remote(), command, received):
-                sys.stdout.buffer.write(text)
-                sys.stdout.flush()
-        return int(ray.get(command.status.remote()))
-    finally:
-        ray.shutdown()
+    with addresses.mode_restored(), restored.level("ray"):
+        connect(address)
+        try:
+            columns = shutil.get_terminal_size().columns
+            actor: Any = ray.remote(Command)
+            command = actor.options(num_cpus=0, max_concurrency=2).remote(list(arguments), columns)
+            with signals() as received:
+                while text := wait_for(command.read.remote(), command, received):
+                    sys.stdout.buffer.write(text)
+                    sys.stdout.flush()
+            return int(ray.get(command.status.remote()))
+        finally:
+            ray.shutdown()
 
 
 def wait_for(answer: Any, command: Any, received: list[int]) -> bytes:
@@ -141,8 +143,11 @@ def connect(address: str) -> None:
 
 @contextmanager
 def signals() -> Iterator[list[int]]:
-    """Collect the signals that end a sweep instead of ending by them."""
+    """Collect the signals that end a sweep instead of ending by them; a thread of a program hears none."""
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
     with restored.handlers():
         for number in heeded():
             signal.signal(number, lambda number, _frame: received.append(number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from functools import partial
 
@@ -16,6 +17,21 @@ from transfusion.problems import SettingError
 
 FAILED = 1
 """Exit status of a sweep whose Ray has ended."""
+
+
+def refuse_connected(options: Options) -> None:
+    """Make sure that Ray in this process, a notebook say, serves nothing else: the sweep's would end it.
+
+    Raises:
+        SettingError: it is connected.
+    """
+    needs_ray = options.address is not None or not (options.dry_run or options.prune)
+    ray = sys.modules.get("ray")
+    if needs_ray and ray is not None and ray.is_initialized():
+        raise SettingError(
+            "Ray: found this process connected to it, expected none, since a process has one Ray and a sweep "
+            "starts and ends its own; call ray.shutdown() first, or run the command in a process of its own"
+        )
 
 
 def open_resources(options: Options, cleanup: ExitStack, stop: Stop, console: Console) -> Resources:

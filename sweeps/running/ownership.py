@@ -29,7 +29,7 @@ def take(places: Places, waiting: Waiting, cleanup: ExitStack) -> Callable[[], N
         SettingError: OUT cannot be written.
     """
     out, store = places.out, places.store
-    sharing.write_for_the_group(out)
+    cleanup.enter_context(sharing.written_for_the_group(out))
     sharing.refuse_unwritable(out)
     try:
         lease = cleanup.enter_context(held(out, waiting, end_lost))

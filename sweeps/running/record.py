@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,17 @@ PACKAGES = ("ray", "torch", "torchvision", "pytorch-lightning")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """What was asked of a run, and how it ended.
 
     Attributes:
         wall_seconds: from the first decoded image to the last finished cell.
         stopped: why the run ended early, if it did: then expected and real time do not compare.
+        arguments: of the command.
     """
 
     wall_seconds: float
     stopped: str
+    arguments: tuple[str, ...] = ()
 
 
 def write_sweep(
@@ -70,7 +71,7 @@ def write_sweep(
         if any(planned.cell.init == "photos" for planned in work.cells)
         else "imagenet",
         "weights": [one.record() for one in work.weights],
-        "command": shlex.join(["python", "sweeps/full_grid.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "sweeps/full_grid.py", *outcome.arguments]),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},

@@ -40,7 +40,12 @@ ROUNDS = 4
 
 @dataclass(frozen=True)
 class Sweep:
-    """One call of the command: what it was told, where it works, and what it says that to."""
+    """One call of the command: what it was told, where it works, and what it says that to.
+
+    Attributes:
+        looks: those of OUT, with what they have decided; None where seeds do not come in looks.
+        arguments: `options` as they were written.
+    """
 
     options: Options
     preset: Preset
@@ -48,6 +53,7 @@ class Sweep:
     console: Console
     stop: Stop
     looks: LookPlan | None = None
+    arguments: tuple[str, ...] = ()
 
 
 def plan_and_train(sweep: Sweep) -> Plan | None:
@@ -192,7 +198,7 @@ def conclude_run(
 ) -> None:
     """Record what was run and how long it took, beside what was expected."""
     work, expected = planned
-    outcome = Outcome(seconds, sweep.stop.reason)
+    outcome = Outcome(seconds, sweep.stop.reason, sweep.arguments)
     file = sweep.places.out / "sweep.json"
     write_sweep(file, sweep.preset, summary_of(sweep, inputs), planner.at_hand, work, expected, outcome)
     if not sweep.stop.reason:

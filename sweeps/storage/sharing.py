@@ -7,6 +7,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from transfusion.problems import SettingError
@@ -15,13 +16,21 @@ FOLDERS = ("", "cells", "cells/*", "cache", "content", "evidence", "figures", "t
 """What a sweep writes into, below OUT."""
 
 
-def write_for_the_group(out: Path) -> None:
-    """Where OUT's own bits say that it is shared (set-group-id, writable for the group), keep what is written
-    there writable for the group, whatever the umask says."""
+@contextmanager
+def written_for_the_group(out: Path) -> Iterator[None]:
+    """Where OUT's own bits say that it is shared (set-group-id, writable for the group), what is written
+    herein stays writable for the group, whatever the umask says."""
     place = next((one for one in (out, *out.parents) if one.exists()), out)
     mode = place.stat().st_mode
-    if mode & stat.S_ISGID and mode & stat.S_IWGRP:
-        os.umask(os.umask(0o022) & ~0o070)
+    if not (mode & stat.S_ISGID and mode & stat.S_IWGRP):
+        yield
+        return
+    before = os.umask(0o022)
+    os.umask(before & ~0o070)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def refuse_unwritable(out: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import cell_folders as folders
@@ -18,7 +19,7 @@ from PIL import Image
 import analysis
 from analysis.claims.analysed import read_back
 from analysis.claims.drawn import Drawn
-from analysis.figures.canvas import Absent, Drawing, area_note, crowded, of_seeds
+from analysis.figures.canvas import Absent, Drawing, area_note, crowded, of_seeds, style
 from analysis.figures.draw import draw_one
 from analysis.figures.records import RECORDS
 from analysis.statistics.curves import spikes
@@ -205,6 +206,30 @@ def test_the_users_settings_do_not_reach_the_figures(drawn: Drawn, tmp_path: Pat
     assert mine.png is not None
     assert mine.png == theirs.png
     assert (tmp_path / "mine/figure6.png").read_bytes() == (tmp_path / "theirs/figure6.png").read_bytes()
+
+
+def test_two_threads_leave_the_users_settings_as_they_were() -> None:
+    """Were the second to begin before the first ends, it would put back what the first one has set."""
+    first_in, second_in = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with style():
+            first_in.set()
+            second_in.wait(0.1)
+
+    def second() -> None:
+        first_in.wait(10)
+        with style():
+            second_in.set()
+            threads[0].join(10)
+
+    threads = [threading.Thread(target=one) for one in (first, second)]
+    with mpl.rc_context({"font.size": 30}):
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        assert mpl.rcParams["font.size"] == 30
 
 
 def small(out: Path, networks: tuple[str, ...], sizes: tuple[int, ...], kept: int | None = None) -> Drawn:

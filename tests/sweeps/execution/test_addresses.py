@@ -1,12 +1,15 @@
 """`--address`: whatever is wrong with it is found in seconds, and said with where the address comes from."""
 
 import http.server
+import os
 import socket
 import threading
 import time
 
 import pytest
+from ray import _raylet as raylet
 
+from sweeps import full_grid
 from sweeps.execution import addresses
 from sweeps.execution.addresses import Address, reach, resolve
 from transfusion.problems import SettingError
@@ -94,3 +97,26 @@ def test_tokens_are_found_and_versions_compared(no_address, answers, token, said
     else:
         reach(Address("host:6379", "--address host:6379"))
         assert ("used" in asked) == (answers[0] != {}), "a token is used where one is asked for"
+
+
+def test_a_token_that_was_used_for_a_cluster_is_not_used_for_the_next_ray_of_this_process(
+    no_address, tmp_path, capsys
+):
+    """Here the command ends at data that are not there, once the cluster has been reached."""
+    answers = iter([{"wrong": "token"}, {}])
+    no_address.setattr(addresses, "_ask", lambda *_: next(answers))
+    no_address.setattr(addresses, "probe", lambda _: None)
+    no_address.setattr(addresses, "_has_token", lambda: True)
+    modes = []
+
+    def run(sweep):
+        modes.append((os.environ.get("RAY_AUTH_MODE"), raylet.get_authentication_mode()))
+        raise SettingError("enough")
+
+    no_address.setattr(full_grid, "run", run)
+    before = raylet.get_authentication_mode()
+    assert full_grid.main(["--preset", "smoke", "--address", "host:6379", "--out", str(tmp_path)]) == 2
+    assert "enough" in capsys.readouterr().err
+    assert modes == [("token", raylet.AuthenticationMode.TOKEN)]
+    assert "RAY_AUTH_MODE" not in os.environ
+    assert raylet.get_authentication_mode() == before != raylet.AuthenticationMode.TOKEN

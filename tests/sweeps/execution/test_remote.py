@@ -1,5 +1,7 @@
 """`--address`: what is refused before anything starts; `ray://` is run whole in `test_cluster_job`."""
 
+import threading
+
 import pytest
 
 from sweeps import full_grid
@@ -21,3 +23,19 @@ def test_an_address_where_nobody_answers_is_named(address, tmp_path, capsys, pha
     text = capsys.readouterr().err
     assert text.startswith("Nothing was started.\n")
     assert f"--address {address}: found no" in text
+
+
+def test_in_a_thread_no_signals_are_collected():
+    """Python sets handlers in its main thread alone."""
+    found = []
+
+    def collect():
+        from sweeps.execution import remote
+
+        with remote.signals() as received:
+            found.append(received)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    thread.join()
+    assert found == [[]]

@@ -57,9 +57,11 @@ def test_the_record_names_what_trained_and_asks_no_driver(monkeypatch, tmp_path,
     monkeypatch.setattr(torch.cuda, "get_device_name", refused)
     monkeypatch.setattr(torch.cuda, "get_device_properties", refused)
     data = SimpleNamespace(name="data", dataset=dataset, notes=(), embedded=True, counts=())
-    ended = Outcome(wall_seconds=1.0, stopped="")
+    ended = Outcome(wall_seconds=1.0, stopped="", arguments=("--preset", "smoke", "--out", "my study"))
     write_sweep(tmp_path / "sweep.json", smoke(), data, at_hand, NOTHING, Estimate(0, 0, 0, None), ended)
-    assert json.loads((tmp_path / "sweep.json").read_text())["hardware"]["gpus"] == names
+    record = json.loads((tmp_path / "sweep.json").read_text())
+    assert record["hardware"]["gpus"] == names
+    assert record["command"] == "python sweeps/full_grid.py --preset smoke --out 'my study'"
 
 
 @pytest.mark.slow

@@ -31,10 +31,11 @@ def test_a_folder_that_is_shared_by_its_bits_is_written_for_the_group(tmp_path, 
     out.mkdir()
     out.chmod(mode)
     umask(0o077)
-    sharing.write_for_the_group(out / "study")
-    (out / "study/cells").mkdir(parents=True)
-    with atomic(out / "study/cells/result.json") as temporary:
-        temporary.write_text("{}")
+    with sharing.written_for_the_group(out / "study"):
+        (out / "study/cells").mkdir(parents=True)
+        with atomic(out / "study/cells/result.json") as temporary:
+            temporary.write_text("{}")
+    assert umask(0o077) == 0o077, "what this process writes elsewhere is its own again"
     found = stat.S_IMODE((out / "study/cells/result.json").stat().st_mode)
     assert found == (0o660 if shared else 0o600)
     assert bool(stat.S_IMODE((out / "study/cells").stat().st_mode) & stat.S_IWGRP) == shared
