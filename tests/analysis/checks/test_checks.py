@@ -87,11 +87,11 @@ def a_seed_missing() -> Analysis:
     return analysis(cells)
 
 
-def falling() -> Analysis:
+def falling(spread: float = 0.002) -> Analysis:
     cells = sound_cells()
     last = (cells["architecture"] == "resnet18") & (cells["train_images"] == 400)
     cells.loc[last, "test_auroc"] = 0.68
-    return analysis(cells)
+    return analysis(cells, spread=spread)
 
 
 def other_weights() -> Analysis:
@@ -216,6 +216,20 @@ def test_a_small_difference_of_prevalence_is_chance() -> None:
     half = {"patients": 6, "trained_positive": 3, "trained_negative": 3}
     few = [{**row, **half} if row["part"] == "selection" else row for row in LABELS]
     assert results(analysis(sound_cells(), {**SWEEP, "labels": few}))["TS005"] == "clear"
+
+
+@pytest.mark.parametrize(("errors", "result"), [(1.9, "clear"), (2.0, "doubt")])
+def test_a_drop_must_be_larger_than_chance_over_patients(errors: float, result: str) -> None:
+    """The means of two cells each, all independent: their difference has the standard error of one cell."""
+    assert results(falling(spread=0.04 / errors))["TS009"] == result
+
+
+def test_a_drop_is_told_where_chance_over_patients_is_not_known() -> None:
+    found = falling()
+    cells = found.measures.cells
+    unknown = np.full((len(cells), len(cells)), np.nan)
+    for measures in (Measures(cells), Measures(cells, {"test_auroc": unknown}, {"test_auroc": PATIENTS})):
+        assert results(dataclasses.replace(found, measures=measures))["TS009"] == "doubt"
 
 
 def test_patients_that_are_asked_for_would_be_enough() -> None:

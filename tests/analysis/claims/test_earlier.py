@@ -45,6 +45,10 @@ def test_seeds_added_after_a_verdict_are_told_with_what_they_cost():
     assert "All 3 together are wrong in at most 15 %" in text
     assert "Other verdicts than before: 3: c" in text
     assert "--until-decided" in text
+    same = earlier.told([before[1]], Earlier(5, {"3: c": "supported", "3: new": "refuted"}), looks=0)
+    assert "printed before, with 3 seeds" in same
+    assert "Other verdicts" not in same
+    assert "Other verdicts" not in earlier.told(before, None, looks=0)
 
 
 def test_looks_are_one_analysis_beside_those_before_them():

@@ -16,7 +16,7 @@ from analysis.claims import look_record
 from analysis.claims.conjectures import CLAIMS
 from analysis.claims.look_record import Record, fixed_by, fresh
 from analysis.claims.looked import Looked, looked
-from analysis.claims.looks import Looks
+from analysis.claims.looks import Decision, Looks
 from analysis.statistics.measures import Measures
 from analysis.tables.store import Evidence
 
@@ -163,6 +163,25 @@ def test_the_next_look_adds_to_what_is_decided_and_the_last_ends(study, first):
         assert shown[name].found.seeds == 3, "as the look says that decided it"
     for name in first.record.taken[0].open:
         assert shown[name].found.seeds == 5
+
+
+def test_a_claim_that_is_closed_is_shown_as_the_last_look_says_at_which_it_was_open(first):
+    """Of three looks, each with a share of its own, it is open after the first and closed at the second."""
+    (taken,) = first.record.taken
+    name = taken.open[0]
+    looks = tuple(
+        dataclasses.replace(
+            taken,
+            claims={},
+            open=still_open,
+            judged=tuple(dataclasses.replace(j, share=share) for j in taken.judged),
+        )
+        for share, still_open in ((0.1, (name,)), (0.2, ()), (0.3, ()))
+    )
+    three = Looked(dataclasses.replace(first.record, taken=looks), Decision())
+    assert {j.claim.name: j.share for j in three.shown()} == {
+        claim.name: 0.2 if claim.name == name else 0.1 for claim in CLAIMS
+    }
 
 
 def test_the_last_of_all_looks_is_taken_with_no_reserve_left_behind_it(study):

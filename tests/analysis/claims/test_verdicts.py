@@ -175,7 +175,12 @@ def test_findings_of_the_study_are_reproduced_where_they_are_planted() -> None:
     cells["test_auroc"] += 0.05 * (cells["init"] == "natural")
     cells.loc[cells["architecture"] == "resnet50", "spikes"] = 12
     measures = simulate(MIDDLE, cells, np.random.default_rng(1))
-    table = study_result_table(measures, "natural", Margins()).set_index("finding")["verdict"]
+    whole = study_result_table(measures, "natural", Margins()).set_index("finding")
+    numbers = whole[whole["published"].notna()]
+    assert list(numbers["published"]) == ["+3.3 %", "+2 % (ImageNet)"]
+    assert set(numbers["source"]) == {"the study's figure 4"}
+    assert whole["source"].isna().sum() == len(STUDY) - 2, "a source stands beside a number alone"
+    table = whole["verdict"]
     for finding in (
         "The training loss of ResNet-50 spikes upwards",
         "CBR-Large-Wide fits better than the ResNets",

@@ -121,6 +121,8 @@ def test_numbers_count_blank_rows_and_what_a_quote_holds(tmp_path: Path) -> None
     assert rows.numbers.tolist() == [3, 5]
     assert rows.lines.tolist() == [3, 6]
     assert rows.where([0, 1], "file").endswith("row 3 and 1 more (5 (line 6)), column 'file'")
+    named = read(tmp_path, 'sep=;\nfile;person;Edema\n"a\n1";p;1\nb;q;0\n')
+    assert (named.header_row, named.numbers.tolist(), named.lines.tolist()) == (2, [3, 4], [3, 5])
 
 
 @pytest.mark.parametrize(
@@ -174,6 +176,7 @@ def test_a_folder_names_the_tables_in_it(tmp_path: Path) -> None:
 )
 def test_the_nearest_name(name: str, expected: str | None) -> None:
     assert nearest(name, ["Path", "pleural_effusion", "Oedema", "PatientID"]) == expected
+    assert nearest("Edemas", ["Oedema", "Edema", "Edmea"]) == "Edema", "of several the nearest"
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
