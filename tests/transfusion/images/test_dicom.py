@@ -351,3 +351,18 @@ def test_a_table_of_eight_bits_in_words_of_sixteen(tmp_path: Path, name: str) ->
         tmp_path / "a.dcm", drawing().astype(np.uint16), **{name: table([4096, 0, 8], np.arange(4096) // 16)}
     )
     np.testing.assert_allclose(read(tmp_path, ["a.dcm"])[0][0], drawing() // 16, atol=1)
+
+
+def test_no_header_is_read_by_a_path_that_leaves_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_text("not to be opened")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "t.csv").write_text("file,Edema\n../a.dcm,1\n")
+    with pytest.raises(InputError) as caught:
+        csv_table.read(
+            tmp_path / "in" / "t.csv",
+            path_column="file",
+            patient_column="dicom:PatientID",
+            findings=["Edema"],
+        )
+    assert "row 2: found ../a.dcm, expected a path inside the data folder" in str(caught.value)
+    assert "DICOM with PatientID" not in str(caught.value)
