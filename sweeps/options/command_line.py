@@ -40,8 +40,8 @@ EPILOG = """examples:
 Running the same command again continues an interrupted grid and adds what is missing. Ctrl-C saves what is
 running and stops; a second Ctrl-C stops at once.
 
-Exit status: 0 all cells are done, 1 some cell failed or storage did, 2 unusable options or data (nothing was
-started), 130 interrupted."""
+Exit status: 0 all cells are done, 1 some cell failed, storage or Ray did, or another sweep took OUT,
+2 unusable options or data (nothing was started), 130 interrupted."""
 
 
 class Wrapped(argparse.HelpFormatter):
