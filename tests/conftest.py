@@ -60,8 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
-NOT_OURS = ("PYTEST_CURRENT_TEST", "KMP_", "CRC32C_", "_RJEM_")
-"""Variables of pytest, and those that scikit-learn, TensorBoard's writer and polars set when imported."""
+NOT_OURS = ("PYTEST_CURRENT_TEST", "KMP_", "CRC32C_", "_RJEM_", "TORCHINDUCTOR_CACHE_DIR")
+"""Of pytest itself; what scikit-learn, TensorBoard's writer, polars and torch's compiler set on import."""
 
 
 def process_state() -> dict[str, object]:
