@@ -332,6 +332,7 @@ def _estimate(data: Json) -> Estimate:
         **{
             **_floats(Estimate, data),
             "networks_missing": tuple(data["networks_missing"]),
+            "networks_alone": tuple(data.get("networks_alone", ())),
             "chance": Chance(**_floats(Chance, chance)) if chance is not None else None,
         }
     )

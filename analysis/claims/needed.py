@@ -61,7 +61,9 @@ def needed(j: Judged, a_seed: Hours | None = None, obstacle: str = "") -> Needed
         obstacle: why support may not be given however clear the numbers are, as sentences; else empty.
     """
     found = j.found
-    if found is None or j.verdict != "undecided" or not j.readings or found.networks_missing:
+    if found is None or j.verdict != "undecided" or not j.readings:
+        return None
+    if found.networks_missing or found.networks_alone:
         return None
     if any(one.seed_part != "measured" or one.seeds < 2 for one in j.readings):
         return None

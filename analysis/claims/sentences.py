@@ -16,6 +16,9 @@ from analysis.statistics.contrasts import POWER
 from analysis.statistics.estimate import Estimate
 
 ONE_SEED = "One seed only: what its runs have in common cannot be told from an effect. Two more seeds would."
+COPIES = (
+    "Its seeds agree to the last digit, as copies of one run do: what another seed would change is not known."
+)
 
 
 def unit_of(claim: Claim) -> str:
@@ -60,10 +63,10 @@ def because(j: Judged, need: Needed | None = None) -> str:
         parts.append(_decided(j))
     elif j.hindered:
         parts.append(j.hindered)
-    elif not np.isfinite(found.low):
-        parts.append("The interval holds all that is possible: nothing can be said.")
     elif found.standard_error == 0:
         parts.append("Without any variation there is nothing to judge chance by.")
+    elif not np.isfinite(found.low):
+        parts.append("The interval holds all that is possible: nothing can be said.")
     else:
         parts += _undecided(j, found, told=need is not None)
     if need is not None:

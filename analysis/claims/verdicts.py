@@ -8,9 +8,10 @@ conjectures are a family of their own, each at 5 % / 4: `supported` if every cla
 at that level (an intersection-union test, which needs no further correction), `refuted` if one of them is
 refuted at that level divided by their number.
 
-**When a test is not made.** With one seed; without every planned network; where the estimate without failed
-and collapsed cells and the one with them at their worst do not agree. With one seed, and without a planned
-network, no interval is given either: networks that are left have another slope and another mean than all.
+**When a test is not made.** With one seed, of the grid or of one of its networks; with seeds that are copies;
+without every planned network; where the estimate without failed and collapsed cells and the one with them at
+their worst do not agree. In all but the last case no interval is given either: of a network's scatter others
+tell nothing, and networks that are left have another slope and another mean than all.
 That a larger network or more data is not needed is not supported by networks whose loss still falls or one of
 whose cells has collapsed.
 """
@@ -28,7 +29,7 @@ from analysis.claims.hours import Hours
 from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged, Verdict, orientation
 from analysis.claims.margin_tests import NAN, decide, effect_of, likely, p_values
 from analysis.claims.needed import Needed, needed
-from analysis.claims.sentences import ONE_SEED
+from analysis.claims.sentences import COPIES, ONE_SEED
 from analysis.statistics.catalogue import Margins
 from analysis.statistics.contrasts import estimates
 from analysis.statistics.estimate import Estimate, together
@@ -54,7 +55,11 @@ class Level:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Tested:
-    """One claim on its way to be judged: its readings, their p-values, and which test it is."""
+    """One claim on its way to be judged: its readings, their p-values, and which test it is.
+
+    It is `counted` among the tests even if one network's single seed keeps it from being made: which claims
+    those are may follow from the runs that failed, and must not raise the level of the others.
+    """
 
     claim: Claim
     contrast: Contrast | None
@@ -63,6 +68,7 @@ class _Tested:
     pair: tuple[float, float]
     hindered: str
     test: Hashable
+    counted: bool = False
 
 
 def judge(
@@ -82,7 +88,7 @@ def judge(
     """
     grid = grid_of(measures, natural)
     tested = [_tested(measures, claim, contrast_of(claim, grid), margins) for claim in claims]
-    known = [one for one in tested if not np.isnan(one.pair).all()]
+    known = [one for one in tested if one.counted]
     level = Level(share, max(len({one.test for one in known}), tests))
     first: dict[Hashable, Claim] = {}
     judged = []
@@ -100,13 +106,14 @@ def _tested(measures: Measures, claim: Claim, contrast: Contrast | None, margins
         return _Tested(claim, contrast, (), margin, (NAN, NAN), "", claim.name)
     pairs = [p_values(one, claim.expects, margin) for one in found]
     pair = max(p for p, _ in pairs), max(p for _, p in pairs)
+    counted = _measured(found) and not np.isnan(pair).all()
     hindered = _hindered(measures, found)
     if hindered:
         pair = NAN, NAN
     elif claim.guarded and pair[0] <= LEVEL:
         hindered = _not_trained(measures, claim, contrast)
         pair = (NAN if hindered else pair[0]), pair[1]
-    return _Tested(claim, contrast, found, margin, pair, hindered, _test(measures, claim, contrast))
+    return _Tested(claim, contrast, found, margin, pair, hindered, _test(measures, claim, contrast), counted)
 
 
 def _hindered(measures: Measures, found: tuple[Estimate, ...]) -> str:
@@ -117,9 +124,20 @@ def _hindered(measures: Measures, found: tuple[Estimate, ...]) -> str:
             f"Without {_networks(measures, missing)} it is not decided: no seed has all of the cells that it "
             "asks for there."
         )
-    if any(one.seed_part != "measured" for one in found):
+    if any(one.seeds < 2 for one in found):
         return ONE_SEED
-    return ""
+    alone = list(dict.fromkeys(name for one in found for name in one.networks_alone))
+    if alone:
+        return (
+            f"One seed only of {_networks(measures, alone)} has all of the cells that it asks for: how far "
+            f"those runs scatter cannot be told from other networks' seeds."
+        )
+    return "" if _measured(found) else COPIES
+
+
+def _measured(found: tuple[Estimate, ...]) -> bool:
+    """Whether chance between seeds could be measured, though it may be of other networks than all."""
+    return not any(one.networks_missing or one.seed_part != "measured" for one in found)
 
 
 def _not_trained(measures: Measures, claim: Claim, contrast: Contrast) -> str:
@@ -178,14 +196,15 @@ def _judged(measures: Measures, grid: Grid, one: _Tested, at: Level, same_as: st
     better = orientation(one.claim)
     found = together(one.found)
     level = at.of_claim
-    free = found is not None and not _hindered(measures, one.found)
+    barred = bool(_hindered(measures, one.found))
+    free = found is not None and not barred
     missing: int | None = None
     untested = ""
     if found is None and one.contrast is not None:
         missing, untested = absent(measures, one.contrast)
     elif found is None:
         untested = lacking(one.claim, grid)
-    elif found.seed_part != "measured" or found.networks_missing:
+    elif barred or found.standard_error == 0:
         found = dataclasses.replace(found, low=NAN, high=NAN)
     return Judged(
         claim=one.claim,

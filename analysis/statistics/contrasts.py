@@ -113,6 +113,7 @@ def _estimate(measures: Measures, contrast: Contrast) -> Estimate | None:
         patient_variance=patient_part,
         chance=chance,
         networks_missing=blocks.networks_missing,
+        networks_alone=blocks.alone,
     )
 
 

@@ -21,6 +21,7 @@ class Estimate:
         degrees_of_freedom: of the t distribution behind the 95 % interval; tests go by `chance`.
         chance: the parts of the squared standard error.
         networks_missing: networks that were planned with all of its cells and have not all of them once.
+        networks_alone: networks that have all of them once, where there are other seeds.
     """
 
     estimate: float
@@ -38,6 +39,7 @@ class Estimate:
     patient_variance: float = 0.0
     doubtful: int = 0
     networks_missing: tuple[str, ...] = ()
+    networks_alone: tuple[str, ...] = ()
     chance: Chance | None = None
 
     def upper_tail(self, distance: float) -> float:
@@ -72,4 +74,5 @@ def together(found: tuple[Estimate, ...]) -> Estimate | None:
         seed_part=unknown,
         smallest_effect=max(one.smallest_effect for one in found),
         networks_missing=tuple(dict.fromkeys(name for one in found for name in one.networks_missing)),
+        networks_alone=tuple(dict.fromkeys(name for one in found for name in one.networks_alone)),
     )

@@ -35,6 +35,12 @@ class Blocks:
     missing: int
     networks_missing: tuple[str, ...]
 
+    @property
+    def alone(self) -> tuple[str, ...]:
+        """Networks with one block, where there are other seeds: of their own scatter nothing is seen."""
+        once = np.bincount(self.network, minlength=len(self.names)) == 1
+        return tuple(np.array(self.names, dtype=object)[once]) if self.seeds > 1 else ()
+
     def each(self, weights: Reals) -> Reals:
         """The weight of every block [B]: that of its network [A], shared by the network's seeds."""
         return weights[self.network] / np.bincount(self.network)[self.network]

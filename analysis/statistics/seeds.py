@@ -52,6 +52,8 @@ class SeedsPart:
 
 UNKNOWN = SeedsPart("unknown", 0.0, 0.0)
 FROM_SCRATCH = "random"
+ROUNDING = 1e-12
+"""Relative to what is added up, differences between seeds that are none."""
 FEWEST_NETWORKS = 3
 """Networks, counted by their weight, that it takes to go by each one's own scatter."""
 
@@ -80,8 +82,14 @@ def between_seeds(
         return UNKNOWN
     scale = float(weights @ weights) / trace
     freedom = trace**2 / float((inner**2).sum())
-    raw = scale * float(((blocks @ values) ** 2).sum())
+    moved = blocks @ values
+    moved[np.abs(moved) <= ROUNDING * (np.abs(blocks) @ np.abs(values))] = 0.0
+    raw = scale * float((moved**2).sum())
     explained = scale * float(np.einsum("sb,bc,sc->", blocks, shared, blocks)) if shared is not None else 0.0
+    if shared is not None and not moved.any():
+        held = scale * float(np.einsum("sb,bc,sc->", np.abs(blocks), np.abs(shared), np.abs(blocks)))
+        if explained <= ROUNDING * held:
+            return UNKNOWN
     return SeedsPart("measured", max(raw - explained, 0.0), raw**2 / (freedom + 2), raw, explained, freedom)
 
 

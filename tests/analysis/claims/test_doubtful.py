@@ -10,6 +10,7 @@ import pytest
 
 from analysis.claims.conjectures import CLAIMS, Claim
 from analysis.claims.judged import Judged
+from analysis.claims.needed import needed
 from analysis.claims.sentences import why_claim
 from analysis.claims.verdicts import judge, overall
 from analysis.statistics.catalogue import Margins
@@ -61,7 +62,7 @@ def verdicts(measures: Measures, claims: tuple[Claim, ...]) -> list[Judged]:
 FAILED = {"status": "failed", "failure": "diverged", "train_loss": np.nan, "test_auroc": np.nan}
 
 
-@pytest.mark.parametrize(("seeds", "verdict"), [(1, "undecided"), (2, "supported"), (5, "supported")])
+@pytest.mark.parametrize(("seeds", "verdict"), [(1, "undecided"), (2, "undecided"), (3, "supported")])
 def test_a_diverged_run_of_the_deepest_network_never_refutes(seeds: int, verdict: str) -> None:
     """Depth costs 0.174 nats. Without ResNet-50 at all, scaled to the depth of a grid with it, that had
     become +0.027 and refuted: the deepest network's failure counted against "too difficult to train"."""
@@ -76,6 +77,8 @@ def test_a_diverged_run_of_the_deepest_network_never_refutes(seeds: int, verdict
     if seeds == 1:
         assert "Without ResNet-50" in why_claim(after)
         assert "spans" not in why_claim(after)  # there is no interval
+    elif seeds == 2:
+        assert "One seed only of ResNet-50" in why_claim(after)
     else:
         assert "1 run failed or ended at chance. The interval spans both" in why_claim(after)
     assert "missing" not in why_claim(after)  # it failed
@@ -95,6 +98,46 @@ def test_the_interval_spans_the_run_left_out_and_at_its_worst() -> None:
     assert together.low >= 0  # no loss is below zero
     alone = estimate(changed(whole, {"architecture": "resnet18", "train_images": 5_000}, **FAILED), contrast)
     assert alone is None  # no run, no number
+
+
+def test_a_network_with_one_seed_borrows_no_other_networks_scatter() -> None:
+    """Quiet small networks with five seeds said how far a ResNet-50 scatters that had one, and decided."""
+    whole = grid(5, loss_by_depth=0.1)
+    kept = (whole.cells["architecture"] != "resnet50") | (whole.cells["seed"] == 0)
+    for cells in (
+        whole.cells[kept].reset_index(drop=True),  # planned with one seed
+        whole.cells.assign(
+            status=np.where(kept, "done", "missing"), train_loss=whole.cells["train_loss"].where(kept)
+        ),
+    ):
+        (judged,) = verdicts(Measures(cells), BY_DEPTH)
+        assert (judged.verdict, judged.effect) == ("undecided", "unknown")
+        assert "One seed only of ResNet-50 has all of the cells" in why_claim(judged)
+        assert "(no interval; 5 seeds)" in why_claim(judged)
+        assert needed(judged) is None
+        several = verdicts(Measures(cells), (*BY_DEPTH, *NEEDED_2))
+        assert several[0].tests == 6  # nobody is tested at a milder level for it
+    (judged,) = verdicts(whole, BY_DEPTH)
+    assert judged.verdict == "supported"
+
+
+def test_seeds_that_are_copies_decide_nothing() -> None:
+    """All seeds' results the same to the last digit: three copies of one run are one seed."""
+    whole = grid(3, loss_by_depth=0.1, auroc_by_depth=-0.2)
+    cells = whole.cells
+    first = cells.groupby(["architecture", "train_images"])[["train_loss", "test_auroc"]].transform("first")
+    cells = cells.assign(train_loss=first["train_loss"], test_auroc=first["test_auroc"])
+    of = pd.factorize(cells["architecture"] + cells["train_images"].astype(str))[0]
+    covariance = 0.002**2 * (np.equal.outer(of, of) + 1.0) / 2
+    copies = Measures(cells, {"test_auroc": covariance}, {"test_auroc": 900}, {"test_auroc": 300})
+    for judged in verdicts(copies, (*BY_DEPTH, *NEEDED_2)):
+        assert (judged.verdict, judged.effect) == ("undecided", "unknown"), judged.claim.name
+        told = "to the last digit" if judged.claim.metric == "test_auroc" else "Without any variation"
+        assert told in why_claim(judged)
+        assert "(no interval; " in why_claim(judged)
+    other = covariance + 0.001**2 * np.eye(len(cells))  # seeds that say the same of other patients
+    alike = Measures(cells, {"test_auroc": other}, {"test_auroc": 900}, {"test_auroc": 300})
+    assert {j.verdict for j in verdicts(alike, NEEDED_2) if j.claim.metric == "test_auroc"} == {"supported"}
 
 
 def test_slopes_reach_over_the_networks_that_are_there() -> None:
