@@ -154,6 +154,14 @@ def test_what_has_no_single_reading_is_refused(
         assert part in message
 
 
+def test_a_header_that_two_separators_read_is_refused_unless_the_file_names_one(tmp_path: Path) -> None:
+    content = "file,person,x;file;person\na,p,y;b;q\n"
+    with pytest.raises(InputError, match="a header that can be read by commas and by semicolons"):
+        read_rows(written(tmp_path, content), NAMES[:2])
+    rows = read_rows(written(tmp_path, "sep=;\n" + content), NAMES[:2])
+    assert (rows.columns["file"], rows.columns["person"]) == (["b"], ["q"])
+
+
 def test_other_bytes_in_a_column_that_is_not_read_do_no_harm(tmp_path: Path) -> None:
     content = "file,person,Edema,report,report\na,p,1,\xf6dematous,x\n".encode("latin-1")
     assert fields(read(tmp_path, content)) == [("a", "p", "1")]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from transfusion.images.inspection import image_problems
-from transfusion.layouts import csv_table
+from transfusion.layouts import csv_table, image_paths
 from transfusion.layouts.image_paths import Located, leaves, locate, normalised, path_problems
 from transfusion.problems import InputError
 
@@ -174,3 +174,30 @@ def test_an_own_table_reads_digits_and_refuses_a_repeated_path(tmp_path: Path) -
     csv.write_text("\n".join(["file,person,Edema", *lines, "./00003,p9,0"]))
     with pytest.raises(InputError, match=r"row 8: found \./00003 once more \(as 00003 in .*row 5\)"):
         csv_table.read(csv, **names)
+
+
+def test_folders_beside_a_table_are_those_that_may_hold_its_images(tmp_path: Path) -> None:
+    """No files, hidden folders or masks; where many lie there, none: the table has to name them."""
+    for name in ("scans/scans", "more/other", "masks/masks", ".trash/.trash"):
+        (tmp_path / name).mkdir(parents=True)
+    for number in range(30):
+        (tmp_path / f"{number}.png").touch()
+    table = tmp_path / "t.csv"
+    assert image_paths.folders_beside(table) == ["more", "scans", "scans/scans"]
+    for number in range(image_paths.MOST_FOLDERS - 3):
+        (tmp_path / f"x{number}").mkdir()
+    assert len(image_paths.folders_beside(table)) == image_paths.MOST_FOLDERS
+    (tmp_path / "y").mkdir()
+    assert image_paths.folders_beside(table) == []
+
+
+def test_files_are_looked_at_in_their_order_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).touch()
+    paths = ["0", "none", "1", "2", "none", "3", "4"]
+    alone = image_paths.identities(tmp_path, paths)
+    assert [place is None for place in alone] == [path == "none" for path in paths]
+    monkeypatch.setattr(image_paths, "TOGETHER", 2)
+    assert image_paths.identities(tmp_path, paths) == alone
