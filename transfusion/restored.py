@@ -1,9 +1,10 @@
-"""What all code of a process shares, put back at the end: variables, signals, levels of logging."""
+"""What all code of a process shares, put back at the end: variables, signals, logging, random numbers."""
 
 from __future__ import annotations
 
 import logging
 import os
+import random
 import signal
 import threading
 from collections.abc import Iterator
@@ -54,3 +55,13 @@ def level(name: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+@contextmanager
+def random_numbers() -> Iterator[None]:
+    """At the end, Python's own generator goes on where it was: who has seeded it relies on that."""
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)

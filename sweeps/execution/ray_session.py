@@ -87,11 +87,12 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
 
 @contextmanager
 def as_before() -> Iterator[None]:
-    """At the end, what Ray and Tune change of this process is as it was: variables, signals, its log."""
+    """At the end, what Ray and Tune change of this process is as it was; they draw random numbers, too."""
     with (
         restored.variables("RAY_", "TUNE_", "PYTHONBREAKPOINT"),
         restored.handlers(),
         restored.level("ray"),
+        restored.random_numbers(),
     ):
         yield
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -103,13 +104,14 @@ def test_the_next_use_of_ray_in_this_process_finds_what_it_was_before(monkeypatc
     worker, constants = ray_session.ray._private.worker, ray_session.ray_constants
     printing, clusters = worker.print_to_stdstream, constants.ENABLE_RAY_CLUSTER
     within = []
-    level = logging.getLogger("ray").level
+    level, drawn = logging.getLogger("ray").level, random.getstate()
 
     def start(cleanup, options):
         within.append(dict(os.environ))
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "8"
         os.environ["RAY_SET_BY_ITSELF"] = "1"
         logging.getLogger("ray").setLevel(logging.ERROR)
+        random.random()
 
     monkeypatch.setattr(ray_session.local_ray, "start", start)
     with ExitStack() as cleanup:
@@ -118,5 +120,6 @@ def test_the_next_use_of_ray_in_this_process_finds_what_it_was_before(monkeypatc
     assert within[0].items() >= ray_session.SETTINGS.items()
     assert dict(os.environ) == found
     assert logging.getLogger("ray").level == level != logging.ERROR
+    assert random.getstate() == drawn
     assert worker.print_to_stdstream is printing
     assert clusters == constants.ENABLE_RAY_CLUSTER
