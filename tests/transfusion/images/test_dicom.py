@@ -288,7 +288,12 @@ def test_patients_of_the_headers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("ids", "said"),
-    [(["ANON"] * 4, "'ANON' in all 4 files"), (["a", "", "b", "c"], "row 3"), (["a", "A", "b", "c"], "row")],
+    [
+        (["ANON"] * 4, "'ANON' in all 4 files"),
+        (["ANON"] * 2, "'ANON' in all 2 files"),
+        (["a", "", "b", "c"], "row 3"),
+        (["a", "A", "b", "c"], "row"),
+    ],
 )
 def test_headers_that_tell_nobody_apart_are_refused(tmp_path: Path, ids: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
