@@ -9,9 +9,10 @@ at that level (an intersection-union test, which needs no further correction), `
 refuted at that level divided by their number.
 
 **When a test is not made.** With one seed, of the grid or of one of its networks; with seeds that are copies;
-without every planned network; where the estimate without failed and collapsed cells and the one with them at
-their worst do not agree. In all but the last case no interval is given either: of a network's scatter others
-tell nothing, and networks that are left have another slope and another mean than all.
+without every planned network; of spikes where a run failed, as it was cut short; where the estimate without
+failed and collapsed cells and the one with them at their worst do not agree. In all but the last case no
+interval is given either: of a network's scatter others tell nothing, and networks that are left have another
+slope and another mean than all.
 That a larger network or more data is not needed is not supported by networks whose loss still falls or one of
 whose cells has collapsed.
 """
@@ -30,12 +31,12 @@ from analysis.claims.judged import CONJECTURE_LEVEL, LEVEL, Judged, Verdict, ori
 from analysis.claims.margin_tests import NAN, decide, effect_of, likely, p_values
 from analysis.claims.needed import Needed, needed
 from analysis.claims.sentences import COPIES, ONE_SEED
-from analysis.statistics.catalogue import Margins
+from analysis.statistics.catalogue import MEASURES, Margins
 from analysis.statistics.contrasts import estimates
 from analysis.statistics.estimate import Estimate, together
 from analysis.statistics.flags import LATE_SHARE
 from analysis.statistics.measures import Measures
-from analysis.statistics.paired import absent, coefficients, network_weights
+from analysis.statistics.paired import absent, coefficients, network_weights, planned_rows
 from analysis.statistics.terms import Contrast
 from analysis.tables.columns import is_true
 
@@ -57,8 +58,8 @@ class Level:
 class _Tested:
     """One claim on its way to be judged: its readings, their p-values, and which test it is.
 
-    It is `counted` among the tests even if one network's single seed keeps it from being made: which claims
-    those are may follow from the runs that failed, and must not raise the level of the others.
+    It is `counted` among the tests even if it is `barred` since a network has a single seed, a run failed, or
+    seeds are copies: that follows from the runs' fates, and must not raise the level of the others.
     """
 
     claim: Claim
@@ -69,6 +70,7 @@ class _Tested:
     hindered: str
     test: Hashable
     counted: bool = False
+    barred: bool = False
 
 
 def judge(
@@ -106,14 +108,16 @@ def _tested(measures: Measures, claim: Claim, contrast: Contrast | None, margins
         return _Tested(claim, contrast, (), margin, (NAN, NAN), "", claim.name)
     pairs = [p_values(one, claim.expects, margin) for one in found]
     pair = max(p for p, _ in pairs), max(p for _, p in pairs)
-    counted = _measured(found) and not np.isnan(pair).all()
-    hindered = _hindered(measures, found)
-    if hindered:
+    hindered = _hindered(measures, found) or _cut_short(measures, claim, contrast)
+    counted = (_measured(found) or hindered == COPIES) and not np.isnan(pair).all()
+    barred = bool(hindered)
+    if barred:
         pair = NAN, NAN
     elif claim.guarded and pair[0] <= LEVEL:
         hindered = _not_trained(measures, claim, contrast)
         pair = (NAN if hindered else pair[0]), pair[1]
-    return _Tested(claim, contrast, found, margin, pair, hindered, _test(measures, claim, contrast), counted)
+    test = _test(measures, claim, contrast)
+    return _Tested(claim, contrast, found, margin, pair, hindered, test, counted, barred)
 
 
 def _hindered(measures: Measures, found: tuple[Estimate, ...]) -> str:
@@ -133,6 +137,16 @@ def _hindered(measures: Measures, found: tuple[Estimate, ...]) -> str:
             f"those runs scatter cannot be told from other networks' seeds."
         )
     return "" if _measured(found) else COPIES
+
+
+def _cut_short(measures: Measures, claim: Claim, contrast: Contrast) -> str:
+    """Why runs that failed keep a claim from being tested; empty where it is known what they are at worst."""
+    if MEASURES[claim.metric].worst is not None:
+        return ""
+    rows = planned_rows(measures, contrast)
+    failed = int(measures.failed[rows[rows >= 0]].sum())
+    many = f"{failed} of its runs" if failed > 1 else "One of its runs"
+    return f"{many} failed: what would have followed is not known." if failed else ""
 
 
 def _measured(found: tuple[Estimate, ...]) -> bool:
@@ -196,15 +210,14 @@ def _judged(measures: Measures, grid: Grid, one: _Tested, at: Level, same_as: st
     better = orientation(one.claim)
     found = together(one.found)
     level = at.of_claim
-    barred = bool(_hindered(measures, one.found))
-    free = found is not None and not barred
+    free = found is not None and not one.barred
     missing: int | None = None
     untested = ""
     if found is None and one.contrast is not None:
         missing, untested = absent(measures, one.contrast)
     elif found is None:
         untested = lacking(one.claim, grid)
-    elif barred or found.standard_error == 0:
+    elif one.barred or found.standard_error == 0:
         found = dataclasses.replace(found, low=NAN, high=NAN)
     return Judged(
         claim=one.claim,
@@ -246,6 +259,8 @@ def needs(
     for j in judged:
         contrast = contrast_of(j.claim, grid)
         if contrast is None or j.verdict != "undecided" or not j.readings:
+            continue
+        if _cut_short(measures, j.claim, contrast):
             continue
         obstacle = _not_trained(measures, j.claim, contrast) if j.claim.guarded else ""
         one = needed(j, hours.get(j.claim.name), obstacle)

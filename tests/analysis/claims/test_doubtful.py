@@ -12,7 +12,7 @@ from analysis.claims.conjectures import CLAIMS, Claim
 from analysis.claims.judged import Judged
 from analysis.claims.needed import needed
 from analysis.claims.sentences import why_claim
-from analysis.claims.verdicts import judge, overall
+from analysis.claims.verdicts import judge, needs, overall
 from analysis.statistics.catalogue import Margins
 from analysis.statistics.contrasts import estimate, estimate_as_it_is, estimates
 from analysis.statistics.measures import Measures
@@ -21,6 +21,7 @@ from analysis.statistics.terms import Contrast, Term
 NETWORKS = {"resnet50": 50, "resnet34": 34, "resnet18": 18, "cbr_large_tall": 6, "cbr_small": 5}
 SIZES = (5_000, 50_000, 100_000, 200_000)
 BY_DEPTH = tuple(claim for claim in CLAIMS if claim.name == "loss_grows_with_depth")
+SPIKES = tuple(claim for claim in CLAIMS if claim.name == "resnet50_spikes_more")
 NEEDED_2 = tuple(claim for claim in CLAIMS if claim.conjecture == 2)
 
 
@@ -119,6 +120,22 @@ def test_a_network_with_one_seed_borrows_no_other_networks_scatter() -> None:
         assert several[0].tests == 6  # nobody is tested at a milder level for it
     (judged,) = verdicts(whole, BY_DEPTH)
     assert judged.verdict == "supported"
+
+
+def test_of_spikes_nothing_is_decided_by_the_runs_that_did_not_fail() -> None:
+    """A run that diverged was cut short, and so were its spikes: ResNet-50 spiked less for diverging."""
+    whole = grid(5)
+    spikes = np.where(whole.cells["architecture"] == "resnet50", 12.0, 2.0) + whole.cells["seed"]
+    whole = Measures(whole.cells.assign(spikes=spikes))
+    gone = changed(whole, {"architecture": "resnet50", "seed": 0}, **{**FAILED, "spikes": 1.0})
+    (before,), (after,) = verdicts(whole, SPIKES), verdicts(gone, SPIKES)
+    assert before.verdict == "supported"
+    assert (after.verdict, after.effect) == ("undecided", "unknown")
+    assert "4 of its runs failed: what would have followed is not known." in why_claim(after)
+    assert "spans" not in why_claim(after)
+    assert needs(gone, None, [after], {}) == {}
+    at_chance = changed(whole, {"architecture": "resnet50", "seed": 0}, collapsed=True)  # it ran to its end
+    assert verdicts(at_chance, SPIKES)[0].verdict == "supported"
 
 
 def test_seeds_that_are_copies_decide_nothing() -> None:
