@@ -24,13 +24,32 @@ NOBODY = frozenset(
 ROUNDED = re.compile(r"\d([.,]\d+e\+?|e\+)\d+", re.IGNORECASE)
 """A long number as a spreadsheet rounds it, `1.23E+12`, `1,23E12`: many people may have become one."""
 
+MONTHS = "jan|feb|m[aä]r|mrz|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz]"
+DATED = re.compile(
+    rf"\d{{1,2}}(-|\. ?)({MONTHS})|({MONTHS})[- ]\d\d"
+    r"|\d{1,2}/\d{1,2}/(19|20)\d\d|\d{4}-\d\d-\d\d 00:00:00",
+    re.IGNORECASE,
+)
+"""A date as a spreadsheet makes it of an id, `2-Jan` of `1-2` and of `01/02`: two people may be one now."""
+
 POINT_ZERO = re.compile(r"((\.0*)|(?<=\d),0{0,2})+$")
 ZEROS = re.compile(r"^[=+0]+(?=.)|(?<!\d)0+(?=\d)")
 """Zeros before a number, and what stands before an id among them: `=`, `+`."""
 
 THOUSANDS = re.compile(r"\d{1,3}((,\d{3})+|(\.\d{3})+)")
 POWER = re.compile(r"(?=\.?\d)(\d{0,9})(?:[.,](\d{1,9}))?e\+?(\d{1,2})")
-QUOTES = str.maketrans("", "", "'\"`´‘’“”")
+QUOTES = str.maketrans("", "", "'\"`´‘’“”^")
+"""Signs without meaning in an id; `^` stands between and behind the parts of a name in DICOM."""
+
+JOINTS = re.compile(r"(?<=[^\W\d_])-(?=\d)|(?<=\d)-(?=[^\W\d_])")
+"""A hyphen between a letter and a digit."""
+
+LATIN = str.maketrans(
+    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455"
+    "\u03b1\u03b2\u03b5\u03b6\u03b7\u03b9\u03ba\u03bc\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7",
+    "abekmhopctyxijsabezhikmnoptyx",
+)
+"""Small Cyrillic and Greek letters whose capitals look like Latin ones, by what they look like."""
 
 VARIATIONS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Selectors of glyphs, invisible."""
@@ -64,8 +83,10 @@ def id_problems(patients: pd.Series, where: Where, distinct: bool) -> list[Probl
     if distinct:
         return problems
     for code, name in enumerate(names):
-        if ROUNDED.fullmatch(name):
-            found, advice = f"{name!r}, rounded by a spreadsheet", "export the ids anew as text"
+        rounded = ROUNDED.fullmatch(name)
+        if rounded or DATED.fullmatch(name):
+            what = "rounded by a spreadsheet" if rounded else "a date, as a spreadsheet makes of ids"
+            found, advice = f"{name!r}, {what}", "export the ids anew as text"
             problems.append(Problem(where(rows_of([code])), found, "an id in full", advice))
     alike: dict[str, list[int]] = {}
     for code, name in enumerate(names):
@@ -91,7 +112,8 @@ def names_nobody(name: str) -> bool:
 
 
 def key_of(name: str) -> str:
-    """Equal for ids that differ only in zeros before a number, `.0` behind it, case, spaces, Unicode form.
+    """Equal for ids that differ only in zeros before a number, `.0` behind it, case, spaces, Unicode form,
+    hyphens between a letter and a digit, and letters of other scripts that look alike.
 
     So are `="007"`, with which spreadsheets are told that it is text, `+7`, and numbers with a decimal comma.
     """
@@ -114,8 +136,8 @@ def _plain(name: str) -> str:
         kind = unicodedata.category(sign)
         if kind == "Nd":
             signs.append(str(unicodedata.decimal(sign)))
-        elif kind == "Pd" or sign == "−":
+        elif kind in ("Pd", "Pc") or sign == "−":
             signs.append("-")
         elif kind not in ("Cf", "Cc") and sign not in VARIATIONS and not sign.isspace():
             signs.append(sign)
-    return unicodedata.normalize("NFC", "".join(signs))
+    return JOINTS.sub("", unicodedata.normalize("NFC", "".join(signs)).translate(LATIN))

@@ -37,7 +37,10 @@ ALIKE = [
     ("P7", ["p7", "P07", "P 7", "P\u00a07", "Ｐ7", "P7.0", "p\u20097", "P\u00ad7"]),
     ("Müller", ["Mu\u0308ller", "MÜLLER", "müller ", "Mül ler"]),
     ("1234", ["1,234", "1.234e3", "1.234E+3", "01234", "1 234", "1.234", "1,234e3", "1234,0"]),
-    ("A-1", ["a‐1", "A–01", "A−1", "A‑1"]),
+    ("A-1", ["a‐1", "A–01", "A−1", "A‑1", "A_1", "A1", "a_01", "\u0410-1", "\u0391-1"]),
+    ("12-B", ["12B", "012_b", "12-\u0412", "12\u0392"]),
+    ("1-12", ["1_12", "01_12", "1\u203f12"]),
+    ("DOE^JOHN", ["DOE^JOHN^", "Doe^John^^^", "DOE JOHN", "DOE^\u0408OHN"]),
     ("ﬁ1", ["fi1", "FI1"]),
 ]
 
@@ -63,6 +66,9 @@ def test_spellings_of_one_id_have_one_key(name: str, others: list[str]) -> None:
         ("12,3", "12"),
         ("1.23", "123"),
         ("a+7", "a7"),
+        ("a1-2", "a12"),
+        ("1-a", "a1"),
+        ("\u0411-1", "B-1"),
     ],
 )
 def test_ids_of_two_people_have_two_keys(one: str, other: str) -> None:
@@ -110,6 +116,25 @@ def test_numbers_that_a_spreadsheet_rounded(number: str) -> None:
     problems = id_problems(pd.Series([number, "b", number]), where, distinct=False)
     assert [problem.where for problem in problems] == ["rows [0, 2]"]
     assert "rounded" in problems[0].found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2-Jan", "02-JAN", "Jan-02", "Mar-45", "02. Jan", "1. Mrz", "Dez 02", "1/2/2003", "2003-02-01 00:00:00"],
+)
+def test_dates_that_a_spreadsheet_made_of_ids(name: str) -> None:
+    patients = pd.Series([name, "b", name])
+    problems = id_problems(patients, where, distinct=False)
+    assert [problem.where for problem in problems] == ["rows [0, 2]"]
+    assert "a date" in problems[0].found
+    assert not id_problems(patients, where, distinct=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["2-Jane", "Jan", "Mara-1", "2003-02-01", "1-2", "12-jan-b", "1/2", "10.12.1234"]
+)
+def test_ids_that_are_no_date_of_a_spreadsheet(name: str) -> None:
+    assert not id_problems(pd.Series([name, "b"]), where, distinct=False)
 
 
 @pytest.mark.parametrize("name", ["12e11", "3e5a", "1.5", "e+11", "1.2.3e4"])
