@@ -106,6 +106,7 @@ def read(
         frame = frame[frame["view"] == "frontal"].reset_index(drop=True)
     left_out = {finding for one in lists for finding in FINDINGS if finding in one.frame} - set(present)
     notes = [
+        *(note for one in lists for note in one.rows.notes),
         *located.notes,
         *(f"the column {name!r} is in one of both CSVs only: left out" for name in sorted(left_out)),
     ]

@@ -12,7 +12,7 @@ import re
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
@@ -34,6 +34,9 @@ SHOWN_ROWS = 5
 SHORTEST = 3
 """Letters beyond which a name is known again as a part of a longer one."""
 
+SHEETS = {65_536: "old spreadsheet programs (.xls)", 1_048_576: "spreadsheet programs"}
+"""Rows of a sheet, of which what is longer loses its end."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -46,6 +49,7 @@ class Rows:
         numbers: int64 [records], the number of each row in the file.
         lines: int64 [records], the line on which each begins.
         header_row: number of the header's row.
+        notes: what a user should know of the file.
     """
 
     path: Path
@@ -54,6 +58,7 @@ class Rows:
     numbers: np.ndarray
     lines: np.ndarray
     header_row: int
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -77,6 +82,7 @@ def read_rows(
     columns: Sequence[str],
     optional: Sequence[str] | None = (),
     options: Mapping[str, str] | None = None,
+    beside: Callable[[Sequence[str]], Sequence[str]] = lambda header: (),
 ) -> Rows:
     """Reads the file.
 
@@ -85,6 +91,7 @@ def read_rows(
         columns: names that must be in the header, in any order; others may be there too.
         optional: names that are read where they are; None for all that are there.
         options: name of a column -> the option of the command that named it.
+        beside: from the header to further columns of it, which are read whatever bytes they hold.
 
     Raises:
         InputError: no text, columns that are missing or named twice, rows that are longer or shorter than the
@@ -111,7 +118,7 @@ def read_rows(
         problems = [replace(problems[0], advice=advice)]
     if problems:
         raise InputError(problems)
-    places = {name: names.index(name) for name in wanted}
+    places = {name: names.index(name) for name in (*wanted, *beside(names))}
     body = _body(path, reader, header_row, len(names), places)
     if not body.numbers:
         found, advice = "nothing below the header", "fetch the file again or export it anew"
@@ -120,10 +127,10 @@ def read_rows(
     lines = (
         _lines(text, separator, skipped)[numbers - 1] if reader.line_num + skipped != body.last else numbers
     )
-    rows = Rows(path, tuple(names), body.columns, numbers, lines, header_row)
+    rows = Rows(path, tuple(names), body.columns, numbers, lines, header_row, _cut_off(path, body.last))
     problems = shape_problems(rows, np.array(body.lengths), body.surplus)
     if NO_UTF8.search(text):
-        problems += text_problems(rows)
+        problems += text_problems(rows, wanted)
     if problems:
         raise InputError(problems)
     return rows
@@ -223,6 +230,16 @@ def _body(path: Path, reader: Any, header_row: int, width: int, places: dict[str
         body.add(chunk, width, places, same)
     body.last = number
     return body
+
+
+def _cut_off(path: Path, rows: int) -> tuple[str, ...]:
+    """A sentence on a file of just as many rows as a sheet of a spreadsheet program can hold."""
+    if rows not in SHEETS:
+        return ()
+    return (
+        f"{path.name} has exactly {rows:,} rows, as many as a sheet can hold in {SHEETS[rows]}: was it saved "
+        "there, and what lay below lost?",
+    )
 
 
 def _lines(text: str, separator: str, skipped: int) -> np.ndarray:
@@ -332,10 +349,11 @@ def shape_problems(rows: Rows, lengths: np.ndarray, surplus: bool) -> list[Probl
     return problems
 
 
-def text_problems(rows: Rows) -> list[Problem]:
-    """Fields that are read and are not UTF-8; other columns are ignored."""
+def text_problems(rows: Rows, columns: Sequence[str]) -> list[Problem]:
+    """Fields of these columns that are not UTF-8; others are ignored."""
     problems = []
-    for name, fields in rows.columns.items():
+    for name in columns:
+        fields = rows.columns[name]
         wrong = [position for position, field in enumerate(fields) if NO_UTF8.search(field)]
         if wrong:
             found = repr(fields[wrong[0]].encode("utf-8", "surrogateescape"))[1:]

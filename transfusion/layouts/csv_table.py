@@ -13,7 +13,7 @@ from transfusion.data.checks import image_problems
 from transfusion.data.dataset import Dataset, Split, content_fingerprint, split_patients
 from transfusion.data.identifiers import id_problems
 from transfusion.data.splits import given_parts
-from transfusion.layouts import dicom_patients
+from transfusion.layouts import dicom_patients, other_people
 from transfusion.layouts.csv_rows import read_rows
 from transfusion.layouts.image_paths import below, folders_beside, locate, normalised, path_problems
 from transfusion.layouts.label_csv import parse_labels
@@ -55,7 +55,9 @@ def read(
     whose = () if keyword else (patient_column,)
     options = dict.fromkeys(findings, "--finding") | {path_column: "--path-column"}
     options |= dict.fromkeys(whose, "--patient-column") | dict.fromkeys(named, "--part-column")
-    rows = read_rows(csv, (path_column, *whose, *named, *findings), optional, options)
+    wanted = (path_column, *whose, *named, *findings)
+    beside = partial(other_people.columns, chosen=(*wanted, *optional))
+    rows = read_rows(csv, wanted, optional, options, beside)
     present = tuple(name for name in dict.fromkeys((*findings, *optional)) if name in rows.columns)
     texts = below(csv.parent, rows.columns[path_column])
     problems = path_problems(texts, rows.where)
@@ -92,13 +94,15 @@ def read(
     if problems:
         raise InputError([*problems, *image_problems(csv.parent, located.sought)])
     chosen = "\n".join((path_column, patient_column, *named, *sorted(present))).encode()
-    people = ["\n".join(patients).encode()] if keyword else []
-    fingerprint = content_fingerprint(csv.parent, frame["image"], [csv.read_bytes(), chosen, *people])
+    headers = ["\n".join(patients).encode()] if keyword else []
+    fingerprint = content_fingerprint(csv.parent, frame["image"], [csv.read_bytes(), chosen, *headers])
+    others = {name: rows.columns[name] for name in beside(rows.header)}
+    notes = other_people.notes(patients, located.images.tolist(), others, patient_column)
     return Dataset(
         root=csv.parent,
         frame=frame,
         findings=present,
         fingerprint=fingerprint,
         split=split,
-        notes=tuple(located.notes),
+        notes=(*rows.notes, *located.notes, *notes),
     )

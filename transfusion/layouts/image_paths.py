@@ -161,7 +161,7 @@ def locate(
         paths: normalised paths of all rows, blank ones included.
         texts: what stands in the table, for messages.
         where: names rows.
-        also: folders below `root` that a file may lie in, besides the one that its path names.
+        also: folders below `root` that a file may lie in where its path names none, or one that is not there.
     """
     folders = Folders(root)
     images = list(np.asarray(paths, dtype=object))
@@ -177,7 +177,9 @@ def locate(
         if places[position] is not None:
             continue
         fits = folders.fits(images[position])
-        more = folders.fits_in(also, posixpath.basename(images[position])) if also else []
+        own = posixpath.dirname(normalised(texts[position]))
+        elsewhere = also and not (own and folders.there(own))
+        more = folders.fits_in(also, posixpath.basename(images[position])) if elsewhere else []
         if "/" in images[position]:
             more += [fit for each in also for fit in folders.fits(posixpath.join(each, images[position]))]
         fits += [fit for fit in dict.fromkeys(more) if fit not in fits]
@@ -306,6 +308,10 @@ class Folders:
             )
             found += [posixpath.join(folder, each) for each in alike]
         return found
+
+    def there(self, path: str) -> bool:
+        """Whether a folder is there, in whatever case: then no other folder's file of that name is meant."""
+        return bool(self._folders(path))
 
     def fits_in(self, folders: Sequence[str], name: str) -> list[str]:
         """As `fits`, of a name that may lie in any of these folders, the same at every call."""

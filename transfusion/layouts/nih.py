@@ -16,7 +16,7 @@ import pandas as pd
 
 from transfusion.data.checks import image_problems
 from transfusion.data.dataset import Dataset, content_fingerprint, split_patients
-from transfusion.data.identifiers import id_problems
+from transfusion.data.identifiers import id_problems, key_of
 from transfusion.layouts.csv_rows import Rows, nearest, read_rows
 from transfusion.layouts.csv_text import read_text
 from transfusion.layouts.image_paths import Located, folded, locate, normalised, path_problems, stem
@@ -43,6 +43,11 @@ FINDINGS = (
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
 FOLLOW_UP = "Follow-up #"
 """Tells the studies of a patient apart; without it every image is a study of its own."""
+
+NAMED = r"^(?:.*/)?(\d{8})_\d{3}\b"
+"""Names of images begin with the number of their patient."""
+
+SHOWN = 4
 
 ENTRIES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv", "sample_labels.csv")
 TEST_LIST = "test_list.txt"
@@ -77,6 +82,7 @@ def read(data: Path, *, distinct_ids: bool = False) -> Dataset:
     problems += path_problems(names, rows.where, "write the name of the image alone")
     patients = pd.Series(rows.columns["Patient ID"])
     problems += id_problems(patients, partial(rows.where, column="Patient ID"), distinct_ids)
+    problems += _torn_names(rows, patients)
     located, found = _located(data, rows)
     problems += found
     official, found, notes = _official(data, rows, patients)
@@ -96,7 +102,7 @@ def read(data: Path, *, distinct_ids: bool = False) -> Dataset:
         raise InputError([*problems, *image_problems(data, located.sought)])
     content = [file.read_bytes() for file in (entries, data / TEST_LIST) if file.exists()]
     fingerprint = content_fingerprint(data, frame["image"], content)
-    notes = [*notes, *located.notes]
+    notes = [*rows.notes, *notes, *located.notes]
     return Dataset(root=data, frame=frame, findings=FINDINGS, fingerprint=fingerprint, notes=tuple(notes))
 
 
@@ -206,6 +212,22 @@ def _entry(line: str, known: set[str], alike: dict[str, list[str]]) -> str:
         return line
     fits = alike.get(folded(stem(line)), [])
     return fits[0] if len(fits) == 1 else line
+
+
+def _torn_names(rows: Rows, patients: pd.Series) -> list[Problem]:
+    """A problem where images that are named as one patient's belong to several: columns were sorted apart."""
+    names = pd.Series(rows.columns["Image Index"], dtype=object).str.extract(NAMED)[0]
+    pairs = pd.DataFrame({"named": names, "patient": patients.map(key_of)}).dropna()
+    counts = pairs.groupby("named")["patient"].nunique()
+    torn = counts.index[counts > 1]
+    if not len(torn):
+        return []
+    members = np.flatnonzero(names == torn[0])
+    ids = list(dict.fromkeys(patients[members]))
+    more = f", and so in {len(torn) - 1:,} more such groups" if len(torn) > 1 else ""
+    found = f"images {torn[0]}_... of the patients {' and '.join(ids[:SHOWN])}{more}"
+    expected, advice = "one patient for images named alike", "were columns sorted apart? Fetch the file again"
+    return [Problem(rows.where(members, "Patient ID"), found, expected, advice)]
 
 
 def _located(data: Path, rows: Rows) -> tuple[Located, list[Problem]]:

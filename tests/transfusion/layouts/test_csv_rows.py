@@ -191,3 +191,10 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.csv")
     with pytest.raises(InputError, match="a pipe or a device"):
         read_rows(tmp_path / "t.csv", NAMES)
+
+
+@pytest.mark.parametrize(("rows", "told"), [(65_535, False), (65_536, True), (65_537, False)])
+def test_a_file_of_just_as_many_rows_as_a_sheet_holds_is_told(tmp_path: Path, rows: int, told: bool) -> None:
+    found = read(tmp_path, "file,person,Edema\n" + "a,b,1\n" * (rows - 1))
+    assert len(found) == rows - 1
+    assert [note.startswith("t.csv has exactly 65,536 rows") for note in found.notes] == [True] * told

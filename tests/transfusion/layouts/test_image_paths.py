@@ -77,6 +77,15 @@ def test_the_only_file_of_that_name_is_taken(tmp_path: Path, on_disk: str, text:
     assert list(found.images) == [on_disk, "other.png"]
 
 
+def test_another_folders_file_of_that_name_is_not_taken_where_the_folder_is_there(tmp_path: Path) -> None:
+    """Of two hospitals with equal names of files one lacks an image: the other's is another patient's."""
+    touched(tmp_path, "here/001.png", "there/001.png", "there/002.png", "old/003.png")
+    names = ("here/001.png", "HERE/002.png", "new/003.png")
+    found = locate(tmp_path, pd.Series(names), names, where, also=["here", "there", "old"])
+    assert list(found.images) == ["here/001.png", "HERE/002.png", "old/003.png"]
+    assert not found.problems
+
+
 def test_it_is_said_once_with_a_count(tmp_path: Path) -> None:
     touched(tmp_path, *(f"im{number}.png" for number in range(30)))
     found = located(tmp_path, *(f"im{number}" for number in range(30)))

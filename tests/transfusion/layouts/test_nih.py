@@ -88,3 +88,22 @@ def test_images_that_the_only_list_leaves_out_are_said(phantom_folder: Path, tmp
 def test_folder_without_entries(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Data_Entry_2017_v2020\.csv"):
         nih.read(tmp_path)
+
+
+def test_columns_that_were_sorted_apart(phantom_folder: Path, tmp_path: Path) -> None:
+    """A spreadsheet that sorts one column alone leaves every label and every patient with another's image."""
+    file = as_nih(phantom_folder, tmp_path) / nih.ENTRIES[0]
+    header, *lines = (line.split(",") for line in file.read_text().splitlines())
+    names = [line[0] for line in lines]
+    patients = {int(line[3]) for line in lines}
+    repeated = next(
+        name[:8] for place, name in enumerate(names) if name[:8] in {one[:8] for one in names[:place]}
+    )
+    rows = [place for place, name in enumerate(names) if name.startswith(repeated)]
+    lines[rows[0]][3] = str(max(patients) + 1)
+    file.write_text("\n".join(map(",".join, [header, *lines])))
+    with pytest.raises(InputError) as caught:
+        nih.read(tmp_path)
+    (problem,) = caught.value.problems
+    assert f"row {rows[0] + 2} and" in problem.where
+    assert f"{repeated}_... of the patients {max(patients) + 1} and {int(repeated)}" in problem.found
