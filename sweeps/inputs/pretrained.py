@@ -142,6 +142,9 @@ def checked(pretrained: Pretrained, dataset: Dataset, recipe: Recipe) -> Pretrai
                 advice += f"; if it is meant so, --weights-input {one.architecture}=INPUT,accept"
                 problems.append(Problem(where, seen.text(), expected, advice))
             notes[one.architecture] = f"DOUBT: {seen.text()}; {advice}"
+        if seen.unset and not seen.untrained:
+            text = f"DOUBT: {seen.unset} of {seen.norms} batch norms hold no statistics: untrained in part?"
+            notes[one.architecture] = "; ".join(filter(None, (notes.get(one.architecture), text)))
     if problems:
         raise InputError(problems)
     named = tuple(

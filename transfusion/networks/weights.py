@@ -88,12 +88,15 @@ def read(file: Path, architecture: Architecture) -> Weights:
         for name, tensor in given.items()
         if name.endswith("running_var") and (tensor < 0).any()
     ]
-    if infinite or negative:
+    empty = [fitted.names[name] for name, tensor in given.items() if tensor.ndim == 4 and not tensor.any()]
+    if infinite or negative or empty:
         problems = (
             [f"values that are not a number (NaN) or infinite in {_some(infinite)}"] if infinite else []
         )
         problems += [f"variances below 0 in {_some(negative)}"] if negative else []
+        problems += [f"nothing but zeros in {_some(empty)}"] if empty else []
         expected = "finite numbers" + (", and variances of at least 0" if negative else "")
+        expected += ", and kernels that were trained" if empty else ""
         advice = f"download the file again, or name another (--weights {architecture}=FILE)"
         raise InputError([Problem(str(file), "; ".join(problems), expected, advice)])
     first = next(iter(own))

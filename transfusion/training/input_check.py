@@ -47,13 +47,20 @@ class Seen:
         spread: standard deviation now over that of training, first batch norm, median of its channels.
         shift: distance of the means, in deviations of training, first batch norm, third quartile.
         deep: the median of the spreads of all batch norms.
-        untrained: the batch norms are as they are before any training.
+        unset: how many batch norms are as they are before any training.
+        norms: how many there are.
     """
 
     spread: float
     shift: float
     deep: float
-    untrained: bool
+    unset: int
+    norms: int
+
+    @property
+    def untrained(self) -> bool:
+        """Whether no batch norm holds what training leaves."""
+        return self.unset == self.norms
 
     @property
     def misfit(self) -> float:
@@ -109,13 +116,12 @@ def look(
     network(evaluation_inputs(torch.from_numpy(images[:, None].copy())))
     spreads = torch.stack([_quantile(spread, 0.5) for spread, _ in seen])
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    untrained = not any(
-        (n.running_mean is not None and n.running_mean.any())
-        or (n.running_var is not None and (n.running_var - 1).any())
-        for n in norms
-    )
     return Seen(
-        float(spreads[0]), float(_quantile(seen[0][1], 0.75)), float(_quantile(spreads, 0.5)), untrained
+        spread=float(spreads[0]),
+        shift=float(_quantile(seen[0][1], 0.75)),
+        deep=float(_quantile(spreads, 0.5)),
+        unset=sum(map(_is_unset, norms)),
+        norms=len(norms),
     )
 
 
@@ -126,6 +132,13 @@ def better(
     tried = {name: look(weights, architecture, images, scale) for name, scale in NAMED.items()}
     best = min(tried, key=lambda name: abs(math.log(max(tried[name].spread, 1e-30))) + tried[name].shift)
     return best if not tried[best].doubted and 4 * tried[best].misfit < found.misfit else None
+
+
+def _is_unset(norm: nn.BatchNorm2d) -> bool:
+    """Whether a batch norm has the mean 0 and the variance 1 that it begins with."""
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    return not (norm.running_mean.any() or (norm.running_var - 1).any())
 
 
 def _compared(norm: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -205,6 +205,10 @@ def test_numbers_that_no_network_has_are_refused(tiny, tmp_path):
     assert "variances below 0 in block2.1.running_var" in misfit(
         tiny | {"block2.1.running_var": torch.full((64,), -1.0)}, tmp_path / "n.pth", "cbr_tiny"
     )
+    zeros = torch.zeros_like(tiny["block2.0.weight"])
+    assert "nothing but zeros in block2.0.weight, expected finite numbers, and kernels" in misfit(
+        tiny | {"block2.0.weight": zeros}, tmp_path / "z.pth", "cbr_tiny"
+    )
     assert "sparse" in misfit(
         tiny | {"block2.1.weight": torch.ones(64).to_sparse()}, tmp_path / "s.pth", "cbr_tiny"
     )

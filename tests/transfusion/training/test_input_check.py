@@ -98,7 +98,14 @@ def test_networks_that_never_trained_are_known_and_images_without_content_are_re
     fresh = build("resnet18").stages.state_dict()
     assert input_check.look(fresh, "resnet18", radiographs, DEFAULT).untrained
     weights = trained("cbr_tiny", *SCALES["imagenet"])
-    assert not input_check.look(weights, "cbr_tiny", radiographs, DEFAULT).untrained
+    found = input_check.look(weights, "cbr_tiny", radiographs, DEFAULT)
+    assert not found.untrained
+    assert (found.unset, found.norms) == (0, sum(name.endswith("running_var") for name in weights))
+    last = max(name.rpartition(".")[0] for name in weights if name.endswith("running_var"))
+    reset = {f"{last}.running_mean": 0 * weights[f"{last}.running_mean"],
+             f"{last}.running_var": 1 + 0 * weights[f"{last}.running_var"]}  # fmt: skip
+    in_part = input_check.look(weights | reset, "cbr_tiny", radiographs, DEFAULT)
+    assert (in_part.unset, in_part.untrained) == (1, False)
     wrong = {name: t * math.nan if name == "block1.0.weight" else t for name, t in weights.items()}
     assert input_check.look(wrong, "cbr_tiny", radiographs, DEFAULT).refused
 
@@ -115,7 +122,7 @@ def test_spread_and_shift_of_each_channel_by_hand():
 
 
 def seen(spread=1.0, shift=0.0, deep=1.0):
-    return input_check.Seen(spread, shift, deep, untrained=False)
+    return input_check.Seen(spread, shift, deep, unset=0, norms=4)
 
 
 @pytest.mark.parametrize(
