@@ -99,7 +99,7 @@ CHECKS = (
     Check(
         "TS006",
         "the same image in two parts",
-        "any image that is equal, byte for byte, to one of another part (as the sweep recorded it)",
+        "any image that is equal, byte for byte or as it is trained, to one of another part (as recorded)",
         "What was trained on is tested on: AUROC is too high, and the more so the larger the network.",
         "Drop one of each pair, or give both to one patient.",
     ),

@@ -78,7 +78,7 @@ def sections(analysis: Analysis, collection: Collection | None, pictures: Mappin
 
 
 def shared_images(sweep: dict[str, Any]) -> list[str]:
-    """Images that are the same byte for byte in two parts, so that they are not held out."""
+    """Images that are the same in two parts, so that they are not held out."""
     return [
         f"How well it does on images not seen before, for some of them: {text}."
         for text in equal_images(sweep, True)
@@ -86,7 +86,7 @@ def shared_images(sweep: dict[str, Any]) -> list[str]:
 
 
 def equal_images(sweep: dict[str, Any], across_parts: bool = False) -> list[str]:
-    """What the sweep recorded of images that are the same byte for byte, as sentences without a full stop.
+    """What the sweep recorded of images that are the same, as sentences without a full stop.
 
     Args:
         across_parts: only those in two parts.

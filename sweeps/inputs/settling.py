@@ -87,6 +87,12 @@ def notes(inputs: Inputs, records: Mapping[str, dict[str, Any]]) -> list[str]:
     return [*lines, *map(str, equal_images.find(inputs.dataset))]
 
 
+def seen_since(planned: Inputs, ready: Inputs) -> list[str]:
+    """What decoding the images has shown of equal ones that the plan did not say."""
+    said = set(equal_images.find(planned.dataset))
+    return [str(one) for one in equal_images.find(ready.dataset) if one not in said]
+
+
 def _record(dataset: Dataset) -> str | None:
     return dataset.content.record if dataset.content else None
 

@@ -144,6 +144,8 @@ def settle(
         missing = [] if sweep.options.prune else work.missing()
         ready = settling.settle(inputs, missing, sweep.preset.recipe, sweep.places, sweep.console)
         if ready.identity == inputs.identity:
+            for text in settling.seen_since(inputs, ready):
+                sweep.console.print(text, markup=False, soft_wrap=True)
             return ready, work, expected
         inputs, before = ready, work
         work, expected = planner.plan(inputs)

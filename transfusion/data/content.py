@@ -81,11 +81,12 @@ def settled(dataset: Dataset, progress: Progress | None = None) -> Dataset:
     return with_content(dataset, _read(dataset, content, np.flatnonzero(~content.certain), progress))
 
 
-def as_read(dataset: Dataset, digests: Array, stamps: Array) -> Dataset:
-    """`dataset` after all of its images were read: uint8 [N, 16] and int64 [N, 3]."""
+def as_read(dataset: Dataset, digests: Array, stamps: Array, pixels: Array | None = None) -> Dataset:
+    """`dataset` after all of its images were read: uint8 [N, 16], int64 [N, 3], decoded uint8 [N, 16]."""
     content = dataset.content or recalled(dataset, (), sample=False).content
     assert content is not None
-    return with_content(dataset, _updated(content, np.arange(len(digests)), digests, stamps))
+    read = _updated(content, np.arange(len(digests)), digests, stamps)
+    return with_content(dataset, read if pixels is None else dataclasses.replace(read, pixels=pixels))
 
 
 def with_content(dataset: Dataset, content: Content) -> Dataset:
@@ -110,6 +111,7 @@ def remember(dataset: Dataset, folder: Path) -> None:
         "image": pa.array(dataset.frame["image"], pa.string()),
         **{name: pa.array(content.stamps[:, k]) for k, name in enumerate(STAMP)},
         "digest": _as_binary(content.digests),
+        **({} if content.pixels is None else {"pixels": _as_binary(content.pixels)}),
     }
     fresh = pa.table(columns)
     if _holds(file, fresh):
@@ -122,8 +124,8 @@ def remember(dataset: Dataset, folder: Path) -> None:
 def _holds(file: Path, fresh: pa.Table) -> bool:
     """Whether this is in the file; a file that is damaged holds nothing, and is written anew."""
     try:
-        return bool(pq.read_table(file).equals(fresh))
-    except (pa.ArrowInvalid, OSError):
+        return bool(pq.read_table(file).select(fresh.column_names).equals(fresh))
+    except (pa.ArrowInvalid, KeyError, OSError):
         return False
 
 
@@ -168,6 +170,7 @@ def _compared(content: Content, images: Sequence[str], file: Path) -> Content:
         names = record["image"].combine_chunks()
         stamps = np.stack([record[name].to_numpy() for name in STAMP], axis=1)
         digests = _from_binary(record["digest"].combine_chunks())
+        pixels = _from_binary(record["pixels"].combine_chunks()) if "pixels" in record.column_names else None
     except (pa.ArrowInvalid, KeyError, OSError, ValueError):
         return content  # damaged, it is as if it were not there: the images are read
     wanted = pa.array(images, pa.string())
@@ -187,6 +190,9 @@ def _compared(content: Content, images: Sequence[str], file: Path) -> Content:
         assumed=same_size & ~certain,
         changed=there & ~same_size,
         record=file.stem.removeprefix("content-"),
+        pixels=None
+        if pixels is None or not len(pixels)
+        else np.where(same_size[:, None], pixels[rows], np.uint8(0)),
     )
 
 
@@ -243,6 +249,9 @@ def _updated(content: Content, rows: Array, digests: Array, stamps: Array) -> Co
     new["digests"][rows], new["stamps"][rows] = digests, stamps
     new["certain"][rows], new["assumed"][rows] = True, False
     new["changed"][rows] |= differ
+    if content.pixels is not None:
+        new["pixels"] = content.pixels.copy()
+        new["pixels"][rows[differ]] = 0
     return dataclasses.replace(content, **new)
 
 

@@ -1,8 +1,12 @@
-"""Images that are the same byte for byte under several names: in two parts they are a leak."""
+"""Images that are the same under several names, by their bytes or as they are trained: a leak in two parts.
+
+A picture that was stored anew, or a DICOM file whose header was made anonymous twice, has other bytes and the
+same pixels. Pixels are known once a cache was built.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +20,7 @@ HELD_OUT_FIRST = ("test", "official", "selection", "train")
 
 @dataclass(frozen=True)
 class EqualImages:
-    """Images of one part whose bytes are those of another image.
+    """Images of one part that are the same as another image.
 
     Attributes:
         part: where they lie.
@@ -25,6 +29,7 @@ class EqualImages:
         images: how many images of `part` they are.
         of: how many images `part` has.
         first: paths of the first few, and of the first image that each is equal to.
+        stored_anew: how many of `images` have other bytes, and are the same as they are trained.
     """
 
     part: str
@@ -33,6 +38,7 @@ class EqualImages:
     images: int
     of: int
     first: tuple[tuple[str, str], ...]
+    stored_anew: int = 0
 
     @property
     def leak(self) -> bool:
@@ -43,12 +49,15 @@ class EqualImages:
         shown = ", ".join(f"{one} = {other}" for one, other in self.first)
         more = ", ..." if self.images > len(self.first) else ""
         what = f"{self.images:,} of {self.of:,} {self.part} images"
+        how = "byte for byte"
+        if self.stored_anew:
+            how = f"pixel for pixel at the size that is trained on ({self.images - self.stored_anew:,} {how})"
         if self.leak:
-            text = f"{what} are in {self.other} too, byte for byte: what is measured on them is not held out"
+            text = f"{what} are in {self.other} too, {how}: what is measured on them is not held out"
         elif self.same_patient:
-            text = f"{what} repeat another one of the same patient, byte for byte"
+            text = f"{what} repeat another one of the same patient, {how}"
         else:
-            text = f"{what} are those of another patient too, byte for byte"
+            text = f"{what} are those of another patient too, {how}"
         return f"{text} ({shown}{more})"
 
 
@@ -57,9 +66,25 @@ def find(dataset: Dataset) -> tuple[EqualImages, ...]:
 
     An image counts once for each kind that it belongs to.
     """
-    if dataset.content is None or not dataset.content.known:
+    known = dataset.content
+    if known is None or not known.known:
         return ()
-    halves = np.ascontiguousarray(dataset.content.digests).view(np.uint64)
+    by_bytes = _alike(dataset, known.digests)
+    if known.pixels is None:
+        return by_bytes
+    fewer = {(one.part, one.other, one.same_patient): one for one in by_bytes}
+    shown = np.any(known.pixels, axis=1, keepdims=True)
+    found = []
+    for one in _alike(dataset, np.where(shown, known.pixels, known.digests)):
+        exact = fewer.get((one.part, one.other, one.same_patient))
+        more = one.images - (exact.images if exact else 0)
+        found.append(replace(one, stored_anew=more) if more or exact is None else exact)
+    return tuple(found)
+
+
+def _alike(dataset: Dataset, digests: np.ndarray) -> tuple[EqualImages, ...]:
+    """The images of equal digests, uint8 [N, 16], by kind."""
+    halves = np.ascontiguousarray(digests).view(np.uint64)
     frame = dataset.frame[["image", "patient", "part"]].assign(low=halves[:, 0], high=halves[:, 1])
     frame["bytes"] = frame.groupby(["low", "high"], sort=False).ngroup()
     repeated = frame[frame["bytes"].duplicated(keep=False)]

@@ -43,8 +43,14 @@ RECORD_SECONDS = 1.0
 SLICE = 32
 """Images that a thread takes at a time."""
 
-READ = np.dtype([("digest", np.uint8, file_bytes.DIGEST_BYTES), ("stamp", np.int64, len(file_bytes.STAMP))])
-"""A row of `<...>.read`: what `file_bytes.read_file` gave for an image."""
+READ = np.dtype(
+    [
+        ("digest", np.uint8, file_bytes.DIGEST_BYTES),
+        ("stamp", np.int64, len(file_bytes.STAMP)),
+        ("pixels", np.uint8, file_bytes.DIGEST_BYTES),
+    ]
+)
+"""A row of `<...>.read`: what `file_bytes.read_file` gave for an image, and the digest of its pixels."""
 
 Progress = Callable[[int, int], None]
 
@@ -229,12 +235,13 @@ def _build(
         try:
             for place, row in enumerate(rows):
                 one = file_bytes.read_file(files[row])
-                known[place] = np.frombuffer(one.digest, np.uint8), one.stamp
+                known["digest"][place], known["stamp"][place] = np.frombuffer(one.digest, np.uint8), one.stamp
             pixels = decode(files[rows.start : rows.stop], size, channels, dataset.reading)
         except ImageError as error:
             return len(rows), error.problems
         except OSError:
             return len(rows), _unreadable(files[rows.start : rows.stop], size, channels, dataset.reading)
+        known["pixels"] = _digests(pixels)
         constant[rows.start : rows.stop] = counted and constant_pixels(pixels)
         _write_all(stream.fileno(), pixels.data.cast("B"), rows.start * image_bytes)
         _write_all(reads.fileno(), known.data.cast("B"), rows.start * READ.itemsize)
@@ -268,7 +275,16 @@ def _build(
     for note in told:
         say(note)
     known = np.fromfile(target.read, dtype=READ)
-    return content.as_read(dataset, known["digest"], known["stamp"])
+    return content.as_read(dataset, known["digest"], known["stamp"], known["pixels"])
+
+
+def _digests(images: np.ndarray) -> np.ndarray:
+    """uint8 [N, 16] of uint8 [N, ...]; zeros of an image of one value, which shows nothing."""
+    found = np.zeros((len(images), file_bytes.DIGEST_BYTES), dtype=np.uint8)
+    for place in np.flatnonzero(~constant_pixels(images)):
+        digest = hashlib.blake2b(images[place].data, digest_size=file_bytes.DIGEST_BYTES)
+        found[place] = np.frombuffer(digest.digest(), np.uint8)
+    return found
 
 
 def _resumed(dataset: Dataset, target: _Target) -> int:

@@ -21,6 +21,8 @@ class Content:
         assumed: bool [N]: neither, but of the size that a record has.
         changed: bool [N]: known to differ from the record.
         record: fingerprint of the record that the files were compared with, or None.
+        pixels: uint8 [N, 16]: of each image as it lies in a cache; zeros of one that is not known or shows
+            nothing; None where no cache has been built.
     """
 
     source: str
@@ -30,6 +32,7 @@ class Content:
     assumed: Array
     changed: Array
     record: str | None = None
+    pixels: Array | None = None
 
     @property
     def known(self) -> bool:

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from transfusion.data import content, equal_images, file_bytes
+from transfusion.data import content, equal_images, file_bytes, image_cache
 from transfusion.data.dataset import PARTS, Dataset
 
 
@@ -106,3 +108,39 @@ def test_a_hundred_thousand_copies_of_one_image_take_no_time(tmp_path):
     leak, *others = equal_images.find(dataset)
     assert (leak.part, leak.other, leak.images, leak.of) == ("test", "train", 10_000, 10_000)
     assert [one.images for one in others if one.part == "train" and not one.same_patient] == [90_000]
+
+
+def save(file: Path, picture: np.ndarray, comment: str = "") -> None:
+    text = PngInfo()
+    text.add_text("Comment", comment)
+    Image.fromarray(picture).save(file, "PNG", pnginfo=text)
+
+
+def test_a_picture_that_was_stored_anew_is_seen_once_it_is_decoded(tmp_path):
+    """Of 20 pictures two are there once more: as it is, and with another comment."""
+    noise = np.random.default_rng(0).integers(0, 256, (21, 16, 16), dtype=np.uint8)
+    blank = np.zeros((16, 16), np.uint8)
+    for k in range(20):
+        save(tmp_path / f"im{k:02d}", noise[k])
+    save(tmp_path / "im20", noise[0])
+    save(tmp_path / "im21", noise[1], "made anonymous")
+    save(tmp_path / "im22", noise[20])
+    save(tmp_path / "im23", blank)
+    save(tmp_path / "im24", blank, "as empty as the other, and no leak")
+    names = [f"im{k:02d}" for k in range(25)]
+    parts = ["train"] * 20 + ["test"] * 4 + ["train"]
+    frame = pd.DataFrame({"image": names, "patient": [f"p{k}" for k in range(25)], "part": parts})
+    dataset = Dataset(tmp_path, frame, ("Edema",), "f" * 16)
+    loud = "what is measured on them is not held out"
+    (before,) = equal_images.find(content.settled(content.recalled(dataset, [])))
+    assert str(before) == f"1 of 4 test images are in train too, byte for byte: {loud} (im20 = im00)"
+    (after,) = equal_images.find(image_cache.prepare(dataset, 16, tmp_path / "cache"))
+    assert str(after) == (
+        "2 of 4 test images are in train too, pixel for pixel at the size that is trained on "
+        f"(1 byte for byte): {loud} (im20 = im00, im21 = im01)"
+    )
+    again = content.recalled(dataset, [tmp_path / "cache"])
+    assert equal_images.find(again) == (after,), "the record keeps it"
+    save(tmp_path / "im21", noise[2], "something else")
+    changed = content.settled(content.recalled(dataset, [tmp_path / "cache"]))
+    assert equal_images.find(changed) == (before,), "what has changed is not known any more"
