@@ -19,7 +19,7 @@ from sweeps.inputs.effects import meaning_problems, without_effect
 from sweeps.options.values import Options
 from sweeps.spaces import Preset
 from transfusion.cell import IN_DOMAIN, NATURAL_IMAGES, Cell, Recipe, upstream_of
-from transfusion.data import checks, content, image_cache, part_counts, survey
+from transfusion.data import checks, content, image_cache, part_counts, stored_apart, survey
 from transfusion.data.dataset import Dataset
 from transfusion.data.part_counts import PartCounts
 from transfusion.data.present import without_missing
@@ -78,7 +78,8 @@ def open_data(
         problems += [*one_class_problems(dataset, wanted, recipe), *one_subset_problems(dataset, wanted)]
     if problems:
         raise InputError(problems)
-    for note in found.notes:
+    small = stored_apart.thumbnails(dataset.frame["image"].tolist(), found.looks, recipe.image_size)
+    for note in (*found.notes, *small):
         console.print(f"images: {note}", markup=False, soft_wrap=True)
     return survey.read_as(dataset, found)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from transfusion.data import stored_apart
 from transfusion.data.dataset import Dataset, too_few
 from transfusion.data.part_counts import PartCounts, count
 from transfusion.data.survey import Survey, survey
@@ -47,7 +49,15 @@ def check(
     problems += said_once([*found.problems, *found.empty])
     if problems:
         raise InputError(problems)
-    return found
+    images = dataset.frame["image"].tolist()
+    apart = [
+        note
+        for finding in findings
+        for note in stored_apart.notes(
+            finding, dataset.labels(finding, uncertain(finding), blank), images, looks
+        )
+    ]
+    return replace(found, notes=(*found.notes, *apart), looks=tuple(looks))
 
 
 def label_problems(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from transfusion.data import gray_levels, negatives
 from transfusion.data.dataset import Dataset
 from transfusion.images.decoding import ImageError, decode, open_picture, values_of, whole
 from transfusion.images.inspection import Look
@@ -63,6 +64,8 @@ class Seen:
         span: smallest and largest value where it states no range, and whether they are whole numbers.
         inner: the same without outliers; None where there are too few values to say.
         constant: whether it has one value everywhere.
+        levels: which gray levels an image of 8 bits uses.
+        small: the image in few pixels; None where it shows nothing.
         problems: why it is not read.
     """
 
@@ -71,18 +74,21 @@ class Seen:
     span: tuple[float, float, bool] | None = None
     inner: tuple[float, float] | None = None
     constant: bool = False
+    levels: gray_levels.Levels | None = None
+    small: Array | None = None
     problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
 class Survey:
     """What looking at a sample gave: the reading, sentences for the plan, and what is wrong: with files that
-    are not read, and with images that show nothing."""
+    are not read, and with images that show nothing; and what the look at every file said."""
 
     reading: Reading
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     empty: tuple[Problem, ...] = ()
+    looks: tuple[Look, ...] = ()
 
 
 def survey(
@@ -119,6 +125,12 @@ def survey(
         problems.append(Problem("--intensity", text, "images of more than 8 bits", advice))
     for note, count in sorted(Counter(note for one in seen for note in one.notes).items()):
         notes.append(f"{_counted(count, len(rows), len(images))} {note}")
+
+    def counted(count: int) -> str:
+        return _counted(count, len(rows), len(images))
+
+    notes += gray_levels.odd([(one.file, one.levels) for one in seen if one.levels is not None], counted)
+    notes += negatives.told([(one.file, one.small) for one in seen if one.small is not None], counted)
     constant, told = _constant([one for one in seen if not one.problems], len(images))
     return Survey(reading, (*notes, *told), tuple(problems), tuple(constant))
 
@@ -177,15 +189,19 @@ def _look(file: Path, asked: Reading) -> Seen:
     try:
         picture = open_picture(file, SIDE, 1, asked)
         if picture.image is not None:
-            shown = np.asarray(picture.image)
-            return Seen(file, picture.notes, constant=bool(shown.min() == shown.max()))
+            levels = gray_levels.used(picture.image)
+            small = negatives.small(picture.image)
+            return Seen(file, picture.notes, constant=levels.count == 1, levels=levels, small=small)
+        assert picture.values is not None
+        small = negatives.small_of_values(picture.values, picture.inverted)
         values = values_of(picture)
         low, high = float(values.min()), float(values.max())
         if asked.mode == "auto" and picture.stated is None:
             span = low, high, whole(values)
-            return Seen(file, picture.notes, span, _without_outliers(values, low, high), low == high)
+            inner = _without_outliers(values, low, high)
+            return Seen(file, picture.notes, span, inner, constant=low == high, small=small)
         shown = decode([file], SIDE, 1, asked)
-        return Seen(file, picture.notes, constant=bool(shown.min() == shown.max()))
+        return Seen(file, picture.notes, constant=bool(shown.min() == shown.max()), small=small)
     except ImageError as error:
         return Seen(file, problems=error.problems)
 

@@ -27,6 +27,10 @@ WINDOW, STORED, INVERTED = (
     "DICOM without a window, shown by its bits stored",
     "DICOM with white as zero (MONOCHROME1), inverted",
 )
+RAW, CONTRADICTED = (
+    "DICOM made for processing and not for viewing (FOR PROCESSING): often inverted, or without contrast",
+    "DICOM whose PresentationLUTShape contradicts its MONOCHROME1 or 2, read by the latter: is white black?",
+)
 """What a plan counts."""
 
 
@@ -140,8 +144,17 @@ def _gray(dataset: Any, stored: Array, pipeline: Any, shown: bool) -> Picture:
         inverted=inverted,
         black=_padding(dataset, stored),
         clipped=bool(tables) or window is not None,
-        notes=(*note, *((INVERTED,) if inverted else ())),
+        notes=(*note, *((INVERTED,) if inverted else ()), *_doubts(dataset, inverted)),
     )
+
+
+def _doubts(dataset: Any, inverted: bool) -> tuple[str, ...]:
+    """What speaks against black being black (PS3.3 C.8.11.3.1.2: INVERSE goes with MONOCHROME1)."""
+    intent, shape = (
+        str(getattr(dataset, name, None) or "") for name in ("PresentationIntentType", "PresentationLUTShape")
+    )
+    raw = (RAW,) if intent == "FOR PROCESSING" else ()
+    return (*raw, *((CONTRADICTED,) if shape == ("IDENTITY" if inverted else "INVERSE") else ()))
 
 
 def _windowed(values: Array, centre: float, width: float, function: str) -> tuple[Array, tuple[float, float]]:

@@ -68,6 +68,9 @@ def read(data: bytes, wanted: Wanted) -> Picture:
             _check_png_rows(data, image)
         if image.mode[0] in "IF":
             return _deep(data, image)
+        if image.format == "JPEG2000" and _largest_of_jpeg2000(data) > 255:
+            found = f"JPEG 2000 of more than 8 bits in {image.mode}, of which 8 would be read"
+            raise PictureError(found, "store it in gray, or as a TIFF of 16 bits")
         return flat(image)
 
 

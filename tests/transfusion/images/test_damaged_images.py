@@ -249,3 +249,16 @@ def test_more_kinds_are_told_apart(tmp_path: Path, data: bytes, said: str) -> No
     (tmp_path / "a.png").write_bytes(data)
     (look,) = look_at(tmp_path, ["a.png"])
     assert said in str(look.problem)
+
+
+@pytest.mark.parametrize(("bits", "told"), [(8, 0), (12, 1), (16, 1)])
+def test_jpeg_2000_in_colour_of_more_bits_than_are_read(tmp_path: Path, bits: int, told: int) -> None:
+    """Of colours eight bits are read: 12 bits in 16 would be 16 gray levels, unsaid."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.j2k")
+    data = bytearray((tmp_path / "a.j2k").read_bytes())
+    assert data[:4] == b"\xff\x4f\xff\x51"
+    data[42:51:3] = bytes([bits - 1] * 3)
+    (tmp_path / "a.j2k").write_bytes(data)
+    found = looked(tmp_path, ["a.j2k"])
+    assert ["of more than 8 bits in RGB" in one.found for one in found.problems] == [True] * told

@@ -371,3 +371,26 @@ def test_no_header_is_read_by_a_path_that_leaves_the_folder(tmp_path: Path) -> N
         )
     assert "row 2: found ../a.dcm, expected a path inside the data folder" in str(caught.value)
     assert "DICOM with PatientID" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("elements", "note"),
+    [
+        ({"PresentationIntentType": "FOR PROCESSING"}, dicom.RAW),
+        ({"PresentationLUTShape": "INVERSE"}, dicom.CONTRADICTED),
+        (
+            {"PresentationLUTShape": "IDENTITY", "PhotometricInterpretation": "MONOCHROME1"},
+            dicom.CONTRADICTED,
+        ),
+        ({"PresentationIntentType": "FOR PRESENTATION", "PresentationLUTShape": "IDENTITY"}, None),
+        ({"PresentationLUTShape": "INVERSE", "PhotometricInterpretation": "MONOCHROME1"}, None),
+    ],
+)
+def test_headers_that_doubt_that_black_is_black_are_told(
+    tmp_path: Path, elements: dict[str, str], note: str | None
+) -> None:
+    write(tmp_path / "a.dcm", drawing().astype(np.uint16), **elements)
+    notes = read(tmp_path, ["a.dcm"])[1]
+    assert [one for one in notes if dicom.RAW in one or dicom.CONTRADICTED in one] == (
+        [f"1 of 1 images {note}"] if note else []
+    )
