@@ -267,6 +267,13 @@ def test_other_kinds_are_told_apart(tmp_path: Path) -> None:
     assert look_at(tmp_path, ["good.png"])[0].problem is None
 
 
+@pytest.mark.parametrize("colours", ["HSV", "ARGB"])
+def test_one_sample_in_unknown_colours_is_not_taken_for_gray(tmp_path: Path, colours: str) -> None:
+    write(tmp_path / "a.dcm", drawing().astype(np.uint16), PhotometricInterpretation=colours)
+    with pytest.raises(ImageError, match=f"DICOM in the colours {colours}"):
+        read(tmp_path, ["a.dcm"])
+
+
 def own(folder: Path, ids: list[str]) -> Images:
     """A table of DICOM files, one with a name without extension, whose patients stand in their headers."""
     lines = ["file,Edema"]

@@ -15,6 +15,7 @@ from transfusion.data.survey import survey
 from transfusion.images.decoding import ImageError, decode
 from transfusion.images.formats import FORMATS
 from transfusion.images.inspection import look_at
+from transfusion.images.picture import TRANSPARENT, PictureError, flat
 from transfusion.images.reading import Reading, parse
 
 SIDE = 64
@@ -364,3 +365,16 @@ def test_reduced_pages_of_a_tiff_are_no_images_of_their_own(tmp_path: Path) -> N
         writer.write((drawing()[::4, ::4] * 16).astype(np.uint16), subfiletype=1)
     (found,), _ = read(tmp_path, ["a.tif"])
     np.testing.assert_allclose(found.astype(int), drawing(), atol=1)
+
+
+def test_an_opaque_image_is_not_called_transparent() -> None:
+    gray = Image.fromarray(drawing().astype(np.uint8))
+    opaque = flat(gray.convert("RGBA"))
+    assert opaque.notes == ()
+    assert np.array_equal(np.asarray(opaque.image), np.asarray(gray.convert("RGB")))
+    glass = gray.convert("LA")
+    glass.putpixel((0, 0), (200, 254))
+    assert flat(glass).notes == (TRANSPARENT,)
+    glass.putalpha(254)
+    with pytest.raises(PictureError, match="transparent throughout"):
+        flat(glass)
