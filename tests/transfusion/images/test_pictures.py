@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from transfusion.data.survey import survey
+from transfusion.images import tiff
 from transfusion.images.decoding import ImageError, decode
 from transfusion.images.formats import FORMATS
 from transfusion.images.inspection import look_at
@@ -378,3 +379,14 @@ def test_an_opaque_image_is_not_called_transparent() -> None:
     glass.putalpha(254)
     with pytest.raises(PictureError, match="transparent throughout"):
         flat(glass)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"), [(np.uint16, (0.0, 65_535.0)), (np.int16, (-32_768.0, 32_767.0)), (np.float32, None)]
+)
+def test_what_the_samples_of_a_tiff_can_hold(
+    tmp_path: Path, kind: type, ends: tuple[float, float] | None
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", drawing().astype(kind))
+    page = tiff.page((tmp_path / "a.tif").read_bytes())
+    assert tiff.full(page, np.dtype(kind)) == ends
