@@ -12,11 +12,11 @@ import tifffile
 from PIL import Image
 
 from transfusion.data.survey import survey
-from transfusion.images import tiff
+from transfusion.images import formats, tiff
 from transfusion.images.decoding import ImageError, decode
 from transfusion.images.formats import FORMATS
 from transfusion.images.inspection import look_at
-from transfusion.images.picture import TRANSPARENT, PictureError, flat
+from transfusion.images.picture import TRANSPARENT, PictureError, Wanted, flat
 from transfusion.images.reading import Reading, parse
 
 SIDE = 64
@@ -390,3 +390,12 @@ def test_what_the_samples_of_a_tiff_can_hold(
     tifffile.imwrite(tmp_path / "a.tif", drawing().astype(kind))
     page = tiff.page((tmp_path / "a.tif").read_bytes())
     assert tiff.full(page, np.dtype(kind)) == ends
+
+
+def test_a_pgm_of_twelve_bits_keeps_its_own_values_and_states_their_range(tmp_path: Path) -> None:
+    """Also where none of them comes near the largest."""
+    values = drawing(10)
+    head = f"P5\n# made by hand\n{SIDE} {SIDE}\n4095\n".encode()
+    found = formats.read(head + values.astype(">u2").tobytes(), Wanted(size=SIDE))
+    assert np.array_equal(np.asarray(found.values), values)
+    assert found.stated == (0.0, 4_095.0)
