@@ -20,8 +20,10 @@ PEOPLE = re.compile(
 )
 """Names of columns that say whose an image is, in small letters and without signs."""
 
-FOLDER = re.compile(r"(?:patient|subject|person)[-_ ]?\d+|sub-\w+|p\d{8}", re.IGNORECASE)
-"""Names of folders of one person's images: CheXpert's, BIDS', MIMIC's."""
+FOLDER = re.compile(
+    r"(?:.*/)?(?:(?:patient|subject|person)[-_ ]?\d+|sub-\w+|p\d{8})(?=/)", re.IGNORECASE | re.DOTALL
+)
+"""A path down to the last folder that is named as one person's: CheXpert's, BIDS', MIMIC's."""
 
 VISIT = re.compile(
     r"(?P<person>.*\w)[-_ .]"
@@ -84,25 +86,27 @@ def _text(field: str) -> str:
 
 
 def _folder(image: str) -> str:
-    """The path down to the last folder that is named as one person's; empty where there is none."""
-    parts = image.split("/")[:-1]
-    last = max((place for place, part in enumerate(parts) if FOLDER.fullmatch(part)), default=-1)
-    return "/".join(parts[: last + 1])
+    """The path down to the folder of one person; empty where there is none."""
+    return found[0] if (found := FOLDER.match(image)) else ""
 
 
 def _counts(patients: pd.Series, others: pd.Series) -> pd.Series:
-    """Different ids of each other sign of a person; those that name nobody are left out."""
-    nobody = {name for name in others.unique() if names_nobody(name)}
-    keys = {name: key_of(name) for name in patients.unique()}
-    rows = pd.DataFrame({"patient": patients.map(keys), "other": others})
-    return rows[~rows["other"].isin(nobody)].groupby("other")["patient"].nunique()
+    """Different ids of each other sign of a person that has several; those that name nobody are left out."""
+    pairs = pd.DataFrame({"patient": patients, "other": others}).drop_duplicates()
+    pairs = pairs[pairs["other"].duplicated(keep=False)]  # few, where ids tell people apart
+    nobody = {name for name in pairs["other"].unique() if names_nobody(name)}
+    pairs = pairs[~pairs["other"].isin(nobody)]
+    keys = pairs["patient"].map({name: key_of(name) for name in pairs["patient"].unique()})
+    counts = keys.groupby(pairs["other"]).nunique()
+    return counts[counts > 1]
 
 
 def _torn(patients: pd.Series, others: pd.Series) -> tuple[int, int] | None:
     """How many people `others` names, and how many of them have several ids; None where nobody has."""
-    counts = _counts(patients, others)
-    several = int((counts > 1).sum())
-    return (len(counts), several) if several else None
+    several = len(_counts(patients, others))
+    if not several:
+        return None
+    return sum(not names_nobody(name) for name in others.unique()), several
 
 
 def _plain(name: str) -> str:
