@@ -6,6 +6,7 @@ them go to the cluster, where this package has to be installed, and paths are th
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import shutil
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -85,12 +86,26 @@ def run(paths: Mapping[str, Path | str | None], address: str, arguments: Sequenc
             actor: Any = ray.remote(Command)
             command = actor.options(num_cpus=0, max_concurrency=2).remote(list(arguments), columns)
             with signals() as received:
+                show = printer()
                 while text := wait_for(command.read.remote(), command, received):
-                    sys.stdout.buffer.write(text)
-                    sys.stdout.flush()
+                    show(text)
             return int(ray.get(command.status.remote()))
         finally:
             ray.shutdown()
+
+
+def printer() -> Callable[[bytes], None]:
+    """Prints bytes as they come; a notebook's standard output takes text alone."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def show(text: bytes) -> None:
+        if hasattr(sys.stdout, "buffer"):
+            sys.stdout.buffer.write(text)
+        else:
+            sys.stdout.write(decoder.decode(text))
+        sys.stdout.flush()
+
+    return show
 
 
 def wait_for(answer: Any, command: Any, received: list[int]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-WEIGHTS, ORDER, AFFINE, RANGE_TEST, VIEWS, CROPS = range(6)
+WEIGHTS, ORDER, AFFINE, RANGE_TEST, VIEWS = range(5)
 """Purposes of streams."""
 
 

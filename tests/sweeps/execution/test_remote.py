@@ -1,10 +1,13 @@
 """`--address`: what is refused before anything starts; `ray://` is run whole in `test_cluster_job`."""
 
+import io
+import sys
 import threading
 
 import pytest
 
 from sweeps import full_grid
+from sweeps.execution import remote
 
 
 def test_paths_that_mean_nothing_on_the_cluster_are_refused_all_at_once(capsys):
@@ -39,3 +42,15 @@ def test_in_a_thread_no_signals_are_collected():
     thread.start()
     thread.join()
     assert found == [[]]
+
+
+def test_what_the_command_prints_is_shown_in_a_notebook_too(monkeypatch, capfdbinary):
+    """Whose standard output takes text alone; a character may come in two pieces."""
+    remote.printer()("│ 1".encode())
+    assert capfdbinary.readouterr().out == "│ 1".encode()
+    notebook = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", notebook)
+    show = remote.printer()
+    show(b"\xe2\x94")
+    show(b"\x82 2\n")
+    assert notebook.getvalue() == "│ 2\n"
