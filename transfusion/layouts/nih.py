@@ -102,7 +102,7 @@ def read(data: Path, *, distinct_ids: bool = False) -> Dataset:
         raise InputError([*problems, *image_problems(data, located.sought)])
     content = [file.read_bytes() for file in (entries, data / TEST_LIST) if file.exists()]
     fingerprint = content_fingerprint(data, frame["image"], content)
-    notes = [*rows.notes, *notes, *located.notes]
+    notes = [*rows.notes, *_other_numbers(rows, patients), *notes, *located.notes]
     return Dataset(root=data, frame=frame, findings=FINDINGS, fingerprint=fingerprint, notes=tuple(notes))
 
 
@@ -228,6 +228,21 @@ def _torn_names(rows: Rows, patients: pd.Series) -> list[Problem]:
     found = f"images {torn[0]}_... of the patients {' and '.join(ids[:SHOWN])}{more}"
     expected, advice = "one patient for images named alike", "were columns sorted apart? Fetch the file again"
     return [Problem(rows.where(members, "Patient ID"), found, expected, advice)]
+
+
+def _other_numbers(rows: Rows, patients: pd.Series) -> list[str]:
+    """A sentence on images whose name begins with another number than that of their patient."""
+    named = pd.Series(rows.columns["Image Index"], dtype=object).str.extract(NAMED)[0]
+    both = named.notna() & patients.str.fullmatch(r"\d+")
+    other = np.flatnonzero(both & (named.str.lstrip("0") != patients.str.lstrip("0")))
+    if not len(other):
+        return []
+    first = other[0]
+    return [
+        f"{len(other):,} of {len(rows):,} images begin with another number than their patient's, such as "
+        f"{rows.columns['Image Index'][first]} of patient {patients[first]}: were columns sorted apart? Then "
+        "their labels are those of other images"
+    ]
 
 
 def _located(data: Path, rows: Rows) -> tuple[Located, list[Problem]]:

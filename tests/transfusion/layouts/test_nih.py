@@ -107,3 +107,21 @@ def test_columns_that_were_sorted_apart(phantom_folder: Path, tmp_path: Path) ->
     (problem,) = caught.value.problems
     assert f"row {rows[0] + 2} and" in problem.where
     assert f"{repeated}_... of the patients {max(patients) + 1} and {int(repeated)}" in problem.found
+
+
+def test_numbers_of_patients_that_are_not_those_of_the_names_are_told(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
+    """All of two patients exchanged: nobody is in two parts, but a column was moved."""
+    file = as_nih(phantom_folder, tmp_path) / nih.ENTRIES[0]
+    assert not nih.read(tmp_path).notes
+    header, *lines = (line.split(",") for line in file.read_text().splitlines())
+    for line in lines:
+        line[3] = {"1": "2", "2": "1"}.get(line[3], line[3])
+    file.write_text("\n".join(map(",".join, [header, *lines])))
+    moved = [line for line in lines if line[3] in ("1", "2")]
+    (note,) = nih.read(tmp_path).notes
+    assert note.startswith(
+        f"{len(moved)} of {len(lines)} images begin with another number than their patient's"
+    )
+    assert f"{moved[0][0]} of patient {moved[0][3]}" in note
