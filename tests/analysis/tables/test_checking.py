@@ -1,6 +1,7 @@
 """Tables of strangers: what cannot be is refused, all at once, with its rows; what can be is judged."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -280,3 +281,32 @@ def test_colours_and_markers_that_cannot_be_drawn_are_refused(tables, tmp_path):
     first, second = refused(tmp_path, tables)
     assert first.endswith("column colour, row 1: found '#12345', expected a colour as #RRGGBB")
     assert "column marker, row 2: found 'circle', expected one of matplotlib's markers, such as o" in second
+
+
+def test_a_count_that_may_be_missing_is_whole_all_the_same(tables, tmp_path):
+    """Written as a fraction, whose smallest and largest the file states."""
+    tables["trials"]["epochs"] = [1.5, 2.0, 3.0]
+    (found,) = refused(tmp_path, tables)
+    assert found.startswith("trials.parquet: column epochs, row 1: found 1.5, expected a whole number")
+    tables["trials"]["epochs"] = [1.0, np.nan, 3.0]
+    check(write(tmp_path, tables))
+
+
+def test_the_grid_has_one_finding_whatever_its_pretrainings_are_of(tables, tmp_path):
+    tables["trials"]["finding"] = ["x", "x", "y"]
+    tables["trials"]["kind"] = ["grid", None, "upstream"]
+    check(write(tmp_path, tables))
+    tables["trials"]["finding"] = ["x", "y", "z"]
+    (found,) = refused(tmp_path, tables)
+    assert found.startswith(
+        "trials.parquet: column finding: found x, y among the cells of the grid, expected"
+    )
+
+
+def test_a_row_that_a_cell_wrote_twice_is_told():
+    once = pa.table({"epoch": [1, 2, 3], "train_loss": [0.7, 0.6, 0.6]})
+    assert checking.impossible(once, "epochs", Path("epochs.parquet")) == []
+    twice = pa.concat_tables([once, once.slice(1, 1)])
+    (found,) = checking.impossible(twice, "epochs", Path("epochs.parquet"))
+    assert "rows 2 and 4" in found
+    assert "expected one row for each" in found

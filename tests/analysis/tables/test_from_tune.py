@@ -51,6 +51,7 @@ def test_configurations_and_reports_become_tables(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert trials.loc["cbr_tiny", ["status", "failure", "error"]].tolist() == ["failed", "error", "Traceback"]
     assert loaded.epochs.groupby("cell_id").size().to_dict() == {"a_00000": 3, "a_00001": 2}
+    assert trials["epochs"].to_dict() == {"resnet18": 3, "cbr_tiny": 2}, "as many as it reported"
     assert summary.counts == {"planned": 2, "done": 1, "failed": 1, "missing": 0}
 
 
