@@ -15,7 +15,7 @@ from transfusion.data.survey import survey
 from transfusion.images import formats, tiff
 from transfusion.images.decoding import ImageError, decode
 from transfusion.images.formats import FORMATS
-from transfusion.images.inspection import look_at
+from transfusion.images.inspection import Look, look_at
 from transfusion.images.picture import TRANSPARENT, PictureError, Wanted, flat
 from transfusion.images.reading import Reading, parse
 
@@ -399,3 +399,22 @@ def test_a_pgm_of_twelve_bits_keeps_its_own_values_and_states_their_range(tmp_pa
     found = formats.read(head + values.astype(">u2").tobytes(), Wanted(size=SIDE))
     assert np.array_equal(np.asarray(found.values), values)
     assert found.stated == (0.0, 4_095.0)
+
+
+@pytest.mark.parametrize(("depth", "deep_samples"), [(8, False), (16, True)])
+def test_the_header_of_a_png_says_what_it_holds_and_its_chunks_whether_it_is_whole(
+    tmp_path: Path, depth: int, deep_samples: bool
+) -> None:
+    rgb(np.uint16 if depth == 16 else np.uint8, 3)(drawing(depth), tmp_path / "a.png")
+    assert look_at(tmp_path, ["a.png"])[0] == Look(deep=deep_samples, pixels=SIDE * SIDE)
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[: data.rindex(b"IEND") - 4])
+    assert "cut off" in str(look_at(tmp_path, ["a.png"])[0].problem)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_a_tiff_of_32_bits_that_is_packed_keeps_its_values(tmp_path: Path, kind: type) -> None:
+    values = (drawing(12) / 2).astype(kind)
+    Image.fromarray(values).save(tmp_path / "a.tif", compression="tiff_lzw")
+    found = formats.read((tmp_path / "a.tif").read_bytes(), Wanted(size=SIDE))
+    assert np.array_equal(np.asarray(found.values), values)
