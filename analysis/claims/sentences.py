@@ -16,9 +16,7 @@ from analysis.statistics.contrasts import POWER
 from analysis.statistics.estimate import Estimate
 
 ONE_SEED = "One seed only: what its runs have in common cannot be told from an effect. Two more seeds would."
-COPIES = (
-    "Its seeds agree to the last digit, as copies of one run do: what another seed would change is not known."
-)
+COPIES = "Seeds of it agree to the last digit, as copies of one run do: how far runs scatter is not known."
 
 
 def unit_of(claim: Claim) -> str:

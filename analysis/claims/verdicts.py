@@ -36,7 +36,7 @@ from analysis.statistics.contrasts import estimates
 from analysis.statistics.estimate import Estimate, together
 from analysis.statistics.flags import LATE_SHARE
 from analysis.statistics.measures import Measures
-from analysis.statistics.paired import absent, coefficients, network_weights, planned_rows
+from analysis.statistics.paired import absent, coefficients, has_copies, network_weights, planned_rows
 from analysis.statistics.terms import Contrast
 from analysis.tables.columns import is_true
 
@@ -108,7 +108,7 @@ def _tested(measures: Measures, claim: Claim, contrast: Contrast | None, margins
         return _Tested(claim, contrast, (), margin, (NAN, NAN), "", claim.name)
     pairs = [p_values(one, claim.expects, margin) for one in found]
     pair = max(p for p, _ in pairs), max(p for _, p in pairs)
-    hindered = _hindered(measures, found) or _cut_short(measures, claim, contrast)
+    hindered = _hindered(measures, contrast, found) or _cut_short(measures, claim, contrast)
     counted = (_measured(found) or hindered == COPIES) and not np.isnan(pair).all()
     barred = bool(hindered)
     if barred:
@@ -120,7 +120,7 @@ def _tested(measures: Measures, claim: Claim, contrast: Contrast | None, margins
     return _Tested(claim, contrast, found, margin, pair, hindered, test, counted, barred)
 
 
-def _hindered(measures: Measures, found: tuple[Estimate, ...]) -> str:
+def _hindered(measures: Measures, contrast: Contrast, found: tuple[Estimate, ...]) -> str:
     """Why neither test may be made; empty if both may."""
     missing = list(dict.fromkeys(name for one in found for name in one.networks_missing))
     if missing:
@@ -136,7 +136,7 @@ def _hindered(measures: Measures, found: tuple[Estimate, ...]) -> str:
             f"One seed only of {_networks(measures, alone)} has all of the cells that it asks for: how far "
             f"those runs scatter cannot be told from other networks' seeds."
         )
-    return "" if _measured(found) else COPIES
+    return COPIES if has_copies(measures, contrast) or not _measured(found) else ""
 
 
 def _cut_short(measures: Measures, claim: Claim, contrast: Contrast) -> str:
@@ -260,7 +260,7 @@ def needs(
         contrast = contrast_of(j.claim, grid)
         if contrast is None or j.verdict != "undecided" or not j.readings:
             continue
-        if _cut_short(measures, j.claim, contrast):
+        if _cut_short(measures, j.claim, contrast) or has_copies(measures, contrast):
             continue
         obstacle = _not_trained(measures, j.claim, contrast) if j.claim.guarded else ""
         one = needed(j, hours.get(j.claim.name), obstacle)

@@ -238,6 +238,21 @@ class Measures:
         return Measures(cells, covariance, self.patients, self.positives, self.freedom)
 
     @cached_property
+    def alike(self) -> NDArray[np.intp] | None:
+        """A code for every cell [cells], the same for cells of one loss and one AUROC to the last digit; None
+        where each has its own. One that collapsed, or has no loss, is like no other."""
+        if not {"train_loss", "test_auroc"} <= set(self.cells.columns):
+            return None
+        both = np.column_stack([self.values("train_loss"), self.values("test_auroc")])
+        told = np.flatnonzero(np.isfinite(both).all(axis=1) & ~self.doubtful)
+        found, codes = np.unique(both[told], axis=0, return_inverse=True)
+        if len(found) == len(told):
+            return None
+        alike = len(found) + np.arange(len(self.cells))
+        alike[told] = codes
+        return alike
+
+    @cached_property
     def doubtful(self) -> NDArray[np.bool_]:
         """Cells that failed or collapsed [cells]."""
         return self.failed | self.collapsed

@@ -102,6 +102,15 @@ def _find_blocks(measures: Measures, contrast: Contrast) -> Blocks:
     )
 
 
+def has_copies(measures: Measures, contrast: Contrast) -> bool:
+    """Whether two seeds of a network have the same loss and AUROC, to the last digit, in all of its cells."""
+    if measures.alike is None:
+        return False
+    blocks = blocks_of(measures, contrast)
+    results = np.column_stack([blocks.network, measures.alike[blocks.rows]])
+    return len(np.unique(results, axis=0)) < len(results)
+
+
 def planned_rows(measures: Measures, contrast: Contrast) -> NDArray[np.intp]:
     """The row of every cell that `contrast` asks for, -1 where none is planned [networks, seeds, terms]."""
     if contrast not in measures.planned_rows:
