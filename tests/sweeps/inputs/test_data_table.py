@@ -92,3 +92,8 @@ def test_counts_are_a_table_or_sentences_on_a_narrow_terminal() -> None:
     for text in (narrow, shown(summary, 100)):
         assert text.index("The data: Edema") < text.index("The data: Consolidation") < text.index("split: ")
         assert text.count("split: ") == 1
+
+
+def test_one_finding_has_its_split_below_it_too() -> None:
+    text = shown(summarize(data(), of(), "mine", GIVEN), 100)
+    assert text.index("The data: Edema") < text.index("split: ") < text.index("change no cell of this plan")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sweeps.inputs.data import one_subset_problems
+from sweeps.inputs.data import most_images, one_subset_problems
 from sweeps.options.command_line import options_of
 from sweeps.options.overrides import axis_values
 from transfusion.cell import Cell, Recipe, cell_id, describe, upstream_of
@@ -38,6 +38,12 @@ def test_orders_without_a_smaller_subset_are_refused(
 ) -> None:
     problems = one_subset_problems(dataset_of(60), cells_of(sizes, subsets))
     assert [problem.where for problem in problems] == ["--subsets"] * refused
+
+
+@pytest.mark.parametrize("init", ["random", "photos"])
+def test_pretraining_on_other_images_asks_for_none_of_these(init: str) -> None:
+    cells = [Cell(architecture="cbr_tiny", train_images=size, init=init) for size in (30, 60)]
+    assert most_images(cells, Recipe(upstream_images=5_000)) == 60
 
 
 def test_the_usual_order_changes_no_identity_and_another_does() -> None:
