@@ -197,7 +197,7 @@ def _reports(file: Path) -> list[dict[str, Any]]:
     lines = _text(file).splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            report = json.loads(line)
+            report = json.loads(line, parse_int=_whole)
         except ValueError as problem:
             if number < len(lines):
                 raise EvidenceError(f"{file}, line {number}: found no valid JSON ({problem})") from problem
@@ -220,7 +220,7 @@ def _text(file: Path) -> str:
 def _trial(folder: Path, reports: list[dict[str, Any]]) -> dict[str, Any]:
     file = folder / "params.json"
     try:
-        config = json.loads(_text(file))
+        config = json.loads(_text(file), parse_int=_whole)
     except ValueError as problem:
         raise EvidenceError(
             f"{file}: found no valid JSON ({problem}); expected the trial's configuration; copy the file "
@@ -271,6 +271,12 @@ def _epochs(folder: Path, reports: list[dict[str, Any]]) -> list[dict[str, Any]]
         row["seconds"] = _plain(report.get("seconds", report.get("time_this_iter_s")))
         rows.append(row)
     return rows
+
+
+def _whole(text: str) -> int | float:
+    """A whole number; beyond 64 bits, which no table holds, the nearest floating one."""
+    number = float(text)
+    return int(text) if abs(number) < 2**63 else number
 
 
 def _plain(value: Any) -> Any:

@@ -110,6 +110,12 @@ def test_nested_reports_have_names_with_a_slash(tmp_path: Path) -> None:
     ("config", "report", "expected"),
     [
         (CONFIG, {"test_auroc": 87.0}, "test_auroc: found 87.0, expected a number from 0 to 1"),
+        (CONFIG, {"test_auroc": 10**30}, "test_auroc: found 1e+30, expected a number from 0 to 1"),
+        (
+            CONFIG | {"train_images": 10**30},
+            {"test_auroc": 0.8},
+            "train_images: found 1e+30, expected a whole",
+        ),
         (CONFIG, {"test_auroc": "high"}, "test_auroc: found 'high', expected a number from 0 to 1"),
         (
             CONFIG | {"train_images": "all"},
