@@ -204,6 +204,7 @@ def _forget_token() -> None:
     """Take the token, and the mode that Ray has set for it, away again."""
     for name in TOKEN:
         os.environ.pop(name, None)
+    PRIVATE.Config.initialize("")  # reads the variables again
     PRIVATE.AuthenticationTokenLoader.instance().reset_cache()
 
 

@@ -144,11 +144,13 @@ def test_values_that_cannot_be_are_refused_with_their_trial(
 REAL = """
 import ray, sys
 from contextlib import ExitStack
-from ray import tune
+from ray import _raylet, tune
 from sweeps.execution import ray_session
+before = _raylet.get_authentication_mode()
 with ExitStack() as last:
     ray_session.start(None, last)
     ray_session.end()
+assert _raylet.get_authentication_mode() == before
 def trial(config):
     for n in range(2):
         tune.report({"train_loss": 0.5 - 0.1 * n, "test_auroc": 0.8})

@@ -114,6 +114,7 @@ def test_a_token_that_was_used_for_a_cluster_is_not_used_for_the_next_ray_of_thi
         raise SettingError("enough")
 
     no_address.setattr(full_grid, "run", run)
+    raylet.Config.initialize("")  # whatever an earlier Ray of this process has left
     before = raylet.get_authentication_mode()
     assert full_grid.main(["--preset", "smoke", "--address", "host:6379", "--out", str(tmp_path)]) == 2
     assert "enough" in capsys.readouterr().err
