@@ -82,7 +82,8 @@ def read(data: Path, *, distinct_ids: bool = False) -> Dataset:
     problems += path_problems(names, rows.where, "write the name of the image alone")
     patients = pd.Series(rows.columns["Patient ID"])
     problems += id_problems(patients, partial(rows.where, column="Patient ID"), distinct_ids)
-    problems += _torn_names(rows, patients)
+    named = pd.Series(rows.columns["Image Index"], dtype=object).str.extract(NAMED)[0]
+    problems += _torn_names(rows, patients, named)
     located, found = _located(data, rows)
     problems += found
     official, found, notes = _official(data, rows, patients)
@@ -102,7 +103,7 @@ def read(data: Path, *, distinct_ids: bool = False) -> Dataset:
         raise InputError([*problems, *image_problems(data, located.sought)])
     content = [file.read_bytes() for file in (entries, data / TEST_LIST) if file.exists()]
     fingerprint = content_fingerprint(data, frame["image"], content)
-    notes = [*rows.notes, *_other_numbers(rows, patients), *notes, *located.notes]
+    notes = [*rows.notes, *_other_numbers(rows, patients, named), *notes, *located.notes]
     return Dataset(root=data, frame=frame, findings=FINDINGS, fingerprint=fingerprint, notes=tuple(notes))
 
 
@@ -214,15 +215,14 @@ def _entry(line: str, known: set[str], alike: dict[str, list[str]]) -> str:
     return fits[0] if len(fits) == 1 else line
 
 
-def _torn_names(rows: Rows, patients: pd.Series) -> list[Problem]:
+def _torn_names(rows: Rows, patients: pd.Series, named: pd.Series) -> list[Problem]:
     """A problem where images that are named as one patient's belong to several: columns were sorted apart."""
-    names = pd.Series(rows.columns["Image Index"], dtype=object).str.extract(NAMED)[0]
-    pairs = pd.DataFrame({"named": names, "patient": patients.map(key_of)}).dropna()
+    pairs = pd.DataFrame({"named": named, "patient": patients.map(key_of)}).dropna()
     counts = pairs.groupby("named")["patient"].nunique()
     torn = counts.index[counts > 1]
     if not len(torn):
         return []
-    members = np.flatnonzero(names == torn[0])
+    members = np.flatnonzero(named == torn[0])
     ids = list(dict.fromkeys(patients[members]))
     more = f", and so in {len(torn) - 1:,} more such groups" if len(torn) > 1 else ""
     found = f"images {torn[0]}_... of the patients {' and '.join(ids[:SHOWN])}{more}"
@@ -230,9 +230,8 @@ def _torn_names(rows: Rows, patients: pd.Series) -> list[Problem]:
     return [Problem(rows.where(members, "Patient ID"), found, expected, advice)]
 
 
-def _other_numbers(rows: Rows, patients: pd.Series) -> list[str]:
+def _other_numbers(rows: Rows, patients: pd.Series, named: pd.Series) -> list[str]:
     """A sentence on images whose name begins with another number than that of their patient."""
-    named = pd.Series(rows.columns["Image Index"], dtype=object).str.extract(NAMED)[0]
     both = named.notna() & patients.str.fullmatch(r"\d+")
     other = np.flatnonzero(both & (named.str.lstrip("0") != patients.str.lstrip("0")))
     if not len(other):

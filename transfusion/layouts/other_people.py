@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from transfusion.data.identifiers import key_of, names_nobody
@@ -34,6 +36,15 @@ VISIT = re.compile(
 """Ids that end in a visit, an image or a side: `P12_V2`, `12-left`."""
 
 
+@dataclass(frozen=True)
+class Torn:
+    """People by another sign: how many, how many of them have several ids, and the first row of one."""
+
+    people: int
+    several: int
+    first: int
+
+
 def columns(header: Sequence[str], chosen: Sequence[str]) -> list[str]:
     """The columns that say by their name whose an image is, but for those that are `chosen`."""
     names = [name for name in header if name not in chosen and header.count(name) == 1]
@@ -54,28 +65,24 @@ def notes(
     said = []
     for name, fields in others.items():
         if torn := _torn(patients, pd.Series(map(_text, fields), dtype=object)):
-            people, several = torn
             said.append(
-                f"by the column {name!r}, {several:,} of {people:,} people have several ids in {column!r} "
-                f"and may be trained and tested on at once: if {name!r} tells people apart, name it "
-                "(--patient-column)"
+                f"by the column {name!r}, {torn.several:,} of {torn.people:,} people have several ids in "
+                f"{column!r} and may be trained and tested on at once: if {name!r} tells people apart, "
+                "name it (--patient-column)"
             )
     ends = {name: found["person"] if (found := VISIT.fullmatch(name)) else "" for name in patients.unique()}
-    stems = patients.map(ends)
-    if torn := _torn(patients, stems):
-        people, several = torn
-        first = patients[stems.map(_counts(patients, stems)).gt(1)].iloc[0]
+    if torn := _torn(patients, patients.map(ends)):
         said.append(
-            f"{several:,} of {people:,} ids in {column!r} without the visit or side at their end, as that "
-            f"of {first!r}, stand for several: if these are one person, give them one id"
+            f"{torn.several:,} of {torn.people:,} ids in {column!r} without the visit or side at their end, "
+            f"as that of {patients.iloc[torn.first]!r}, stand for several: if these are one person, give "
+            "them one id"
         )
     folders = pd.Series([_folder(image) for image in images], dtype=object)
     if torn := _torn(patients, folders):
-        people, several = torn
-        first = folders[folders.map(_counts(patients, folders)).gt(1)].iloc[0]
         said.append(
-            f"{several:,} of {people:,} folders with names of people, such as {first!r}, hold images of "
-            f"several ids in {column!r}: is that the column of the patients (--patient-column)?"
+            f"{torn.several:,} of {torn.people:,} folders with names of people, such as "
+            f"{folders.iloc[torn.first]!r}, hold images of several ids in {column!r}: is that the column of "
+            "the patients (--patient-column)?"
         )
     return said
 
@@ -90,23 +97,19 @@ def _folder(image: str) -> str:
     return found[0] if (found := FOLDER.match(image)) else ""
 
 
-def _counts(patients: pd.Series, others: pd.Series) -> pd.Series:
-    """Different ids of each other sign of a person that has several; those that name nobody are left out."""
+def _torn(patients: pd.Series, others: pd.Series) -> Torn | None:
+    """What `others` says of people with several ids; None where nobody has, or no one is named."""
     pairs = pd.DataFrame({"patient": patients, "other": others}).drop_duplicates()
     pairs = pairs[pairs["other"].duplicated(keep=False)]  # few, where ids tell people apart
     nobody = {name for name in pairs["other"].unique() if names_nobody(name)}
     pairs = pairs[~pairs["other"].isin(nobody)]
     keys = pairs["patient"].map({name: key_of(name) for name in pairs["patient"].unique()})
     counts = keys.groupby(pairs["other"]).nunique()
-    return counts[counts > 1]
-
-
-def _torn(patients: pd.Series, others: pd.Series) -> tuple[int, int] | None:
-    """How many people `others` names, and how many of them have several ids; None where nobody has."""
-    several = len(_counts(patients, others))
-    if not several:
+    several = counts.index[counts > 1]
+    if not len(several):
         return None
-    return sum(not names_nobody(name) for name in others.unique()), several
+    people = sum(not names_nobody(name) for name in others.unique())
+    return Torn(people, len(several), int(np.flatnonzero(others.isin(several))[0]))
 
 
 def _plain(name: str) -> str:
