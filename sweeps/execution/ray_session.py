@@ -55,8 +55,6 @@ def start(address: str | None, cleanup: ExitStack, gpus: int = 0) -> None:
         SettingError: no cluster there, one whose nodes have other code than this driver, or a machine that
             refuses what Ray needs.
     """
-    if address:
-        cleanup.enter_context(addresses.mode_restored())
     cleanup.enter_context(as_before())
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
